@@ -1,0 +1,32 @@
+// Compiles source and tests into build/ and runs them: `npm test`. With --soak, the long ones
+// (test/soak/**) instead. Further arguments are files or flags for Node's test runner.
+import { spawnSync } from 'node:child_process'
+import { readdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const args = process.argv.slice(2).filter((arg) => arg !== '--soak')
+const isSoak = process.argv.includes('--soak')
+
+function run(...command) {
+  const { status, error } = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' })
+  if (error) throw error
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+function testFiles(directory) {
+  return readdirSync(join(root, directory), { recursive: true })
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => join(directory, name))
+    .filter((name) => name.includes(join('test', 'soak')) === isSoak)
+    .sort()
+}
+
+// A test file that was removed from the sources must not live on in the build.
+rmSync(join(root, 'build'), { recursive: true, force: true })
+run(join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.test.json')
+const named = args.filter((arg) => !arg.startsWith('--'))
+const flags = args.filter((arg) => arg.startsWith('--'))
+const files = named.length > 0 ? named : testFiles('build')
+run('--test', '--test-reporter=spec', '--enable-source-maps', ...flags, ...files)

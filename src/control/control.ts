@@ -1,0 +1,134 @@
+/**
+ * The control file in memory: two states, of which one counts, and the commit that swaps them.
+ *
+ * How a change is made (I7): `begin` copies the state that counts into the other one; the operation
+ * writes the new fields there, and what it is going to do to index and log; `commit` is a single
+ * store that makes the other state count; then the operation does what it announced. Killed before
+ * the commit, nothing happened. Killed after it, whoever comes next does the announced change
+ * again: it is the same when made twice.
+ *
+ * Invariants: `state` and `next` name the two states and never the same one. Between operations
+ * the announced change of `state` is applied in full.
+ *
+ * Not here: what the fields mean (format/control-layout.ts) and how changes are applied
+ * (engine/apply.ts).
+ */
+import {
+  changeNone,
+  controlSizeBytes,
+  currentWord,
+  pendingDeadSlot,
+  pendingDeadValueSlot,
+  pendingKeyspace,
+  pendingKind,
+  poisonCauseOffset,
+  poisonCauseSizeBytes,
+  poisonedWord,
+  redoOffset,
+  redoSizeBytes,
+  sessionWord,
+  stateDouble,
+  stateFieldCount,
+  stateSizeDoubles,
+} from '../format/control-layout.js'
+import type { MapAccess, Mapping, PlatformFile } from '../platform/platform.js'
+
+export class Control {
+  readonly words: Int32Array
+  readonly doubles: Float64Array
+  readonly bytes: Buffer
+  readonly file: PlatformFile
+  /** First double of the state that counts. */
+  state: number
+  /** First double of the other one. */
+  next: number
+  readonly #mapping: Mapping
+
+  constructor(file: PlatformFile, access: MapAccess) {
+    this.file = file
+    if (access === 'shared') file.reserve(controlSizeBytes)
+    this.#mapping = file.map(0, controlSizeBytes, access)
+    const { buffer } = this.#mapping
+    this.words = new Int32Array(buffer)
+    this.doubles = new Float64Array(buffer)
+    this.bytes = Buffer.from(buffer as ArrayBuffer)
+    const current = Atomics.load(this.words, currentWord) & 1
+    this.state = stateDouble + current * stateSizeDoubles
+    this.next = stateDouble + (1 - current) * stateSizeDoubles
+  }
+
+  get(field: number): number {
+    return this.doubles[this.state + field]
+  }
+
+  /** Sets a field of the state to come; between {@link begin} and {@link commit} only. */
+  set(field: number, value: number): void {
+    this.doubles[this.next + field] = value
+  }
+
+  begin(): void {
+    const { doubles, state, next } = this
+    for (let field = 0; field < stateFieldCount; field++) {
+      doubles[next + field] = doubles[state + field]
+    }
+    doubles[next + pendingKind] = changeNone
+    doubles[next + pendingDeadSlot] = -1
+    doubles[next + pendingKeyspace] = -1
+    doubles[next + pendingDeadValueSlot] = -1
+  }
+
+  /** The one store that makes the prepared state count. */
+  commit(): void {
+    const { next } = this
+    this.next = this.state
+    this.state = next
+    Atomics.store(this.words, currentWord, next === stateDouble ? 0 : 1)
+  }
+
+  /** First byte of the redo area of the state that counts, or of the one to come. */
+  redoStart(which: 'state' | 'next'): number {
+    const first = which === 'state' ? this.state : this.next
+    return redoOffset + (first === stateDouble ? 0 : redoSizeBytes)
+  }
+
+  get isPoisoned(): boolean {
+    return Atomics.load(this.words, poisonedWord) !== 0
+  }
+
+  /** I10: from here on no write is accepted, by anybody, until another recovery. */
+  poison(cause: string): void {
+    const text = Buffer.from(cause, 'utf8').subarray(0, poisonCauseSizeBytes - 1)
+    this.bytes.fill(0, poisonCauseOffset, poisonCauseOffset + poisonCauseSizeBytes)
+    text.copy(this.bytes, poisonCauseOffset)
+    Atomics.store(this.words, poisonedWord, 1)
+  }
+
+  poisonCause(): string {
+    return readText(this.bytes, poisonCauseOffset, poisonCauseSizeBytes)
+  }
+
+  get isSessionOpen(): boolean {
+    return Atomics.load(this.words, sessionWord) !== 0
+  }
+
+  setSessionOpen(open: boolean): void {
+    Atomics.store(this.words, sessionWord, open ? 1 : 0)
+  }
+
+  close(): void {
+    this.#mapping.unmap()
+    this.file.close()
+  }
+}
+
+/** Zero-padded text of a fixed field. */
+export function readText(bytes: Buffer, offset: number, sizeBytes: number): string {
+  const field = bytes.subarray(offset, offset + sizeBytes)
+  const end = field.indexOf(0)
+  return field.subarray(0, end === -1 ? sizeBytes : end).toString('utf8')
+}
+
+export function writeText(bytes: Buffer, offset: number, sizeBytes: number, text: string): void {
+  bytes.fill(0, offset, offset + sizeBytes)
+  bytes.write(text, offset, sizeBytes - 1, 'utf8')
+}

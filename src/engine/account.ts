@@ -1,0 +1,120 @@
+/**
+ * The counts that go with a change, set in the state to come: what is live, what is dead, the
+ * digest since the last marker. Between `begin` and `commit` only.
+ * Hot path: `bench/compare`, rows "load", "random update", "delete".
+ */
+import type { Control } from '../control/control.js'
+import * as layout from '../format/control-layout.js'
+import {
+  occupiedBytes,
+  recordKeySize,
+  recordSpan,
+  recordValueSize,
+  referencedSlot,
+} from '../log/record-fields.js'
+import { slotDeadBytes } from '../log/slot-table.js'
+import type { Engine } from './engine.js'
+
+/** A record of `sizeDoubles` at the tail, with its checksum in the digest. */
+export function accountAppend(control: Control, sizeDoubles: number, checksum: number): void {
+  const { doubles, next } = control
+  doubles[next + layout.lastRecord] = doubles[next + layout.tail]
+  doubles[next + layout.tail] += sizeDoubles
+  doubles[next + layout.usedBytes] += sizeDoubles * 8
+  addToDigest(control, checksum)
+}
+
+export function addToDigest(control: Control, checksum: number): void {
+  const { doubles, next } = control
+  const sum = doubles[next + layout.digestLow] + (checksum >>> 0)
+  if (sum >= 2 ** 32) {
+    doubles[next + layout.digestLow] = sum - 2 ** 32
+    doubles[next + layout.digestHigh] = (doubles[next + layout.digestHigh] + 1) % 2 ** 32
+  } else {
+    doubles[next + layout.digestLow] = sum
+  }
+}
+
+export function subtractFromDigest(control: Control, checksum: number): void {
+  const { doubles, next } = control
+  const difference = doubles[next + layout.digestLow] - (checksum >>> 0)
+  if (difference < 0) {
+    doubles[next + layout.digestLow] = difference + 2 ** 32
+    doubles[next + layout.digestHigh] = (doubles[next + layout.digestHigh] + 2 ** 32 - 1) % 2 ** 32
+  } else {
+    doubles[next + layout.digestLow] = difference
+  }
+}
+
+/** A new live key. `bytes` is what its record, and its value segment, take. */
+export function accountInsert(
+  engine: Engine,
+  keyspaceId: number,
+  valueSizeBytes: number,
+  bytes: number,
+): void {
+  const { control, key } = engine
+  const { doubles, next } = control
+  doubles[next + layout.records] += 1
+  doubles[next + layout.keyBytes] += key.sizeBytes
+  doubles[next + layout.valueBytes] += valueSizeBytes
+  doubles[next + layout.liveBytes] += bytes
+  announceKeyspace(engine, keyspaceId, 1, key.sizeBytes, valueSizeBytes)
+}
+
+/** A live key gets another record; the one of the lookup is dead. */
+export function accountReplace(
+  engine: Engine,
+  keyspaceId: number,
+  valueSizeBytes: number,
+  bytes: number,
+): void {
+  const { control, lookup, log } = engine
+  const { doubles, next } = control
+  const oldValueSize = recordValueSize(lookup.recordWords, lookup.offset << 1)
+  doubles[next + layout.liveBytes] += bytes - occupiedBytes(log, lookup.slot, lookup.offset)
+  announceDead(engine)
+  if (oldValueSize === valueSizeBytes) return
+  doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize
+  announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
+}
+
+/** A key is live no more; the record of the lookup is dead. */
+export function accountRemove(engine: Engine, keyspaceId: number): void {
+  const { control, lookup, log } = engine
+  const { doubles, next } = control
+  const start = lookup.offset << 1
+  const keySize = recordKeySize(lookup.recordWords, start)
+  const valueSize = recordValueSize(lookup.recordWords, start)
+  doubles[next + layout.records] -= 1
+  doubles[next + layout.keyBytes] -= keySize
+  doubles[next + layout.valueBytes] -= valueSize
+  doubles[next + layout.liveBytes] -= occupiedBytes(log, lookup.slot, lookup.offset)
+  announceDead(engine)
+  announceKeyspace(engine, keyspaceId, -1, -keySize, -valueSize)
+}
+
+export function announceKeyspace(
+  engine: Engine,
+  keyspaceId: number,
+  records: number,
+  keyBytes: number,
+  valueBytes: number,
+): void {
+  const { control, counts } = engine
+  const { doubles, next } = control
+  doubles[next + layout.pendingKeyspace] = keyspaceId
+  doubles[next + layout.pendingKeyspaceRecords] = counts.get(keyspaceId, 0) + records
+  doubles[next + layout.pendingKeyspaceKeyBytes] = counts.get(keyspaceId, 1) + keyBytes
+  doubles[next + layout.pendingKeyspaceValueBytes] = counts.get(keyspaceId, 2) + valueBytes
+}
+
+/** The record of the lookup no longer counts: its segment has more dead bytes. */
+function announceDead(engine: Engine): void {
+  const { control, lookup, log } = engine
+  const { doubles, next } = control
+  const bytes = recordSpan(lookup.recordWords, lookup.offset << 1) * 8
+  doubles[next + layout.pendingDeadSlot] = lookup.slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(lookup.slot, slotDeadBytes) + bytes
+  doubles[next + layout.pendingDeadValueSlot] = referencedSlot(log, lookup.slot, lookup.offset)
+}

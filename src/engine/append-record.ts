@@ -1,0 +1,156 @@
+/**
+ * One record appended and made the key's newest: what put, delete and the registry of keyspaces
+ * have in common.
+ *
+ * Crash argument, step by step:
+ * 1. The record is written behind the tail, checksum last. Killed here: nothing refers to it.
+ * 2. The next state is filled: tail, counts, and the entry that will point to the record.
+ * 3. The state is committed by one store. Killed before: as 1. Killed after: 4 is done by repair.
+ * 4. The entry is written, under an odd version of its home bucket.
+ * Hot path: `bench/compare`, rows "load", "random update", "delete".
+ */
+import { StoreError } from '../base/errors.js'
+import * as layout from '../format/control-layout.js'
+import {
+  flagReference,
+  kindWordOf,
+  recordSizeWords,
+  typePut,
+  typeTombstone,
+  valueOffset,
+} from '../format/record.js'
+import {
+  advanceTail,
+  type RecordTarget,
+  seal,
+  targetTail,
+  writeHeader,
+  writeKey,
+  writeValue,
+} from '../log/append.js'
+import { makeRoom } from '../log/roll.js'
+import { slotSizeBytes } from '../log/slot-table.js'
+import { accountAppend, accountInsert, accountRemove, accountReplace } from './account.js'
+import { applyPending } from './apply.js'
+import { type Engine, poisonedError } from './engine.js'
+import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
+import { writeReference } from './reference.js'
+import { nextVersion } from './version-clock.js'
+
+const noBytes = new Uint8Array(0)
+
+/** The operation at hand. `engine.key` and `engine.lookup` belong to it. */
+export interface RecordDraft {
+  type: typeof typePut | typeof typeTombstone
+  keyspaceId: number
+  hash: number
+  /** True where the lookup found a record of the key: it is replaced or removed. */
+  found: boolean
+  value: Uint8Array | string
+  valueSizeBytes: number
+  /** The value segment that holds the value, or -1 where the record does. */
+  valueSlot: number
+}
+
+export const draft: RecordDraft = {
+  type: typePut,
+  keyspaceId: 0,
+  hash: 0,
+  found: false,
+  value: noBytes,
+  valueSizeBytes: 0,
+  valueSlot: -1,
+}
+
+const target: RecordTarget = {
+  words: new Int32Array(0),
+  doubles: new Float64Array(0),
+  bytes: Buffer.alloc(0),
+  offset: 0,
+  seed: 0,
+}
+
+/** Appends what {@link draft} describes. Throws `STORE_FULL`; the store is then as it was. */
+export function appendRecord(engine: Engine): void {
+  const { log } = engine
+  const flags = draft.valueSlot === -1 ? 0 : flagReference
+  const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
+  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  const slot = log.tailSlot
+  const offset = log.tailOffset
+  try {
+    writeAndCommit(engine, sizeDoubles, flags)
+  } catch (error) {
+    log.words[slot].fill(0, offset * 2, (offset + sizeDoubles) * 2)
+    throw asWriteFailure(engine, error)
+  } finally {
+    draft.value = noBytes
+  }
+  advanceTail(log, sizeDoubles)
+  applyPending(engine)
+  if (!draft.found) grow(engine)
+}
+
+function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): void {
+  const { control, key, log, lookup } = engine
+  const { type, keyspaceId, found, valueSizeBytes, valueSlot } = draft
+  const slot = log.tailSlot
+  const offset = log.tailOffset
+  const nowMs = engine.platform.nowMs()
+  const sequence = control.get(layout.sequence) + 1
+  const version = nextVersion(control.get(layout.version), nowMs)
+  const previous = found ? log.address(lookup.slot, lookup.offset) : 0
+  targetTail(log, target, false)
+  writeHeader(
+    target,
+    kindWordOf(type, flags, keyspaceId),
+    key.sizeBytes,
+    valueSizeBytes,
+    0,
+    version,
+    sequence,
+    nowMs,
+    previous,
+  )
+  writeKey(target, key.words, key.sizeBytes)
+  if (valueSlot === -1) {
+    const start = valueOffset(key.sizeBytes, flags)
+    writeValue(target, draft.value, valueSizeBytes, start, sizeDoubles)
+  } else {
+    writeReference(log, target, key.sizeBytes, valueSlot, valueSizeBytes)
+  }
+  const checksum = seal(target, sizeDoubles)
+  if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)
+
+  control.begin()
+  control.set(layout.sequence, sequence)
+  control.set(layout.version, version)
+  accountAppend(control, sizeDoubles, checksum)
+  if (type === typeTombstone) {
+    accountRemove(engine, keyspaceId)
+    announceRemove(engine)
+  } else {
+    let bytes = sizeDoubles * 8
+    if (valueSlot !== -1) {
+      const valueBytes = log.slots.get(valueSlot, slotSizeBytes)
+      bytes += valueBytes
+      control.doubles[control.next + layout.usedBytes] += valueBytes
+    }
+    if (found) {
+      accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
+      announceReplace(engine, draft.hash, slot, offset)
+    } else {
+      accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
+      announceInsert(engine, draft.hash, slot, offset)
+    }
+  }
+  control.commit()
+}
+
+/** I10: a write that failed for another reason than space poisons the store. */
+export function asWriteFailure(engine: Engine, error: unknown): unknown {
+  if (error instanceof StoreError) return error
+  engine.syncQueue.failure = error
+  engine.control.poison(String(error))
+  return poisonedError(engine)
+}

@@ -1,0 +1,24 @@
+/** delete: a tombstone at the tail, and the key's entry leaves the index. */
+import { typeTombstone } from '../format/record.js'
+import { appendRecord, draft } from './append-record.js'
+import type { Engine } from './engine.js'
+import { hashKey, probe } from './probe.js'
+import { anyVersion, holds } from './put.js'
+import { scheduleSync } from './sync.js'
+
+/** Removes the key at hand. False where it has no record, or not the version asked for. */
+export function remove(engine: Engine, keyspaceId: number, condition: number): boolean {
+  engine.requireWritable()
+  const hash = hashKey(engine, keyspaceId)
+  if (!probe(engine, hash, keyspaceId)) return false
+  if (condition !== anyVersion && !holds(engine, true, condition)) return false
+  draft.type = typeTombstone
+  draft.keyspaceId = keyspaceId
+  draft.hash = hash
+  draft.found = true
+  draft.valueSizeBytes = 0
+  draft.valueSlot = -1
+  appendRecord(engine)
+  scheduleSync(engine)
+  return true
+}

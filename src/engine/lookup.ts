@@ -1,0 +1,24 @@
+/** What {@link probe} found. One for each engine; it holds good until the next probe. */
+export class Lookup {
+  /** The home bucket, and where it lies. */
+  home = 0
+  homeWords: Int32Array = new Int32Array(16)
+  homeStart = 0
+  /** The home bucket's version before the chain was read. */
+  version = 0
+  /** Of the entry found: its bucket (an overflow bucket as its negative number) … */
+  bucket = 0
+  /** … the words it lies in and the index of its low word there. */
+  entryWords: Int32Array = new Int32Array(16)
+  entryIndex = 0
+  /** Slot of the record found, its offset there in 8-byte words, and its words. */
+  slot = 0
+  offset = 0
+  recordWords: Int32Array = new Int32Array(16)
+  /** The last bucket of the chain, as `bucket`; only after a miss. */
+  lastBucket = 0
+  /** The value: the bytes it lies in, where it begins there, and its size. See `locateValue`. */
+  valueBytes: Buffer = Buffer.alloc(0)
+  valueStart = 0
+  valueSizeBytes = 0
+}

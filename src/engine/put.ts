@@ -1,0 +1,165 @@
+/**
+ * put: a new record at the tail, or, where the key's record is still in the mutable region and the
+ * value fits its place, an update of that record in place.
+ * Hot path: `bench/compare`, rows "load" and "random update".
+ */
+import * as layout from '../format/control-layout.js'
+import {
+  checksumWord,
+  flagExpiry,
+  flagInBatch,
+  flagReference,
+  kindWordOf,
+  previousDouble,
+  recordSizeWords,
+  slackWordsMax,
+  typePut,
+  valueOffset,
+  valueSizeBytesMax,
+  versionDouble,
+} from '../format/record.js'
+import { recordSeed } from '../format/record-checksum.js'
+import { type RecordTarget, seal, writeHeader, writeKey, writeValue } from '../log/append.js'
+import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.js'
+import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
+import { appendRecord, draft } from './append-record.js'
+import { applyPending } from './apply.js'
+import type { Engine } from './engine.js'
+import { hashKey, probe } from './probe.js'
+import { createReference } from './reference.js'
+import { scheduleSync } from './sync.js'
+import { nextVersion } from './version-clock.js'
+
+/** When a put is to change nothing: `anyVersion` for never. */
+export const anyVersion = -1
+/** Only where the key has no record. */
+export const absent = -2
+
+const target: RecordTarget = {
+  words: new Int32Array(0),
+  doubles: new Float64Array(0),
+  bytes: Buffer.alloc(0),
+  offset: 0,
+  seed: 0,
+}
+
+export function sizeOfValue(value: Uint8Array | string): number {
+  const sizeBytes = typeof value === 'string' ? Buffer.byteLength(value, 'utf8') : value.byteLength
+  if (sizeBytes > valueSizeBytesMax) {
+    throw new RangeError(
+      `value has ${sizeBytes} bytes; a value has 0 to ${valueSizeBytesMax.toLocaleString('en')}`,
+    )
+  }
+  return sizeBytes
+}
+
+/** Stores `value` under the key at hand. False where `condition` did not hold. */
+export function put(
+  engine: Engine,
+  keyspaceId: number,
+  value: Uint8Array | string,
+  condition: number,
+): boolean {
+  engine.requireWritable()
+  const valueSizeBytes = sizeOfValue(value)
+  const hash = hashKey(engine, keyspaceId)
+  const found = probe(engine, hash, keyspaceId)
+  if (condition !== anyVersion && !holds(engine, found, condition)) return false
+  const isLarge = valueSizeBytes > engine.inlineValueSizeBytesMax
+  if (found && !isLarge && mayUpdateInPlace(engine, valueSizeBytes)) {
+    updateInPlace(engine, keyspaceId, value, valueSizeBytes)
+  } else {
+    draft.type = typePut
+    draft.keyspaceId = keyspaceId
+    draft.hash = hash
+    draft.found = found
+    draft.value = value
+    draft.valueSizeBytes = valueSizeBytes
+    draft.valueSlot = isLarge ? createReference(engine, value, valueSizeBytes) : -1
+    appendRecord(engine)
+  }
+  scheduleSync(engine)
+  return true
+}
+
+/** Whether the record of the lookup has the version asked for, or is missing as asked. */
+export function holds(engine: Engine, found: boolean, condition: number): boolean {
+  if (condition === absent) return !found
+  if (!found) return false
+  const { lookup, log } = engine
+  return log.doubles[lookup.slot][lookup.offset + versionDouble] === condition
+}
+
+/** The record of the lookup is in the mutable region, simple, and has the room (I4). */
+function mayUpdateInPlace(engine: Engine, valueSizeBytes: number): boolean {
+  const { control, key, log, lookup } = engine
+  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
+  if (log.isAppendOnly) return false
+  if (sizeDoubles * 8 > layout.redoSizeBytes) return false
+  if (log.address(lookup.slot, lookup.offset) < control.get(layout.readOnly)) return false
+  const start = lookup.offset << 1
+  const flags = recordFlags(lookup.recordWords, start)
+  if ((flags & (flagExpiry | flagInBatch | flagReference)) !== 0) return false
+  const slack = recordSpan(lookup.recordWords, start) - sizeDoubles
+  return slack >= 0 && slack <= slackWordsMax
+}
+
+/**
+ * The new record is made in the redo area, checksum and all, and goes over the old one when the
+ * state that announces it counts: killed in between, the next to come copies it again.
+ */
+function updateInPlace(
+  engine: Engine,
+  keyspaceId: number,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+): void {
+  const { control, key, log, lookup } = engine
+  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
+  const nowMs = engine.platform.nowMs()
+  const sequence = control.get(layout.sequence) + 1
+  const version = nextVersion(control.get(layout.version), nowMs)
+  const start = lookup.offset << 1
+  const oldChecksum = lookup.recordWords[start + checksumWord]
+  const oldValueSize = recordValueSize(lookup.recordWords, start)
+  const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
+  const span = recordSpan(lookup.recordWords, start)
+  target.words = control.words
+  target.doubles = control.doubles
+  target.bytes = control.bytes
+  target.offset = control.redoStart('next') >>> 3
+  target.seed = recordSeed(log.seeds[lookup.slot], lookup.offset, false)
+  const kind = kindWordOf(typePut, 0, keyspaceId)
+  writeHeader(
+    target,
+    kind,
+    key.sizeBytes,
+    valueSizeBytes,
+    span - sizeDoubles,
+    version,
+    sequence,
+    nowMs,
+    previous,
+  )
+  writeKey(target, key.words, key.sizeBytes)
+  writeValue(target, value, valueSizeBytes, valueOffset(key.sizeBytes, 0), sizeDoubles)
+  const checksum = seal(target, sizeDoubles)
+
+  control.begin()
+  const { doubles, next } = control
+  doubles[next + layout.sequence] = sequence
+  doubles[next + layout.version] = version
+  doubles[next + layout.lastRecord] = log.address(lookup.slot, lookup.offset)
+  subtractFromDigest(control, oldChecksum)
+  addToDigest(control, checksum)
+  doubles[next + layout.pendingKind] = layout.changeInPlace
+  doubles[next + layout.pendingHome] = lookup.home
+  doubles[next + layout.pendingLocation] = lookup.slot * 2 ** log.shift + lookup.offset
+  doubles[next + layout.pendingSizeWords] = sizeDoubles
+  if (oldValueSize !== valueSizeBytes) {
+    doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize
+    announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
+  }
+  control.commit()
+  applyPending(engine)
+}

@@ -1,0 +1,169 @@
+/**
+ * sync: everything written so far reaches the medium.
+ *
+ * Order (I4, I5, I9), and why:
+ * 1. A marker with the digest of all records since the last one goes to the tail, and the read-only
+ *    boundary moves up to it: what the flush writes does not change under it.
+ * 2. The value segments and log segments that hold [durable, tail) are flushed. The set comes from
+ *    the boundaries and the slot table, in shared memory, so a flush that died is made again.
+ * 3. Where segment files were made, their directory is flushed.
+ * 4. Only then does `durable` move to the marker.
+ * A crash before 4 leaves a marker without a completed flush: its digest tells recovery whether all
+ * of it arrived.
+ *
+ * A failed flush is never tried again (I10): the kernel may have dropped the pages and call them
+ * clean. The store is poisoned.
+ */
+import { StoreError } from '../base/errors.js'
+import * as layout from '../format/control-layout.js'
+import {
+  kindWordOf,
+  markerDigestHighWord,
+  markerDigestLowWord,
+  markerDurableDouble,
+  markerEpochDouble,
+  markerMagicHigh,
+  markerMagicLow,
+  markerPreviousDouble,
+  markerSizeWords,
+  markerValueSizeBytes,
+  recordHeaderSizeBytes,
+  typeMarker,
+} from '../format/record.js'
+import { advanceTail, type RecordTarget, seal, targetTail, writeHeader } from '../log/append.js'
+import { makeRoom } from '../log/roll.js'
+import { kindLog, kindValue, slotKind, slotNumber, slotUnsynced } from '../log/slot-table.js'
+import { asWriteFailure } from './append-record.js'
+import { type Engine, poisonedError } from './engine.js'
+
+const target: RecordTarget = {
+  words: new Int32Array(0),
+  doubles: new Float64Array(0),
+  bytes: Buffer.alloc(0),
+  offset: 0,
+  seed: 0,
+}
+
+/** Resolves when every write that returned before the call is on the medium. */
+export function sync(engine: Engine): Promise<void> {
+  if (engine.isReadOnly) return Promise.resolve()
+  return engine.syncQueue.run(() => flush(engine))
+}
+
+/** Sees to it that what was just written is synced within `syncIntervalMs`. */
+export function scheduleSync(engine: Engine): void {
+  const { syncQueue, syncIntervalMs } = engine
+  if (syncQueue.timer !== undefined || syncIntervalMs === 0) return
+  if (engine.platform.kind === 'memory') return
+  syncQueue.timer = setTimeout(() => {
+    syncQueue.timer = undefined
+    if (engine.isClosed) return
+    // A failure is kept: it poisons the store, and every later write and the close report it.
+    sync(engine).catch((error: unknown) => {
+      syncQueue.failure ??= error
+    })
+  }, syncIntervalMs)
+  syncQueue.timer.unref()
+}
+
+async function flush(engine: Engine): Promise<void> {
+  const { control, log } = engine
+  if (control.isPoisoned) throw poisonedError(engine)
+  if (control.get(layout.durable) === control.get(layout.tail)) return
+  writeMarker(engine)
+  const end = control.get(layout.tail)
+  const files = unsyncedSlots(engine)
+  const needsDirectory = files.some((slot) => isNewFile(engine, slot))
+  try {
+    await Promise.all(files.map((slot) => log.fileOf(slot).sync()))
+    if (needsDirectory) await log.platform.syncDirectoryAsync(log.directory)
+  } catch (error) {
+    engine.syncQueue.failure = error
+    control.poison(String(error))
+    throw new StoreError('STORE_POISONED', 'a sync failed; the store accepts no more writes', {
+      cause: error,
+    })
+  }
+  for (const slot of files) {
+    log.slots.set(slot, slotUnsynced, 0)
+    if (slot !== log.firstSlotOf(log.tailSlot)) log.releaseFile(slot)
+  }
+  control.begin()
+  control.set(layout.durable, end)
+  control.commit()
+  engine.syncQueue.completedCount++
+}
+
+/** The first slots of all segments that hold bytes which no completed sync covered. */
+function unsyncedSlots(engine: Engine): number[] {
+  const { control, log } = engine
+  const oldest = Math.floor(control.get(layout.durable) / 2 ** log.shift)
+  const slots: number[] = []
+  const slotEnd = control.get(layout.slotEnd)
+  for (let slot = 0; slot < slotEnd; slot++) {
+    const kind = log.slots.get(slot, slotKind)
+    const isUnsyncedValue = kind === kindValue && log.slots.get(slot, slotUnsynced) === 1
+    const isUnsyncedLog = kind === kindLog && lastNumberOf(engine, slot) >= oldest
+    if (isUnsyncedValue || isUnsyncedLog) slots.push(slot)
+  }
+  return slots
+}
+
+/** True where the file may have been made since the last completed sync. */
+function isNewFile(engine: Engine, slot: number): boolean {
+  const { control, log } = engine
+  if (log.slots.get(slot, slotKind) === kindValue) return true
+  return log.slots.get(slot, slotNumber) * 2 ** log.shift > control.get(layout.durable)
+}
+
+/** The number of the last part of the log segment in `slot`. */
+function lastNumberOf(engine: Engine, slot: number): number {
+  const { log } = engine
+  return log.slots.get(slot, slotNumber) + log.partCount(slot) - 1
+}
+
+/** Puts a marker at the tail and moves the read-only boundary behind it. */
+export function writeMarker(engine: Engine): void {
+  const { control, log } = engine
+  if (log.tailOffset + markerSizeWords > log.nextCheck) {
+    makeRoom(log, markerSizeWords, engine.epoch)
+  }
+  const nowMs = engine.platform.nowMs()
+  targetTail(log, target, false)
+  const { offset, words, doubles } = target
+  writeHeader(
+    target,
+    kindWordOf(typeMarker, 0, 0),
+    0,
+    markerValueSizeBytes,
+    0,
+    control.get(layout.version),
+    control.get(layout.sequence),
+    nowMs,
+    0,
+  )
+  const value = offset + recordHeaderSizeBytes / 8
+  words[value * 2] = markerMagicLow
+  words[value * 2 + 1] = markerMagicHigh
+  doubles[value + markerDurableDouble] = control.get(layout.durable)
+  doubles[value + markerPreviousDouble] = control.get(layout.lastMarker)
+  doubles[value + markerEpochDouble] = engine.epoch
+  words[value * 2 + markerDigestLowWord] = control.get(layout.digestLow)
+  words[value * 2 + markerDigestHighWord] = control.get(layout.digestHigh)
+  seal(target, markerSizeWords)
+  try {
+    if (log.isAppendOnly) log.writeThrough(log.tailSlot, offset, markerSizeWords)
+  } catch (error) {
+    throw asWriteFailure(engine, error)
+  }
+  const marker = control.get(layout.tail)
+  control.begin()
+  control.set(layout.lastMarker, marker)
+  control.set(layout.tail, marker + markerSizeWords)
+  control.set(layout.usedBytes, control.get(layout.usedBytes) + markerSizeWords * 8)
+  control.set(layout.readOnly, marker + markerSizeWords)
+  control.set(layout.digestLow, 0)
+  control.set(layout.digestHigh, 0)
+  control.commit()
+  advanceTail(log, markerSizeWords)
+}

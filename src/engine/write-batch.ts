@@ -1,0 +1,334 @@
+/**
+ * write: several operations that become visible, and survive a crash, all or not at all (I6).
+ *
+ * 1. The operations are encoded: whatever is wrong with one of them is found before anything is
+ *    written.
+ * 2. A frame and all records go to the tail, each record with its checksum, the frame's last.
+ *    Killed here: nothing refers to any of them.
+ * 3. The home buckets of all keys become odd: readers of these keys wait.
+ * 4. One commit moves the tail over the frame and names it as the batch that is being applied.
+ *    From here on the batch is done, by us or by repair.
+ * 5. Record by record, entries and counts change, each by a commit of its own that also says which
+ *    record is next.
+ * 6. A commit ends the batch and the home buckets become even: readers see all of it.
+ */
+
+import { assert } from '../base/assert.js'
+import { checksumWords } from '../base/checksum.js'
+import { versionWordInBucket } from '../format/bucket.js'
+import * as layout from '../format/control-layout.js'
+import {
+  batchCountWord,
+  batchDigestWord,
+  batchFrameSizeWords,
+  batchFrameValueSizeBytes,
+  batchSizeDouble,
+  flagExpiry,
+  flagInBatch,
+  flagReference,
+  kindWordOf,
+  recordHeaderSizeBytes,
+  recordHeaderWords,
+  recordSizeWords,
+  typeBatch,
+  typePut,
+  typeTombstone,
+  valueOffset,
+} from '../format/record.js'
+import { wordOf } from '../index/hash-index.js'
+import {
+  advanceTail,
+  type RecordTarget,
+  seal,
+  targetTail,
+  writeHeader,
+  writeKey,
+  writeValue,
+} from '../log/append.js'
+import {
+  occupiedBytes,
+  recordFlags,
+  recordKeySize,
+  recordKeyspace,
+  recordSpan,
+  recordType,
+  recordValueSize,
+} from '../log/record-fields.js'
+import { makeRoom } from '../log/roll.js'
+import { slotSizeBytes } from '../log/slot-table.js'
+import { accountInsert, accountRemove, accountReplace, addToDigest } from './account.js'
+import { asWriteFailure } from './append-record.js'
+import { applyPending, makeEven, makeOdd } from './apply.js'
+import type { Engine } from './engine.js'
+import type { Key } from './key.js'
+import { hashKey, probe } from './probe.js'
+import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
+import { createReference, writeReference } from './reference.js'
+import { scheduleSync } from './sync.js'
+import { nextVersion } from './version-clock.js'
+
+/** One operation, its key and value already bytes. */
+export interface EncodedOperation {
+  readonly type: 'put' | 'delete'
+  readonly keyspaceId: number
+  /** Where the key lies in the batch's {@link BatchKeys}. */
+  readonly keyStart: number
+  readonly keySizeBytes: number
+  readonly value: Uint8Array | string
+  readonly valueSizeBytes: number
+}
+
+/** The keys of a batch, one behind the other as zero-padded words. */
+export class BatchKeys {
+  words: Int32Array = new Int32Array(1024)
+  #used = 0
+
+  /** Keeps a copy of the key at hand; returns where it lies. */
+  add(key: Key): number {
+    const start = this.#used
+    const count = (key.sizeBytes + 3) >>> 2
+    if (start + count > this.words.length) {
+      const grown = new Int32Array(2 * (start + count))
+      grown.set(this.words)
+      this.words = grown
+    }
+    for (let index = 0; index < count; index++) this.words[start + index] = key.words[index]
+    this.#used = start + count
+    return start
+  }
+}
+
+const target: RecordTarget = {
+  words: new Int32Array(0),
+  doubles: new Float64Array(0),
+  bytes: Buffer.alloc(0),
+  offset: 0,
+  seed: 0,
+}
+
+/** Throws `STORE_FULL`; the store is then as it was. */
+export function writeBatch(
+  engine: Engine,
+  operations: readonly EncodedOperation[],
+  keys: BatchKeys,
+): void {
+  engine.requireWritable()
+  if (operations.length === 0) return
+  const valueSlots = operations.map((operation) =>
+    operation.valueSizeBytes > engine.inlineValueSizeBytesMax
+      ? createReference(engine, operation.value, operation.valueSizeBytes)
+      : -1,
+  )
+  const sizeDoubles = operations.reduce(
+    (sum, operation, index) => sum + sizeOf(operation, valueSlots[index]),
+    batchFrameSizeWords,
+  )
+  const { control, index, log } = engine
+  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  // Every operation may need an overflow bucket, and once committed none may fail for want of one.
+  index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
+  writeFrame(engine, operations, keys, valueSlots, sizeDoubles)
+  applyBatch(engine)
+  for (let count = 0; count < operations.length; count++) grow(engine)
+  scheduleSync(engine)
+}
+
+function sizeOf(operation: EncodedOperation, valueSlot: number): number {
+  const flags = valueSlot === -1 ? 0 : flagReference
+  return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
+}
+
+/** Steps 2 to 4. */
+function writeFrame(
+  engine: Engine,
+  operations: readonly EncodedOperation[],
+  keys: BatchKeys,
+  valueSlots: readonly number[],
+  sizeDoubles: number,
+): void {
+  const { control, log } = engine
+  const frameAddress = control.get(layout.tail)
+  const frame: RecordTarget = { ...target }
+  targetTail(log, frame, false)
+  const frameSlot = log.tailSlot
+  const nowMs = engine.platform.nowMs()
+  let sequence = control.get(layout.sequence)
+  let version = control.get(layout.version)
+  const checksums = new Int32Array(operations.length)
+  let usedBytes = sizeDoubles * 8
+  // The writer's own tail runs ahead over the records; the state's moves by the commit.
+  advanceTail(log, batchFrameSizeWords)
+  try {
+    operations.forEach((operation, index) => {
+      sequence++
+      version = nextVersion(version, nowMs)
+      checksums[index] = writeOperation(engine, operation, keys, valueSlots[index], {
+        sequence,
+        version,
+        nowMs,
+      })
+      const valueSlot = valueSlots[index]
+      if (valueSlot !== -1) usedBytes += log.slots.get(valueSlot, slotSizeBytes)
+      advanceTail(log, sizeOf(operation, valueSlot))
+    })
+    const first = control.get(layout.sequence) + 1
+    const value = frame.offset + recordHeaderSizeBytes / 8
+    writeHeader(
+      frame,
+      kindWordOf(typeBatch, 0, 0),
+      0,
+      batchFrameValueSizeBytes,
+      0,
+      version,
+      first,
+      nowMs,
+      0,
+    )
+    frame.doubles[value + batchSizeDouble] = sizeDoubles - batchFrameSizeWords
+    frame.words[value * 2 + batchCountWord] = operations.length
+    frame.words[value * 2 + batchDigestWord] = checksumWords(checksums, 0, checksums.length, 0)
+    const frameChecksum = seal(frame, batchFrameSizeWords)
+    if (log.isAppendOnly) log.writeThrough(frameSlot, frame.offset, sizeDoubles)
+
+    control.begin()
+    control.set(layout.sequence, sequence)
+    control.set(layout.version, version)
+    control.set(layout.tail, frameAddress + sizeDoubles)
+    control.set(layout.tailSlot, log.tailSlot)
+    control.set(layout.usedBytes, control.get(layout.usedBytes) + usedBytes)
+    control.set(layout.batchFrame, frameAddress)
+    control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
+    for (const checksum of checksums) addToDigest(control, checksum)
+    addToDigest(control, frameChecksum)
+  } catch (error) {
+    log.adoptTail()
+    log.words[frameSlot].fill(0, frame.offset * 2, (frame.offset + sizeDoubles) * 2)
+    throw asWriteFailure(engine, error)
+  }
+  turnHomes(engine, frameAddress, true)
+  control.commit()
+}
+
+interface Stamp {
+  readonly sequence: number
+  readonly version: number
+  readonly nowMs: number
+}
+
+function writeOperation(
+  engine: Engine,
+  operation: EncodedOperation,
+  keys: BatchKeys,
+  valueSlot: number,
+  stamp: Stamp,
+): number {
+  const { key, log, lookup } = engine
+  const { keyspaceId, valueSizeBytes } = operation
+  key.setWords(keys.words, operation.keyStart, operation.keySizeBytes)
+  const found = probe(engine, hashKey(engine, keyspaceId), keyspaceId)
+  const previous = found ? log.address(lookup.slot, lookup.offset) : 0
+  const isPut = operation.type === 'put'
+  const flags = flagInBatch | (valueSlot === -1 ? 0 : flagReference)
+  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
+  targetTail(log, target, true)
+  writeHeader(
+    target,
+    kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId),
+    key.sizeBytes,
+    valueSizeBytes,
+    0,
+    stamp.version,
+    stamp.sequence,
+    stamp.nowMs,
+    previous,
+  )
+  writeKey(target, key.words, key.sizeBytes)
+  if (valueSlot === -1) {
+    const start = valueOffset(key.sizeBytes, flags)
+    writeValue(target, operation.value, valueSizeBytes, start, sizeDoubles)
+  } else {
+    writeReference(log, target, key.sizeBytes, valueSlot, valueSizeBytes)
+  }
+  return seal(target, sizeDoubles)
+}
+
+/** Steps 5 and 6, from wherever they were left: also what repair does after a kill. */
+export function applyBatch(engine: Engine): void {
+  const { control } = engine
+  const frame = control.get(layout.batchFrame)
+  assert(frame !== 0, 'a batch is being applied')
+  const end = batchEnd(engine, frame)
+  turnHomes(engine, frame, true)
+  while (control.get(layout.batchNext) < end) applyRecord(engine, control.get(layout.batchNext))
+  control.begin()
+  control.set(layout.batchFrame, 0)
+  control.set(layout.batchNext, 0)
+  control.commit()
+  turnHomes(engine, frame, false)
+}
+
+function applyRecord(engine: Engine, address: number): void {
+  const { control, log } = engine
+  const { slot, offset } = log.locate(address)
+  const words = log.words[slot]
+  const start = offset * 2
+  const keyspaceId = recordKeyspace(words, start)
+  takeKey(engine, words, start)
+  const hash = hashKey(engine, keyspaceId)
+  const found = probe(engine, hash, keyspaceId)
+  control.begin()
+  control.set(layout.batchNext, address + recordSpan(words, start))
+  control.set(layout.lastRecord, address)
+  if (recordType(words, start) === typeTombstone) {
+    if (found) {
+      accountRemove(engine, keyspaceId)
+      announceRemove(engine)
+    }
+  } else {
+    const valueSizeBytes = recordValueSize(words, start)
+    const bytes = occupiedBytes(log, slot, offset)
+    if (found) {
+      accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
+      announceReplace(engine, hash, slot, offset)
+    } else {
+      accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
+      announceInsert(engine, hash, slot, offset)
+    }
+  }
+  control.commit()
+  applyPending(engine)
+}
+
+/** Makes the home bucket of every key of the batch odd, or even again. */
+function turnHomes(engine: Engine, frame: number, toOdd: boolean): void {
+  const { index, log } = engine
+  const end = batchEnd(engine, frame)
+  for (let address = frame + batchFrameSizeWords; address < end; ) {
+    const { slot, offset } = log.locate(address)
+    const words = log.words[slot]
+    takeKey(engine, words, offset * 2)
+    const home = index.bucketOf(hashKey(engine, recordKeyspace(words, offset * 2)))
+    const homeWords = index.wordsOf(home)
+    const versionIndex = wordOf(home) + versionWordInBucket
+    // Two keys of a batch may share a home: it is turned once.
+    if (((homeWords[versionIndex] & 1) === 1) !== toOdd) {
+      if (toOdd) makeOdd(homeWords, versionIndex)
+      else makeEven(homeWords, versionIndex)
+    }
+    address += recordSpan(words, offset * 2)
+  }
+}
+
+/** The address behind the last record of the batch. */
+function batchEnd(engine: Engine, frame: number): number {
+  const { slot, offset } = engine.log.locate(frame)
+  const value = offset + recordHeaderSizeBytes / 8
+  return frame + batchFrameSizeWords + engine.log.doubles[slot][value + batchSizeDouble]
+}
+
+/** Makes the key of a record the key at hand. */
+export function takeKey(engine: Engine, words: Int32Array, start: number): void {
+  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
+  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
+  engine.key.setWords(words, keyStart, recordKeySize(words, start))
+}

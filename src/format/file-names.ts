@@ -1,0 +1,36 @@
+/** Every name the store creates in its directory, and the parser of those names. */
+
+export const superblockFileName = 'superblock'
+export const manifestFileName = 'manifest'
+/** A new manifest is written here, synced, and renamed over the old one. */
+export const manifestNextFileName = 'manifest.next'
+/** A new superblock is written here, synced, and renamed: a store exists when that is done. */
+export const superblockNextFileName = 'superblock.next'
+/** Volatile, with the four after it: believed only on the boot that wrote it. */
+export const controlFileName = 'control'
+export const bucketsFileName = 'buckets'
+export const overflowFileName = 'overflow'
+export const slotsFileName = 'slots'
+export const keyspacesFileName = 'keyspaces'
+export const lockFileName = 'lock'
+/** A segment being prepared; it gets its number when it is put to use. */
+export const preparedSegmentFileName = 'prepared'
+
+export type SegmentKind = 'log' | 'value'
+
+const numberDigits = 16
+const segmentPattern = /^(segment|value)-(\d{16})$/
+
+export function segmentFileName(kind: SegmentKind, segmentNumber: number): string {
+  const prefix = kind === 'log' ? 'segment' : 'value'
+  return `${prefix}-${String(segmentNumber).padStart(numberDigits, '0')}`
+}
+
+/** The kind and number of a segment file, or undefined for any other name. */
+export function parseSegmentFileName(
+  name: string,
+): { kind: SegmentKind; segmentNumber: number } | undefined {
+  const match = segmentPattern.exec(name)
+  if (match === null) return undefined
+  return { kind: match[1] === 'segment' ? 'log' : 'value', segmentNumber: Number(match[2]) }
+}

@@ -1,0 +1,110 @@
+/**
+ * The hash index: key hash -> location of the newest record, by linear hashing over buckets of one
+ * cache line. Keys are not in it; whoever looks up compares the full key in the record (I3).
+ *
+ * Invariants:
+ * - An entry lies in the chain of the home bucket that {@link bucketOf} gives for its hash.
+ * - `bucketCount` repeats the control state's for the one thread that writes.
+ * - The version word of a home bucket is odd while anything in its chain changes, or, for a batch,
+ *   while some of the batch's entries are published and others are not (I6).
+ *
+ * Not here: reading records (engine/probe.ts), announcing and applying changes (engine/apply.ts).
+ */
+import type { Control } from '../control/control.js'
+import {
+  bucketCountMin,
+  bucketSizeBytes,
+  bucketWords,
+  entriesPerBucket,
+  entryWords,
+  linkWordInBucket,
+} from '../format/bucket.js'
+import * as layout from '../format/control-layout.js'
+import type { MapAccess, PlatformFile } from '../platform/platform.js'
+import { indexInPiece, pieceOf, Region } from '../platform/region.js'
+
+/** log2 of the buckets in the first piece of a region: 1 MiB. */
+export const bucketsFirstShift = 14
+
+export class HashIndex {
+  readonly control: Control
+  readonly homes: Region
+  readonly overflows: Region
+  /** The pieces of `homes` and `overflows`, as words. */
+  readonly homeWords: Int32Array[]
+  readonly overflowWords: Int32Array[]
+  bucketCount = 0
+  /** 2^n - 1, the least that is not below `bucketCount - 1`. */
+  #mask = 0
+
+  constructor(
+    control: Control,
+    files: { readonly buckets: PlatformFile; readonly overflow: PlatformFile },
+    access: MapAccess,
+  ) {
+    const shape = { firstShift: bucketsFirstShift, elementSizeBytes: bucketSizeBytes }
+    this.control = control
+    this.homes = new Region(files.buckets, shape, access)
+    this.overflows = new Region(files.overflow, shape, access)
+    this.homeWords = this.homes.words
+    this.overflowWords = this.overflows.words
+  }
+
+  /** Makes an empty index: for a new store, and before a replay. */
+  initialize(): void {
+    this.homes.reserve(bucketCountMin)
+    this.overflows.reserve(2)
+    this.control.set(layout.bucketCount, bucketCountMin)
+    this.control.set(layout.overflowEnd, 1)
+    this.control.set(layout.overflowFree, 0)
+  }
+
+  /** Takes over the size of the table from the control state. */
+  adoptBucketCount(): void {
+    this.bucketCount = this.control.get(layout.bucketCount)
+    this.#mask = 2 ** (32 - Math.clz32(this.bucketCount - 1)) - 1
+  }
+
+  /** Hot path: `bench/compare`, every row. */
+  bucketOf(hash: number): number {
+    const bucket = hash & this.#mask
+    return bucket < this.bucketCount ? bucket : bucket & (this.#mask >>> 1)
+  }
+
+  /** The words that home bucket `bucket` lies in; it begins there at {@link wordOf}. */
+  wordsOf(bucket: number): Int32Array {
+    return this.homeWords[pieceOf(bucket, bucketsFirstShift)]
+  }
+
+  overflowWordsOf(bucket: number): Int32Array {
+    return this.overflowWords[pieceOf(bucket, bucketsFirstShift)]
+  }
+
+  get sizeBytes(): number {
+    return this.homes.reservedBytes + this.overflows.reservedBytes
+  }
+}
+
+/** First word of a bucket within its piece. */
+export function wordOf(bucket: number): number {
+  return indexInPiece(bucket, bucketsFirstShift) * bucketWords
+}
+
+/** The first free entry of one bucket as a word offset in it, or -1. */
+export function freeEntry(words: Int32Array, start: number): number {
+  for (let entry = 0; entry < entriesPerBucket * entryWords; entry += entryWords) {
+    if (words[start + entry] === 0 && words[start + entry + 1] === 0) return entry
+  }
+  return -1
+}
+
+/** The overflow buckets of a home bucket's chain, in order. */
+export function overflowChain(index: HashIndex, home: number): number[] {
+  const chain: number[] = []
+  let link = index.wordsOf(home)[wordOf(home) + linkWordInBucket]
+  while (link !== 0) {
+    chain.push(link)
+    link = index.overflowWordsOf(link)[wordOf(link) + linkWordInBucket]
+  }
+  return chain
+}

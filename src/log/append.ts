@@ -1,0 +1,106 @@
+/**
+ * Writing a record, into free space of the log or into the redo area: never over bytes that a
+ * reader can reach. Its checksum is the last word written (I1).
+ * Hot path: `bench/compare`, rows "load" and "random update".
+ */
+
+import {
+  checksumWord,
+  keySizeWord,
+  kindWord,
+  previousDouble,
+  recordHeaderWords,
+  sequenceDouble,
+  timestampDouble,
+  valueSizeWord,
+  versionDouble,
+} from '../format/record.js'
+import { checksumRecord, recordSeed } from '../format/record-checksum.js'
+import type { Log } from './log.js'
+
+/** Memory that a record is written into, and from which its checksum starts. */
+export interface RecordTarget {
+  words: Int32Array
+  doubles: Float64Array
+  bytes: Buffer
+  /** Where the record begins, in 8-byte words. */
+  offset: number
+  /** The seed of the place where the record will be read: see {@link recordSeed}. */
+  seed: number
+}
+
+/** Points `target` at the tail of the log. */
+export function targetTail(log: Log, target: RecordTarget, inBatch: boolean): void {
+  const slot = log.tailSlot
+  target.words = log.words[slot]
+  target.doubles = log.doubles[slot]
+  target.bytes = log.bytes[slot]
+  target.offset = log.tailOffset
+  target.seed = recordSeed(log.seeds[slot], log.tailOffset, inBatch)
+}
+
+/** Everything of the header but the checksum. `sizeDoubles` is the record without slack. */
+export function writeHeader(
+  target: RecordTarget,
+  kind: number,
+  keySizeBytes: number,
+  valueSizeBytes: number,
+  slackDoubles: number,
+  version: number,
+  sequence: number,
+  timestampMs: number,
+  previous: number,
+): void {
+  const { words, doubles, offset } = target
+  const start = offset << 1
+  doubles[offset + versionDouble] = version
+  doubles[offset + sequenceDouble] = sequence
+  doubles[offset + timestampDouble] = timestampMs
+  doubles[offset + previousDouble] = previous
+  words[start + kindWord] = kind
+  words[start + valueSizeWord] = valueSizeBytes
+  words[start + keySizeWord] = keySizeBytes | (slackDoubles << 16)
+}
+
+/** The key at hand, zero-padded to 8 bytes, right behind the header. */
+export function writeKey(target: RecordTarget, keyWords: Int32Array, keySizeBytes: number): void {
+  const start = (target.offset << 1) + recordHeaderWords
+  const { words } = target
+  const count = ((keySizeBytes + 7) >>> 3) << 1
+  for (let index = 0; index < count; index++) words[start + index] = keyWords[index]
+}
+
+/** The value, zero-padded up to `endDoubles` from the start of the record. */
+export function writeValue(
+  target: RecordTarget,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+  startBytes: number,
+  endDoubles: number,
+): void {
+  const { words, bytes, offset } = target
+  const first = offset * 8 + startBytes
+  const end = (offset + endDoubles) << 1
+  for (let word = (first + valueSizeBytes) >>> 2; word < end; word++) words[word] = 0
+  if (typeof value === 'string') bytes.write(value, first, valueSizeBytes, 'utf8')
+  else bytes.set(value, first)
+}
+
+/** Computes and writes the checksum; returns it. */
+export function seal(target: RecordTarget, sizeDoubles: number): number {
+  const start = target.offset << 1
+  const checksum = checksumRecord(target.words, start, sizeDoubles << 1, target.seed)
+  target.words[start + checksumWord] = checksum
+  return checksum
+}
+
+/** Moves the writer's own tail; the control state's is moved by the commit. */
+export function advanceTail(log: Log, sizeDoubles: number): void {
+  log.tailOffset += sizeDoubles
+  // In an oversized segment the tail passes from one part, and slot, to the next.
+  while (log.tailOffset > log.offsetMask && log.tailLimit > log.offsetMask + 1) {
+    log.tailSlot++
+    log.tailOffset -= log.offsetMask + 1
+    log.tailLimit -= log.offsetMask + 1
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The log: segments mapped into memory, by slot.
+ *
+ * Invariants:
+ * - What `words`, `doubles` and `bytes` hold for a slot is the same memory, or nothing: segments
+ *   are mapped when they are first touched.
+ * - `tailSlot` and `tailOffset` repeat the tail of the control state for the one thread that
+ *   writes; everything else that counts lies in mapped memory.
+ * - A segment file that may have unsynced bytes stays open, so that a sync sees its errors.
+ *
+ * Not here: making segments (roll.ts), records (append.ts), reading them in order (scan.ts).
+ */
+import { join } from 'node:path'
+import { assert } from '../base/assert.js'
+import { StoreError } from '../base/errors.js'
+import type { Control } from '../control/control.js'
+import * as layout from '../format/control-layout.js'
+import { segmentFileName } from '../format/file-names.js'
+import { segmentSeed } from '../format/segment-header.js'
+import type { MapAccess, Mapping, Platform, PlatformFile } from '../platform/platform.js'
+import type { SlotTable } from './slot-table.js'
+import {
+  kindPart,
+  kindValue,
+  slotEpoch,
+  slotKind,
+  slotNumber,
+  slotSizeBytes,
+} from './slot-table.js'
+
+export interface LogOptions {
+  readonly platform: Platform
+  readonly directory: string
+  readonly storeId: Uint8Array
+  readonly shift: number
+  readonly access: MapAccess
+}
+
+interface PreparedSegment {
+  readonly file: PlatformFile
+  mapping: Mapping | undefined
+}
+
+export class Log {
+  readonly platform: Platform
+  readonly directory: string
+  readonly storeId: Uint8Array
+  readonly access: MapAccess
+  readonly control: Control
+  readonly slots: SlotTable
+  /** log2 of the 8-byte words in a segment. */
+  readonly shift: number
+  readonly offsetMask: number
+  readonly segmentSizeBytes: number
+
+  // By slot; empty until the segment is mapped.
+  readonly words: Int32Array[] = []
+  readonly doubles: Float64Array[] = []
+  readonly bytes: Buffer[] = []
+  readonly seeds: number[] = []
+  readonly #mappings: (Mapping | undefined)[] = []
+  /** Open files of segments that may have unsynced bytes, by slot. */
+  readonly openFiles: Map<number, PlatformFile> = new Map()
+  readonly #slotByNumber: Map<number, number> = new Map()
+
+  /** Where the next record goes, repeated from the control state. */
+  tailSlot = 0
+  tailOffset = 0
+  /** End of the space of the tail segment, in 8-byte words from the start of its slot. */
+  tailLimit = 0
+  /** Where the tail must not pass without a look at the room and at the next segment. */
+  nextCheck = 0
+  /** The next segment, while it is being prepared. */
+  prepared: PreparedSegment | undefined
+
+  constructor(options: LogOptions, control: Control, slots: SlotTable) {
+    this.platform = options.platform
+    this.directory = options.directory
+    this.storeId = options.storeId
+    this.access = options.access
+    this.control = control
+    this.slots = slots
+    this.shift = options.shift
+    this.offsetMask = 2 ** options.shift - 1
+    this.segmentSizeBytes = 2 ** options.shift * 8
+  }
+
+  path(name: string): string {
+    return join(this.directory, name)
+  }
+
+  /** Takes over the tail from the control state: after opening and after recovery. */
+  adoptTail(): void {
+    const slot = this.control.get(layout.tailSlot)
+    const start = this.slots.get(slot, slotNumber) * 2 ** this.shift
+    this.tailSlot = slot
+    this.tailOffset = this.control.get(layout.tail) - start
+    this.tailLimit = this.slots.get(slot, slotSizeBytes) / 8
+    this.nextCheck = 0
+  }
+
+  /** The address of a record, from its slot and its offset in 8-byte words. */
+  address(slot: number, offset: number): number {
+    return this.slots.get(slot, slotNumber) * 2 ** this.shift + offset
+  }
+
+  /** Where the record at an address lies; its segment is mapped. */
+  locate(address: number): { slot: number; offset: number } {
+    const number = Math.floor(address / 2 ** this.shift)
+    const slot = this.slotOf(number)
+    assert(slot !== -1, `segment ${number} is in a slot`)
+    if (this.words[slot] === undefined) this.mapSlot(slot)
+    return { slot, offset: address - number * 2 ** this.shift }
+  }
+
+  /** The slot of a segment that exists, or -1. */
+  slotOf(segmentNumber: number): number {
+    const known = this.#slotByNumber.get(segmentNumber)
+    if (known !== undefined && this.slots.get(known, slotNumber) === segmentNumber) return known
+    const slotEnd = this.control.get(layout.slotEnd)
+    for (let slot = 0; slot < slotEnd; slot++) {
+      this.#slotByNumber.set(this.slots.get(slot, slotNumber), slot)
+    }
+    return this.#slotByNumber.get(segmentNumber) ?? -1
+  }
+
+  /** Maps the segment of a slot. Throws `STORE_CORRUPT` where its file is gone. */
+  mapSlot(slot: number): void {
+    const first = this.firstSlotOf(slot)
+    const number = this.slots.get(first, slotNumber)
+    assert(number > 0, `slot ${slot} is in use`)
+    const kind = this.slots.get(first, slotKind) === kindValue ? 'value' : 'log'
+    const path = this.path(segmentFileName(kind, number))
+    let file: PlatformFile
+    try {
+      file = this.platform.openFile(path, this.access === 'shared' ? 'write' : 'read')
+    } catch (error) {
+      throw new StoreError('STORE_CORRUPT', `segment file ${path} cannot be opened`, {
+        details: { file: path, address: 0, what: 'the segment is missing' },
+        cause: error,
+      })
+    }
+    this.attach(first, file, file.map(0, this.slots.get(first, slotSizeBytes), this.access))
+    // The mapping keeps what it needs; only files with unsynced bytes stay open.
+    file.close()
+  }
+
+  /** The slot in which the segment that covers `slot` begins. */
+  firstSlotOf(slot: number): number {
+    let first = slot
+    while (this.slots.get(first, slotKind) === kindPart) first--
+    return first
+  }
+
+  /** Makes the bytes of a segment reachable through its slot, and its parts through theirs. */
+  attach(slot: number, file: PlatformFile, mapping: Mapping): void {
+    const { buffer } = mapping
+    assert(buffer.byteLength > 0, `${file.path} is mapped`)
+    const number = this.slots.get(slot, slotNumber)
+    const epoch = this.slots.get(slot, slotEpoch)
+    this.#mappings[slot] = mapping
+    for (let part = 0; part === 0 || this.slots.get(slot + part, slotKind) === kindPart; part++) {
+      const start = part * this.segmentSizeBytes
+      if (start >= buffer.byteLength) break
+      this.words[slot + part] = new Int32Array(buffer, start)
+      this.doubles[slot + part] = new Float64Array(buffer, start)
+      this.bytes[slot + part] = Buffer.from(buffer as ArrayBuffer, start)
+      this.seeds[slot + part] = segmentSeed(this.storeId, epoch, number + part)
+    }
+  }
+
+  /** Brings changed bytes of a segment to its file, where memory is not the file. */
+  writeThrough(slot: number, offset: number, sizeDoubles: number): void {
+    const first = this.firstSlotOf(slot)
+    const start = (slot - first) * this.segmentSizeBytes + offset * 8
+    this.#mappings[first]?.writeThrough(start, sizeDoubles * 8)
+  }
+
+  /** The open file of a segment, for a sync. */
+  fileOf(slot: number): PlatformFile {
+    const first = this.firstSlotOf(slot)
+    let file = this.openFiles.get(first)
+    if (file === undefined) {
+      const kind = this.slots.get(first, slotKind) === kindValue ? 'value' : 'log'
+      const name = segmentFileName(kind, this.slots.get(first, slotNumber))
+      file = this.platform.openFile(this.path(name), 'write')
+      this.openFiles.set(first, file)
+    }
+    return file
+  }
+
+  /** Closes the file of a segment that will not change any more. */
+  releaseFile(slot: number): void {
+    // Without a mapping of the file, later reads still come from memory.
+    this.openFiles.get(slot)?.close()
+    this.openFiles.delete(slot)
+  }
+
+  /** How many slots the log segment in `slot` takes. */
+  partCount(slot: number): number {
+    return Math.max(1, Math.ceil(this.slots.get(slot, slotSizeBytes) / this.segmentSizeBytes))
+  }
+
+  /** True where bytes reach the file only through {@link writeThrough}. */
+  get isAppendOnly(): boolean {
+    return this.platform.kind === 'file'
+  }
+
+  close(): void {
+    for (const mapping of this.#mappings) mapping?.unmap()
+    for (const file of this.openFiles.values()) file.close()
+    this.prepared?.mapping?.unmap()
+    this.prepared?.file.close()
+    this.prepared = undefined
+    this.openFiles.clear()
+    for (const list of [this.words, this.doubles, this.bytes, this.seeds, this.#mappings]) {
+      list.length = 0
+    }
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Making segments: the next one ahead of time, and the switch to it when the tail segment is full.
+ *
+ * A segment goes through: reserved (blocks), mapped, prefaulted, under the name
+ * `prepared`; then renamed to its number, its header written, entered in the slot table,
+ * and only then made the tail by the commit of the control state. Killed anywhere before that
+ * commit, the file is one that nothing names, and the next opening removes it.
+ *
+ * The blocks and the pages of the next segment are got in the background while the current one
+ * fills: a first write to a fresh page costs more than all the rest of a put together. How far it
+ * got is looked at four times a segment, so that it also works while the event loop stands still.
+ */
+
+import { StoreError } from '../base/errors.js'
+import { slotCountMax } from '../format/address.js'
+import * as layout from '../format/control-layout.js'
+import { preparedSegmentFileName, segmentFileName } from '../format/file-names.js'
+import {
+  encodeSegmentHeader,
+  segmentFlagAppendOnly,
+  segmentHeaderSizeBytes,
+  segmentKindLog,
+  segmentKindValue,
+  segmentReasonAppend,
+  segmentReasonOwnValue,
+} from '../format/segment-header.js'
+import type { Mapping, PlatformFile } from '../platform/platform.js'
+import type { Log } from './log.js'
+import {
+  kindLog,
+  kindPart,
+  kindValue,
+  slotDeadBytes,
+  slotDevice,
+  slotEpoch,
+  slotInode,
+  slotKind,
+  slotNumber,
+  slotSizeBytes,
+  slotUnsynced,
+} from './slot-table.js'
+
+const preparationsPerSegment = 4
+/** Stores that hold little never take a second segment's blocks. */
+const prepareFromPart = 0.25
+
+/** Where the segment's records begin, in 8-byte words. */
+export const firstRecordOffset = segmentHeaderSizeBytes / 8
+
+/**
+ * Makes room for `sizeDoubles` at the tail: in the tail segment, in a new one, or in an oversized
+ * one where no segment could hold it. To be called where the tail would pass `log.nextCheck`.
+ * Throws `STORE_FULL`; the log is then as it was.
+ */
+export function makeRoom(log: Log, sizeDoubles: number, epoch: number): void {
+  if (log.tailOffset + sizeDoubles > log.tailLimit) roll(log, sizeDoubles, epoch)
+  prepareNext(log)
+  const quarter = 2 ** log.shift / preparationsPerSegment
+  const nextQuarter = (Math.floor(log.tailOffset / quarter) + 1) * quarter
+  log.nextCheck = Math.min(log.tailLimit, Math.max(nextQuarter, log.tailOffset + sizeDoubles))
+  // Before anything is written up to there: it bounds what repair has to look at.
+  log.control.doubles[layout.writeLimitDouble] = log.nextCheck
+}
+
+function prepareNext(log: Log): void {
+  if (log.platform.kind !== 'mmap') return
+  if (log.tailOffset < 2 ** log.shift * prepareFromPart) return
+  if (log.prepared === undefined) {
+    const file = log.platform.openFile(log.path(preparedSegmentFileName), 'create')
+    file.reserveAhead(log.segmentSizeBytes)
+    log.prepared = { file, mapping: undefined }
+    return
+  }
+  const { prepared } = log
+  if (prepared.mapping === undefined && prepared.file.reservedBytes() >= log.segmentSizeBytes) {
+    prepared.mapping = prepared.file.map(0, log.segmentSizeBytes, 'shared')
+    prepared.mapping.prefault(0, log.segmentSizeBytes)
+  }
+}
+
+/** Goes on in a new segment with room for `sizeDoubles`. */
+export function roll(log: Log, sizeDoubles: number, epoch: number): void {
+  const { control } = log
+  const neededBytes = segmentHeaderSizeBytes + sizeDoubles * 8
+  const partCount = Math.ceil(neededBytes / log.segmentSizeBytes)
+  const sizeBytes = partCount * log.segmentSizeBytes
+  const number = control.get(layout.nextSegmentNumber)
+  const slot = control.get(layout.slotEnd)
+  reserveSlots(log, slot + partCount)
+  const path = log.path(segmentFileName('log', number))
+  const { file, mapping } = partCount === 1 ? takePrepared(log, path) : create(log, path, sizeBytes)
+  const tailStart = log.control.get(layout.tail) - log.tailOffset
+  mapping.writeThrough(
+    0,
+    writeHeader(mapping, {
+      storeId: log.storeId,
+      segmentNumber: number,
+      epoch,
+      firstSequence: control.get(layout.sequence) + 1,
+      previousSegment: log.tailLimit === 0 ? 0 : tailStart / 2 ** log.shift,
+      sizeBytes,
+      kind: segmentKindLog,
+      reason: segmentReasonAppend,
+      flags: log.isAppendOnly ? segmentFlagAppendOnly : 0,
+    }),
+  )
+  enterSlot(log, slot, { number, sizeBytes, kind: kindLog, epoch, file })
+  for (let part = 1; part < partCount; part++) {
+    enterSlot(log, slot + part, {
+      number: number + part,
+      sizeBytes: 0,
+      kind: kindPart,
+      epoch,
+      file,
+    })
+  }
+  log.attach(slot, file, mapping)
+  log.openFiles.set(slot, file)
+
+  control.begin()
+  control.set(layout.nextSegmentNumber, number + partCount)
+  control.set(layout.slotEnd, slot + partCount)
+  control.set(layout.tailSlot, slot)
+  control.set(layout.tail, number * 2 ** log.shift + firstRecordOffset)
+  control.commit()
+  log.tailSlot = slot
+  log.tailOffset = firstRecordOffset
+  log.tailLimit = sizeBytes / 8
+  log.nextCheck = 0
+}
+
+/**
+ * Makes a segment for one large value. The caller fills it and then names it in a record; until
+ * then nothing refers to it. Returns its slot; the value begins behind the header.
+ */
+export function createValueSegment(log: Log, valueSizeBytes: number, epoch: number): number {
+  const { control } = log
+  const number = control.get(layout.nextSegmentNumber)
+  const slot = control.get(layout.slotEnd)
+  reserveSlots(log, slot + 1)
+  const sizeBytes = Math.ceil((segmentHeaderSizeBytes + valueSizeBytes) / 4096) * 4096
+  const { file, mapping } = create(log, log.path(segmentFileName('value', number)), sizeBytes)
+  mapping.writeThrough(
+    0,
+    writeHeader(mapping, {
+      storeId: log.storeId,
+      segmentNumber: number,
+      epoch,
+      firstSequence: control.get(layout.sequence) + 1,
+      previousSegment: 0,
+      sizeBytes,
+      kind: segmentKindValue,
+      reason: segmentReasonOwnValue,
+      flags: segmentFlagAppendOnly,
+    }),
+  )
+  enterSlot(log, slot, { number, sizeBytes, kind: kindValue, epoch, file })
+  log.slots.set(slot, slotUnsynced, 1)
+  log.attach(slot, file, mapping)
+  log.openFiles.set(slot, file)
+
+  control.begin()
+  control.set(layout.nextSegmentNumber, number + 1)
+  control.set(layout.slotEnd, slot + 1)
+  control.commit()
+  return slot
+}
+
+function takePrepared(log: Log, path: string): { file: PlatformFile; mapping: Mapping } {
+  const { prepared } = log
+  if (prepared === undefined) return create(log, path, log.segmentSizeBytes)
+  // Reserving again costs little where it is done, and says so where it failed.
+  prepared.file.reserve(log.segmentSizeBytes)
+  const mapping = prepared.mapping ?? prepared.file.map(0, log.segmentSizeBytes, 'shared')
+  prepared.mapping = mapping
+  log.platform.rename(log.path(preparedSegmentFileName), path)
+  log.prepared = undefined
+  return { file: prepared.file, mapping }
+}
+
+function create(
+  log: Log,
+  path: string,
+  sizeBytes: number,
+): { file: PlatformFile; mapping: Mapping } {
+  const file = log.platform.openFile(path, 'create')
+  try {
+    file.reserve(sizeBytes)
+    return { file, mapping: file.map(0, sizeBytes, 'shared') }
+  } catch (error) {
+    file.close()
+    log.platform.remove(path)
+    throw error
+  }
+}
+
+function reserveSlots(log: Log, count: number): void {
+  if (count > slotCountMax(log.shift)) {
+    throw new StoreError('STORE_FULL', 'the store has as many segments as its format can name')
+  }
+  // One more, which stays free: an oversized segment ends where no further part follows.
+  log.slots.region.reserve(count + 1)
+}
+
+function writeHeader(mapping: Mapping, header: Parameters<typeof encodeSegmentHeader>[0]): number {
+  new Uint8Array(mapping.buffer, 0, segmentHeaderSizeBytes).set(encodeSegmentHeader(header))
+  return segmentHeaderSizeBytes
+}
+
+interface SlotEntry {
+  readonly number: number
+  readonly sizeBytes: number
+  readonly kind: number
+  readonly epoch: number
+  readonly file: PlatformFile
+}
+
+/** Fills a slot that no state names yet. */
+export function enterSlot(log: Log, slot: number, entry: SlotEntry): void {
+  const { device, inode } = entry.file.identity()
+  const { slots } = log
+  slots.set(slot, slotNumber, entry.number)
+  slots.set(slot, slotSizeBytes, entry.sizeBytes)
+  slots.set(slot, slotKind, entry.kind)
+  slots.set(slot, slotDeadBytes, 0)
+  slots.set(slot, slotDevice, device)
+  slots.set(slot, slotInode, inode)
+  slots.set(slot, slotEpoch, entry.epoch)
+  slots.set(slot, slotUnsynced, 0)
+}

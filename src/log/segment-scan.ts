@@ -1,0 +1,162 @@
+/**
+ * Reading the records of one segment in order, from bytes that may be damaged: every record is
+ * verified before any other field of it is believed.
+ *
+ * Not here: what a bad record means (recovery).
+ */
+import { checksumWords } from '../base/checksum.js'
+import {
+  batchCountWord,
+  batchDigestWord,
+  batchFrameSizeWords,
+  batchFrameValueSizeBytes,
+  batchSizeDouble,
+  checksumWord,
+  flagInBatch,
+  flagsKnown,
+  markerMagicHigh,
+  markerMagicLow,
+  markerSizeWords,
+  markerValueSizeBytes,
+  recordHeaderSizeBytes,
+  recordHeaderWords,
+  typeBatch,
+  typeKnownMax,
+  typeMarker,
+} from '../format/record.js'
+import { checksumRecord, recordSeed } from '../format/record-checksum.js'
+import { segmentSeed } from '../format/segment-header.js'
+import { recordFlags, recordSpan, recordType, recordValueSize } from './record-fields.js'
+
+/** The bytes of one segment file, and what its checksums start from. */
+export interface SegmentBytes {
+  readonly words: Int32Array
+  readonly doubles: Float64Array
+  readonly storeId: Uint8Array
+  readonly epoch: number
+  readonly segmentNumber: number
+  /** log2 of the 8-byte words in a segment of ordinary size. */
+  readonly shift: number
+  /** 8-byte words that count. */
+  readonly endOffset: number
+}
+
+export type ScanResult = 'record' | 'end' | 'bad'
+
+export class SegmentScan {
+  readonly segment: SegmentBytes
+  /** Where the record that {@link next} found begins, in 8-byte words of the file. */
+  offset: number
+  /** Its 8-byte words; for a batch, those of the frame and of all its records. */
+  span = 0
+  /** Sum of the checksums of the record, or of the frame and its records. */
+  checksumSum = 0
+  readonly #seeds: number[] = []
+
+  constructor(segment: SegmentBytes, startOffset: number) {
+    this.segment = segment
+    this.offset = startOffset
+  }
+
+  /** Looks at the record at `offset`, and then moves on with {@link skip}. */
+  look(): ScanResult {
+    const { words, endOffset } = this.segment
+    const start = this.offset * 2
+    if (this.offset + recordHeaderWords / 2 > endOffset) return 'end'
+    if (isBlank(words, start)) return 'end'
+    if (!this.#verifies(this.offset, false)) return 'bad'
+    if (recordType(words, start) === typeBatch) return this.#lookAtBatch()
+    return 'record'
+  }
+
+  skip(): void {
+    this.offset += this.span
+  }
+
+  /** The offsets of the records of a batch, or of the one record, that {@link look} found. */
+  recordOffsets(): number[] {
+    const { words } = this.segment
+    if (recordType(words, this.offset * 2) !== typeBatch) return [this.offset]
+    const offsets: number[] = []
+    const end = this.offset + this.span
+    for (let inner = this.offset + batchFrameSizeWords; inner < end; ) {
+      offsets.push(inner)
+      inner += recordSpan(words, inner * 2)
+    }
+    return offsets
+  }
+
+  #lookAtBatch(): ScanResult {
+    const { words, doubles, endOffset } = this.segment
+    const value = this.offset + recordHeaderSizeBytes / 8
+    if (recordValueSize(words, this.offset * 2) !== batchFrameValueSizeBytes) return 'bad'
+    const sizeDoubles = doubles[value + batchSizeDouble]
+    const count = words[value * 2 + batchCountWord] >>> 0
+    const end = this.offset + batchFrameSizeWords + sizeDoubles
+    if (!(end <= endOffset) || count > sizeDoubles) return 'bad'
+    const checksums = new Int32Array(count)
+    let sum = this.checksumSum
+    let offset = this.offset + batchFrameSizeWords
+    for (let index = 0; index < count; index++) {
+      if (offset >= end || !this.#verifies(offset, true)) return 'bad'
+      checksums[index] = words[offset * 2 + checksumWord]
+      sum += this.checksumSum
+      offset += this.span
+    }
+    if (offset !== end) return 'bad'
+    if (checksumWords(checksums, 0, count, 0) !== words[value * 2 + batchDigestWord]) return 'bad'
+    this.span = batchFrameSizeWords + sizeDoubles
+    this.checksumSum = sum
+    return 'record'
+  }
+
+  /** Bounds first, then the checksum; sets `span` and `checksumSum`. */
+  #verifies(offset: number, inBatch: boolean): boolean {
+    const { words, endOffset } = this.segment
+    const start = offset * 2
+    const span = recordSpan(words, start)
+    if (offset + span > endOffset) return false
+    const size = span - (words[start + 11] >>> 16)
+    const checksum = words[start + checksumWord]
+    if (checksumRecord(words, start, size * 2, this.#seedAt(offset, inBatch)) !== checksum) {
+      return false
+    }
+    this.span = span
+    this.checksumSum = checksum >>> 0
+    return ((recordFlags(words, start) & flagInBatch) !== 0) === inBatch
+  }
+
+  #seedAt(offset: number, inBatch: boolean): number {
+    const { epoch, segmentNumber, shift, storeId } = this.segment
+    const part = Math.floor(offset / 2 ** shift)
+    this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
+    return recordSeed(this.#seeds[part], offset - part * 2 ** shift, inBatch)
+  }
+
+  /** Looks for whole markers anywhere from `offset` on: evidence of syncs behind damage. */
+  *markersBehind(): Generator<number> {
+    const { words, endOffset } = this.segment
+    const magic = recordHeaderWords
+    for (; this.offset + markerSizeWords <= endOffset; this.offset++) {
+      const start = this.offset * 2
+      if (words[start + magic] !== markerMagicLow) continue
+      if (words[start + magic + 1] !== markerMagicHigh) continue
+      if (recordType(words, start) !== typeMarker) continue
+      if (recordValueSize(words, start) !== markerValueSizeBytes) continue
+      if (this.#verifies(this.offset, false)) yield this.offset
+    }
+  }
+}
+
+/** True where a verified record is of a kind that this version can use. */
+export function isKnownKind(words: Int32Array, start: number): boolean {
+  const type = recordType(words, start)
+  return type <= typeKnownMax && (recordFlags(words, start) & ~flagsKnown) === 0
+}
+
+function isBlank(words: Int32Array, start: number): boolean {
+  for (let word = 0; word < recordHeaderWords; word++) {
+    if (words[start + word] !== 0) return false
+  }
+  return true
+}

@@ -1,0 +1,52 @@
+/**
+ * Which segment lies in which slot, in memory beside the control file. An index entry names a slot
+ * and not a segment number, because a slot fits its bits; slots are reused, numbers never.
+ *
+ * offset | size | field (of the 64 bytes of slot n)
+ * ------ | ---- | -----
+ *      0 |    8 | segmentNumber: f64, 0 for a free slot
+ *      8 |    8 | sizeBytes: f64, of the segment file
+ *     16 |    8 | kind: f64; 1 log, 2 value, 3 a further part of an oversized log segment
+ *     24 |    8 | deadBytes: f64, of records that were superseded or deleted
+ *     32 |    8 | device: f64, of the file
+ *     40 |    8 | inode: f64, of the file
+ *     48 |    8 | epoch: f64
+ *     56 |    8 | unsynced: f64; 1 for a value segment that no sync has covered yet
+ */
+import type { MapAccess, PlatformFile } from '../platform/platform.js'
+import { indexInPiece, pieceOf, Region } from '../platform/region.js'
+
+const firstShift = 10
+const elementSizeBytes = 64
+const elementDoubles = 8
+
+export const slotNumber = 0
+export const slotSizeBytes = 1
+export const slotKind = 2
+export const slotDeadBytes = 3
+export const slotDevice = 4
+export const slotInode = 5
+export const slotEpoch = 6
+export const slotUnsynced = 7
+
+export const kindLog = 1
+export const kindValue = 2
+export const kindPart = 3
+
+export class SlotTable {
+  readonly region: Region
+
+  constructor(file: PlatformFile, access: MapAccess) {
+    this.region = new Region(file, { firstShift, elementSizeBytes }, access)
+  }
+
+  get(slot: number, field: number): number {
+    const piece = this.region.doubles[pieceOf(slot, firstShift)]
+    return piece[indexInPiece(slot, firstShift) * elementDoubles + field]
+  }
+
+  set(slot: number, field: number, value: number): void {
+    const piece = this.region.doubles[pieceOf(slot, firstShift)]
+    piece[indexInPiece(slot, firstShift) * elementDoubles + field] = value
+  }
+}

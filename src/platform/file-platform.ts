@@ -1,0 +1,54 @@
+/**
+ * Files without mappings: the bytes of a segment are an ordinary buffer, read when first needed,
+ * and every change is written to the file before it counts. For Electron, for systems without FFI,
+ * and for file systems where a mapping is no file (network, copy-on-write).
+ */
+import type { LockHolder } from '../base/errors.js'
+import { loadLibc } from './libc.js'
+import { takeLock } from './lock.js'
+import { NodeFile, nodeDirectories } from './node-files.js'
+import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
+
+class LoadedBytes implements Mapping {
+  readonly needsWriteThrough = true
+  readonly buffer: ArrayBuffer
+  readonly #file: NodeFile
+  readonly #position: number
+  readonly #access: MapAccess
+
+  constructor(file: NodeFile, position: number, sizeBytes: number, access: MapAccess) {
+    this.#file = file
+    this.#position = position
+    this.#access = access
+    this.buffer = new ArrayBuffer(sizeBytes)
+    file.read(new Uint8Array(this.buffer), position)
+  }
+
+  writeThrough(offset: number, sizeBytes: number): void {
+    if (this.#access === 'private') return
+    this.#file.write(new Uint8Array(this.buffer, offset, sizeBytes), this.#position + offset)
+  }
+
+  prefault(): void {
+    // The bytes are in memory already.
+  }
+
+  unmap(): void {
+    // The buffer is ordinary memory, freed when unreachable.
+  }
+}
+
+class LoadedFile extends NodeFile implements PlatformFile {
+  map(offset: number, sizeBytes: number, access: MapAccess): Mapping {
+    return new LoadedBytes(this, offset, sizeBytes, access)
+  }
+}
+
+export function createFilePlatform(): Platform {
+  return {
+    ...nodeDirectories,
+    kind: 'file',
+    openFile: (path, mode): PlatformFile => new LoadedFile(loadLibc(), path, mode),
+    lock: (path, mode, holder: LockHolder): Lock => takeLock(loadLibc(), path, mode, holder),
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The five calls of the C library that Node does not offer, through koffi (prebuilt, optional).
+ * They map, advise, reserve and lock; no key or value is ever read or written through them.
+ *
+ * Not here: policy. `mmap` reports failure as all ones, not as null; that is turned into an error
+ * here, the rest is the caller's.
+ */
+import { createRequire } from 'node:module'
+import { constants as osConstants } from 'node:os'
+
+type Pointer = bigint
+
+export interface Libc {
+  mmap(sizeBytes: number, protection: number, flags: number, fd: number, offset: number): Pointer
+  munmap(pointer: Pointer, sizeBytes: number): void
+  /** A zero-copy ArrayBuffer over mapped memory. */
+  view(pointer: Pointer, sizeBytes: number): ArrayBuffer
+  msync(pointer: Pointer, sizeBytes: number): void
+  /** Advice in the background; its outcome changes nothing but speed, so nobody waits for it. */
+  adviseInBackground(pointer: Pointer, sizeBytes: number, advice: number): void
+  /** 0, or the error number. */
+  fallocate(fd: number, sizeBytes: number): number
+  fallocateInBackground(fd: number, sizeBytes: number): void
+  /** False where another holder has it. */
+  tryFlock(fd: number, exclusive: boolean): boolean
+}
+
+export const protectionRead = 1
+export const protectionWrite = 2
+export const mapShared = 1
+export const mapPrivate = 2
+/** Linux 5.14 and later; older kernels and other systems refuse it, which only costs speed. */
+export const advicePopulateWrite = 23
+
+const lockShared = 1
+const lockExclusive = 2
+const lockNonBlocking = 4
+const mapFailed = 0xffffffffffffffffn
+
+interface KoffiFunction {
+  (...args: unknown[]): unknown
+  async(...args: unknown[]): void
+}
+
+interface Koffi {
+  load(path: string): { func(definition: string): KoffiFunction }
+  view(pointer: unknown, sizeBytes: number): ArrayBuffer
+  address(pointer: unknown): bigint
+  errno(): number
+}
+
+const libraryNames: Readonly<Record<string, readonly string[]>> = {
+  linux: ['libc.so.6', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1'],
+  darwin: ['libSystem.B.dylib'],
+}
+
+let loaded: Libc | undefined
+let loadFailure: unknown
+
+/** The C library, or undefined where there is no FFI (see {@link libcFailure}). Loaded once. */
+export function loadLibc(): Libc | undefined {
+  if (loaded === undefined && loadFailure === undefined) {
+    try {
+      loaded = bind(requireKoffi())
+    } catch (error) {
+      loadFailure = error
+    }
+  }
+  return loaded
+}
+
+/** Why {@link loadLibc} gave nothing. */
+export function libcFailure(): unknown {
+  return loadFailure
+}
+
+/** An error with the `code` that Node would give it. */
+export function systemError(call: string, errorNumber: number): Error {
+  const entry = Object.entries(osConstants.errno).find(([, value]) => value === errorNumber)
+  const code = entry?.[0] ?? `E${errorNumber}`
+  return Object.assign(new Error(`${call} failed: ${code}`), { code })
+}
+
+function requireKoffi(): Koffi {
+  if (process.versions.electron !== undefined) {
+    throw new Error('Electron does not allow buffers over mapped memory')
+  }
+  return createRequire(import.meta.url)('koffi') as Koffi
+}
+
+function openLibrary(koffi: Koffi): ReturnType<Koffi['load']> {
+  const failures: unknown[] = []
+  for (const name of libraryNames[process.platform] ?? []) {
+    try {
+      return koffi.load(name)
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  throw new AggregateError(failures, `no C library could be loaded on ${process.platform}`)
+}
+
+function bind(koffi: Koffi): Libc {
+  const library = openLibrary(koffi)
+  const mmap = library.func('void *mmap(void *, size_t, int, int, int, int64_t)')
+  const munmap = library.func('int munmap(void *, size_t)')
+  const msync = library.func('int msync(void *, size_t, int)')
+  const madvise = library.func('int madvise(void *, size_t, int)')
+  const flock = library.func('int flock(int, int)')
+  const fallocate =
+    process.platform === 'linux'
+      ? library.func('int posix_fallocate(int, int64_t, int64_t)')
+      : undefined
+
+  const fail = (call: string): never => {
+    throw systemError(call, koffi.errno())
+  }
+  // Completion of background calls carries no news: what they prepare is checked before use.
+  const ignoreOutcome = (): undefined => undefined
+
+  return {
+    mmap(sizeBytes, protection, flags, fd, offset) {
+      const pointer = mmap(null, sizeBytes, protection, flags, fd, offset)
+      const address = pointer === null ? 0n : koffi.address(pointer)
+      if (address === mapFailed || address === 0n) return fail('mmap')
+      return address
+    },
+    munmap(pointer, sizeBytes) {
+      if (munmap(pointer, sizeBytes) !== 0) fail('munmap')
+    },
+    view: (pointer, sizeBytes) => koffi.view(pointer, sizeBytes),
+    msync(pointer, sizeBytes) {
+      const syncNow = process.platform === 'darwin' ? 0x10 : 4
+      if (msync(pointer, sizeBytes, syncNow) !== 0) fail('msync')
+    },
+    adviseInBackground(pointer, sizeBytes, advice) {
+      madvise.async(pointer, sizeBytes, advice, ignoreOutcome)
+    },
+    fallocate(fd, sizeBytes) {
+      if (fallocate === undefined) return osConstants.errno.EOPNOTSUPP
+      return fallocate(fd, 0, sizeBytes) as number
+    },
+    fallocateInBackground(fd, sizeBytes) {
+      fallocate?.async(fd, 0, sizeBytes, ignoreOutcome)
+    },
+    tryFlock(fd, exclusive) {
+      const operation = (exclusive ? lockExclusive : lockShared) | lockNonBlocking
+      if (flock(fd, operation) === 0) return true
+      const number = koffi.errno()
+      if (number === osConstants.errno.EWOULDBLOCK || number === osConstants.errno.EAGAIN) {
+        return false
+      }
+      return fail('flock')
+    },
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The lock of a store: held by the operating system where it can be (`flock`), so that it dies
+ * with its holder and a lock file left behind means nothing. The file's content names the holder
+ * for messages only.
+ *
+ * Without FFI there is no `flock`. Then the claim is a second file, `<lock>.claim`, made atomically
+ * with its content (a hard link), naming process, its start time, boot and thread: a claim whose
+ * process is gone is taken over. Two cases stay for a human and are refused with `STORE_LOCKED`: a
+ * claim made in another PID namespace, and one left by a thread that was terminated while its
+ * process lives on. Both ways look at the claim, so that no two writers are ever in one store; a
+ * reader without FFI is refused by a writer's claim but holds none itself.
+ */
+import {
+  closeSync,
+  constants,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { type LockHolder, StoreError, systemErrorCode } from '../base/errors.js'
+import type { Libc } from './libc.js'
+import { nodeDirectories } from './node-files.js'
+import type { Lock } from './platform.js'
+
+interface Claim extends LockHolder {
+  readonly processStart: string
+  readonly bootId: string
+  readonly processNamespace: string
+}
+
+export function takeLock(
+  libc: Libc | undefined,
+  path: string,
+  mode: 'shared' | 'exclusive',
+  holder: LockHolder,
+): Lock {
+  refuseLiveClaim(path)
+  if (libc !== undefined) return flock(libc, path, mode, holder)
+  return mode === 'exclusive' ? claim(path, holder) : { release: () => undefined }
+}
+
+function flock(libc: Libc, path: string, mode: 'shared' | 'exclusive', holder: LockHolder): Lock {
+  const fd = openLockFile(path, mode)
+  if (fd === undefined) return { release: () => undefined }
+  let locked = false
+  try {
+    locked = libc.tryFlock(fd, mode === 'exclusive')
+    if (!locked) throw lockedBy(path, readHolder(path))
+    if (mode === 'exclusive') {
+      ftruncateSync(fd)
+      writeSync(fd, JSON.stringify(holder), 0)
+    }
+  } finally {
+    if (!locked) closeSync(fd)
+  }
+  // Closing drops the lock. The file stays: unlinking it would let two openers lock two files.
+  return { release: () => closeSync(fd) }
+}
+
+/** Undefined where a reader finds no lock file: a store without one was never open for writing. */
+function openLockFile(path: string, mode: 'shared' | 'exclusive'): number | undefined {
+  if (mode === 'exclusive') return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  try {
+    return openSync(path, constants.O_RDONLY)
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function lockedBy(path: string, holder: LockHolder | undefined): StoreError {
+  const who =
+    holder === undefined
+      ? 'by another opener'
+      : `by process ${holder.processId}, thread ${holder.threadId}, since ${holder.since}`
+  return new StoreError('STORE_LOCKED', `the store is open already, ${who} (${path})`, {
+    details: holder === undefined ? { file: path } : { file: path, holder },
+  })
+}
+
+function readHolder(path: string): LockHolder | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as LockHolder
+  } catch {
+    // Only the name in a message is lost: the holder may be about to write it.
+    return undefined
+  }
+}
+
+const claimPath = (path: string): string => `${path}.claim`
+
+function readClaim(path: string): Claim | undefined {
+  try {
+    return JSON.parse(readFileSync(claimPath(path), 'utf8')) as Claim
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function refuseLiveClaim(path: string): void {
+  const existing = readClaim(path)
+  if (existing !== undefined && mayBeAlive(existing)) throw lockedBy(claimPath(path), existing)
+}
+
+function claim(path: string, holder: LockHolder): Lock {
+  const mine: Claim = {
+    ...holder,
+    processStart: processStart(process.pid),
+    bootId: nodeDirectories.bootId(),
+    processNamespace: processNamespace(),
+  }
+  const temporary = `${claimPath(path)}.${process.pid}.${holder.threadId}`
+  writeFileSync(temporary, JSON.stringify(mine), { mode: 0o600 })
+  try {
+    if (!tryLink(temporary, claimPath(path))) takeOver(path, temporary)
+  } finally {
+    unlinkSync(temporary)
+  }
+  return { release: () => unlinkSync(claimPath(path)) }
+}
+
+/**
+ * Replaces a dead holder's claim. Two openers may both see it dead, so a second link decides who
+ * replaces it; whoever is killed between these lines leaves that link for a human.
+ */
+function takeOver(path: string, temporary: string): void {
+  const turn = `${claimPath(path)}.takeover`
+  if (!tryLink(temporary, turn)) throw lockedBy(turn, readClaim(path))
+  try {
+    refuseLiveClaim(path)
+    if (readClaim(path) !== undefined) unlinkSync(claimPath(path))
+    if (!tryLink(temporary, claimPath(path))) throw lockedBy(claimPath(path), readClaim(path))
+  } finally {
+    unlinkSync(turn)
+  }
+}
+
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+function mayBeAlive(existing: Claim): boolean {
+  const bootId = nodeDirectories.bootId()
+  if (bootId !== '' && existing.bootId !== bootId) return false
+  if (existing.processNamespace !== processNamespace()) return true
+  try {
+    process.kill(existing.processId, 0)
+  } catch (error) {
+    if (systemErrorCode(error) === 'ESRCH') return false
+  }
+  // The number may have been given to another process since.
+  return existing.processStart === processStart(existing.processId)
+}
+
+/** The start time of a process in clock ticks since boot; '' where the system does not tell. */
+function processStart(processId: number): string {
+  if (process.platform !== 'linux') return ''
+  try {
+    const stat = readFileSync(`/proc/${processId}/stat`, 'latin1')
+    // The name in parentheses may hold spaces; field 22 counts from after it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ESRCH') return 'gone'
+    throw error
+  }
+}
+
+function processNamespace(): string {
+  return process.platform === 'linux' ? readlinkSync('/proc/self/ns/pid') : ''
+}

@@ -1,0 +1,79 @@
+/**
+ * The operating system behind one narrow interface: files with positioned I/O, real blocks reserved
+ * for them, mappings, syncs, a lock, the boot. It moves bytes and does not know what they mean.
+ *
+ * Back ends: `mmap` (files mapped into memory), `file` (the same files, mapped bytes are ordinary
+ * buffers and every change is written before it counts), `memory` (no files at all).
+ */
+import type { LockHolder } from '../base/errors.js'
+
+export type PlatformKind = 'mmap' | 'file' | 'memory'
+
+/** What tells one file from every other on this machine, also after it was copied back. */
+export interface FileIdentity {
+  readonly device: number
+  readonly inode: number
+}
+
+/** How a mapping may be used. `private`: changes stay in this process and never reach the file. */
+export type MapAccess = 'shared' | 'private'
+
+/** Bytes of a file as memory. `buffer` must not reach a caller of the store: it can be detached. */
+export interface Mapping {
+  readonly buffer: ArrayBuffer | SharedArrayBuffer
+  /** True where the bytes of `buffer` reach the file only through {@link writeThrough}. */
+  readonly needsWriteThrough: boolean
+  /** Writes a changed range of the buffer to the file; does nothing where memory is the file. */
+  writeThrough(offset: number, sizeBytes: number): void
+  /** Makes the pages of a range resident and writable ahead of use, off the calling thread. */
+  prefault(offset: number, sizeBytes: number): void
+  /** Ends the mapping. The buffer reads as empty afterwards, or stays valid until unreachable. */
+  unmap(): void
+}
+
+export interface PlatformFile {
+  readonly path: string
+  identity(): FileIdentity
+  sizeBytes(): number
+  /** Bytes that have real blocks behind them. */
+  reservedBytes(): number
+  /** Reads up to the size of `target`; fewer bytes only where the file ends. */
+  read(target: Uint8Array, position: number): number
+  /** Writes all of `source` or throws. */
+  write(source: Uint8Array, position: number): void
+  /** Grows the file to `sizeBytes` with real blocks. Throws `STORE_FULL` where there are none. */
+  reserve(sizeBytes: number): void
+  /** The same off the calling thread, as a head start: a failure shows at the next `reserve`. */
+  reserveAhead(sizeBytes: number): void
+  /** Maps `sizeBytes` from `offset`; may reach beyond the end, which must not be touched. */
+  map(offset: number, sizeBytes: number, access: MapAccess): Mapping
+  /** Resolves when all written bytes have reached the medium. */
+  sync(): Promise<void>
+  syncNow(): void
+  close(): void
+}
+
+export interface Lock {
+  release(): void
+}
+
+export interface Platform {
+  readonly kind: PlatformKind
+  /** Identifies the running kernel, or '' where it cannot be told: then no boot equals another. */
+  bootId(): string
+  /** Identifies the mount that `directory` lies on, or '' where it cannot be told. */
+  mountId(directory: string): string
+  exists(path: string): boolean
+  isDirectory(path: string): boolean
+  createDirectory(path: string): void
+  list(directory: string): string[]
+  /** Opens a file; `create` makes it when missing and truncates nothing. */
+  openFile(path: string, mode: 'read' | 'write' | 'create'): PlatformFile
+  rename(from: string, to: string): void
+  remove(path: string): void
+  syncDirectory(path: string): void
+  syncDirectoryAsync(path: string): Promise<void>
+  /** Takes the lock on a store, or throws `STORE_LOCKED` naming who has it. */
+  lock(path: string, mode: 'shared' | 'exclusive', holder: LockHolder): Lock
+  nowMs(): number
+}

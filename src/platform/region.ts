@@ -1,0 +1,103 @@
+/**
+ * A file of equal elements that only grows: the buckets of the index, the segment slots.
+ *
+ * Mapped in pieces that double in size, so that an element never moves: piece 0 holds the first
+ * 2^firstShift elements, piece p > 0 the elements from 2^(firstShift+p-1) on. A piece is mapped
+ * whole when its first element is needed; blocks are reserved behind it in small steps, so growth
+ * never pauses and never takes much more than it uses.
+ *
+ * Invariant: elements below `reservedCount` have real blocks behind them.
+ */
+import type { MapAccess, Mapping, PlatformFile } from './platform.js'
+
+const reserveStepMinBytes = 65_536
+/** Reserving in steps of this part of the size keeps the unused rest below 2 percent. */
+const reserveStepPart = 64
+
+export class Region {
+  /** The pieces as 32-bit words and as doubles; index them as {@link pieceOf} says. */
+  readonly words: Int32Array[] = []
+  readonly doubles: Float64Array[] = []
+  readonly file: PlatformFile
+  readonly #mappings: Mapping[] = []
+  readonly #firstShift: number
+  readonly #elementSizeBytes: number
+  readonly #access: MapAccess
+  #reservedCount: number
+
+  constructor(
+    file: PlatformFile,
+    layout: { readonly firstShift: number; readonly elementSizeBytes: number },
+    access: MapAccess,
+  ) {
+    this.file = file
+    this.#firstShift = layout.firstShift
+    this.#elementSizeBytes = layout.elementSizeBytes
+    this.#access = access
+    this.#reservedCount = Math.floor(file.reservedBytes() / layout.elementSizeBytes)
+    // Hot paths read piece 0 without asking.
+    this.#mapPiece(0)
+    for (let piece = 1; this.#firstElement(piece) < this.#reservedCount; piece++) {
+      this.#mapPiece(piece)
+    }
+  }
+
+  get reservedCount(): number {
+    return this.#reservedCount
+  }
+
+  get reservedBytes(): number {
+    return this.#reservedCount * this.#elementSizeBytes
+  }
+
+  /** Makes elements up to `count` usable. Throws `STORE_FULL`. */
+  reserve(count: number): void {
+    if (count <= this.#reservedCount) return
+    const usedBytes = count * this.#elementSizeBytes
+    const step = Math.max(reserveStepMinBytes, Math.floor(usedBytes / reserveStepPart))
+    const wanted = Math.ceil((usedBytes + step) / 4096) * 4096
+    this.#reserveBytes(this.#reservedCount === 0 ? Math.ceil(usedBytes / 4096) * 4096 : wanted)
+    while (this.#firstElement(this.words.length) < this.#reservedCount) {
+      this.#mapPiece(this.words.length)
+    }
+  }
+
+  close(): void {
+    for (const mapping of this.#mappings) mapping.unmap()
+    this.words.length = 0
+    this.doubles.length = 0
+    this.file.close()
+  }
+
+  #reserveBytes(sizeBytes: number): void {
+    if (this.#access === 'shared') this.file.reserve(sizeBytes)
+    this.#reservedCount = Math.floor(sizeBytes / this.#elementSizeBytes)
+  }
+
+  #firstElement(piece: number): number {
+    return piece === 0 ? 0 : 2 ** (this.#firstShift + piece - 1)
+  }
+
+  #mapPiece(piece: number): void {
+    const first = this.#firstElement(piece)
+    const count = piece === 0 ? 2 ** this.#firstShift : first
+    const mapping = this.file.map(
+      first * this.#elementSizeBytes,
+      count * this.#elementSizeBytes,
+      this.#access,
+    )
+    this.#mappings.push(mapping)
+    this.words.push(new Int32Array(mapping.buffer))
+    this.doubles.push(new Float64Array(mapping.buffer))
+  }
+}
+
+/** Which piece element `index` lies in. Hot path: called for every lookup. */
+export function pieceOf(index: number, firstShift: number): number {
+  return index >>> firstShift === 0 ? 0 : 32 - firstShift - Math.clz32(index)
+}
+
+/** The place of element `index` within its piece. */
+export function indexInPiece(index: number, firstShift: number): number {
+  return index >>> firstShift === 0 ? index : index - (0x80000000 >>> Math.clz32(index))
+}

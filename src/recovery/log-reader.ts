@@ -1,0 +1,325 @@
+/**
+ * The log, read from its beginning through positioned reads, up to where it can be believed.
+ *
+ * What can be believed (I5):
+ * - Segments that the manifest names: all records up to the end it names. One that does not verify
+ *   is corruption, reported and never cut.
+ * - After them: up to the last marker whose digest matches the records before it.
+ * - Behind that marker: as far as the old control file says and proves by the digest it kept, or,
+ *   in segments that were only ever appended to, as far as records verify.
+ * A bad record is the end, unless something says that more than this had been synced: then it is
+ * corruption.
+ */
+import { checksumWords } from '../base/checksum.js'
+import { corrupt, wrongFormat } from '../base/errors.js'
+import {
+  flagReference,
+  markerDigestHighWord,
+  markerDigestLowWord,
+  markerDurableDouble,
+  recordHeaderSizeBytes,
+  referenceChecksumWord,
+  referenceSegmentDouble,
+  typeMarker,
+} from '../format/record.js'
+import {
+  segmentFlagAppendOnly,
+  segmentHeaderSizeBytes,
+  segmentSeed,
+} from '../format/segment-header.js'
+import {
+  recordFlags,
+  recordType,
+  recordValueOffset,
+  recordValueSize,
+} from '../log/record-fields.js'
+import { isKnownKind, type SegmentBytes, SegmentScan } from '../log/segment-scan.js'
+import type { Platform } from '../platform/platform.js'
+import type { SegmentFile } from './segment-files.js'
+
+/** What the control file of an earlier boot says of the log's end. */
+export interface TailClaim {
+  readonly tail: number
+  readonly digestLow: number
+  readonly digestHigh: number
+}
+
+/** The records of a segment that count: [offset, span] pairs of its scan, in 8-byte words. */
+export interface BelievedStretch {
+  readonly file: SegmentFile
+  readonly bytes: SegmentBytes
+  readonly offsets: readonly number[]
+}
+
+export interface LogReaderOptions {
+  readonly platform: Platform
+  readonly shift: number
+  /** Address below which everything survived a completed sync, as far as the manifest knows. */
+  readonly durable: number
+  readonly claim: TailClaim | undefined
+  /** The value segments that are there, by number. */
+  readonly values: ReadonlyMap<number, SegmentFile>
+}
+
+export interface LogEnd {
+  /** Number of the segment that the last believed record lies in; 0 for an empty log. */
+  readonly segmentNumber: number
+  /** Where that record ends there, in bytes. */
+  readonly endBytes: number
+  /** Where the believed records of each segment end, in bytes; segments without any are not in. */
+  readonly endBySegment: ReadonlyMap<number, number>
+  /** Bytes of records that were there and are not believed. */
+  readonly bytesDropped: number
+}
+
+interface Stretch {
+  readonly file: SegmentFile
+  readonly bytes: SegmentBytes
+  offsets: number[]
+  /** Behind the last verified record, in 8-byte words. */
+  endOffset: number
+}
+
+/** Reads the log and hands every believed stretch to `believe`, in order. */
+export class LogReader {
+  readonly #options: LogReaderOptions
+  readonly #believe: (stretch: BelievedStretch) => void
+  /** Read and verified, not yet believed: since the last good marker. */
+  #pending: Stretch[] = []
+  #digest = { low: 0, high: 0 }
+  #durable: number
+  #end = { segmentNumber: 0, endBytes: 0 }
+  readonly #endBySegment = new Map<number, number>()
+
+  constructor(options: LogReaderOptions, believe: (stretch: BelievedStretch) => void) {
+    this.#options = options
+    this.#believe = believe
+    this.#durable = options.durable
+  }
+
+  read(files: readonly SegmentFile[]): LogEnd {
+    for (const [index, file] of files.entries()) {
+      if (!this.#follows(file, files[index - 1])) return this.#stop(files.slice(index), undefined)
+      const badOffset = this.#readSegment(file)
+      if (badOffset !== undefined) return this.#stop(files.slice(index), badOffset)
+    }
+    return this.#stop([], undefined)
+  }
+
+  /** False where a segment between this one and the one before never reached the disk. */
+  #follows(file: SegmentFile, before: SegmentFile | undefined): boolean {
+    const { previousSegment } = file.header
+    if (file.endBytes !== undefined || previousSegment === 0) return true
+    if (before === undefined) return false
+    const first = before.header.segmentNumber
+    return previousSegment >= first && previousSegment <= lastPart(before, this.#options.shift)
+  }
+
+  /** Returns where the first bad record is, if there is one. */
+  #readSegment(file: SegmentFile): number | undefined {
+    const bytes = this.#load(file)
+    const scan = new SegmentScan(bytes, segmentHeaderSizeBytes / 8)
+    const isNamed = file.endBytes !== undefined
+    if (!isNamed) this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset })
+    const named: number[] = []
+    for (;;) {
+      const result = scan.look()
+      if (result === 'bad' && isNamed) {
+        throw corrupt(file.path, scan.offset * 8, 'a record does not match its checksum')
+      }
+      if (result === 'bad') return scan.offset
+      if (result === 'end') break
+      if (!isKnownKind(bytes.words, scan.offset * 2)) {
+        throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
+      }
+      if (isNamed) {
+        named.push(scan.offset)
+      } else if (!this.#take(scan)) {
+        return scan.offset
+      }
+      scan.skip()
+    }
+    if (isNamed) {
+      this.#setEnd(file, scan.offset)
+      if (scan.offset * 8 !== file.endBytes) {
+        throw corrupt(file.path, scan.offset * 8, 'records end before the end that was recorded')
+      }
+      this.#believe({ file, bytes, offsets: named })
+    }
+    return undefined
+  }
+
+  /** A verified record of a segment that the manifest does not name. False where it is bad. */
+  #take(scan: SegmentScan): boolean {
+    const { words } = scan.segment
+    const stretch = this.#pending[this.#pending.length - 1]
+    if (recordType(words, scan.offset * 2) === typeMarker) {
+      if (!this.#takeMarker(scan)) return false
+      stretch.endOffset = scan.offset + scan.span
+      this.#believePending()
+    } else {
+      if (!this.#referencesVerify(scan)) return false
+      stretch.offsets.push(scan.offset)
+      stretch.endOffset = scan.offset + scan.span
+      addToDigest(this.#digest, scan.checksumSum)
+    }
+    if (this.#isClaimed(scan)) this.#believePending()
+    return true
+  }
+
+  /** A marker counts if its digest is that of the records before it. */
+  #takeMarker(scan: SegmentScan): boolean {
+    const { words, doubles } = scan.segment
+    const value = scan.offset + recordHeaderSizeBytes / 8
+    const matches =
+      words[value * 2 + markerDigestLowWord] >>> 0 === this.#digest.low &&
+      words[value * 2 + markerDigestHighWord] >>> 0 === this.#digest.high
+    if (!matches) return false
+    this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
+    this.#digest = { low: 0, high: 0 }
+    return true
+  }
+
+  /** Where the old control file's tail is reached with its digest, all before it is proved. */
+  #isClaimed(scan: SegmentScan): boolean {
+    const { claim, shift } = this.#options
+    const behind = scan.segment.segmentNumber * 2 ** shift + scan.offset + scan.span
+    return (
+      claim !== undefined &&
+      behind === claim.tail &&
+      claim.digestLow === this.#digest.low &&
+      claim.digestHigh === this.#digest.high
+    )
+  }
+
+  /** All that is pending counts; the last segment goes on with an empty stretch. */
+  #believePending(): void {
+    const last = this.#pending[this.#pending.length - 1]
+    for (const stretch of this.#pending) {
+      if (stretch.offsets.length > 0) this.#believe(stretch)
+      this.#setEnd(stretch.file, stretch.endOffset)
+    }
+    this.#pending = [{ ...last, offsets: [] }]
+  }
+
+  #setEnd(file: SegmentFile, endOffset: number): void {
+    this.#end = { segmentNumber: file.header.segmentNumber, endBytes: endOffset * 8 }
+    this.#endBySegment.set(file.header.segmentNumber, endOffset * 8)
+  }
+
+  /** True where every value that the record, or one of its batch, refers to is whole. */
+  #referencesVerify(scan: SegmentScan): boolean {
+    const { words, doubles } = scan.segment
+    for (const offset of scan.recordOffsets()) {
+      if ((recordFlags(words, offset * 2) & flagReference) === 0) continue
+      const reference = offset + recordValueOffset(words, offset * 2) / 8
+      const file = this.#options.values.get(doubles[reference + referenceSegmentDouble])
+      const checksum = words[reference * 2 + referenceChecksumWord]
+      const sizeBytes = recordValueSize(words, offset * 2)
+      if (file === undefined || this.#checksumValue(file, sizeBytes) !== checksum) return false
+    }
+    return true
+  }
+
+  #checksumValue(file: SegmentFile, valueSizeBytes: number): number | undefined {
+    const { epoch, segmentNumber, storeId } = file.header
+    const handle = this.#options.platform.openFile(file.path, 'read')
+    try {
+      const buffer = new ArrayBuffer(Math.ceil(valueSizeBytes / 4) * 4)
+      const read = handle.read(new Uint8Array(buffer, 0, valueSizeBytes), segmentHeaderSizeBytes)
+      if (read < valueSizeBytes) return undefined
+      const seed = segmentSeed(storeId, epoch, segmentNumber)
+      return checksumWords(new Int32Array(buffer), 0, buffer.byteLength / 4, seed)
+    } finally {
+      handle.close()
+    }
+  }
+
+  #stop(rest: readonly SegmentFile[], badOffset: number | undefined): LogEnd {
+    this.#believeAppendOnly()
+    this.#gatherEvidence(rest, badOffset)
+    const { shift } = this.#options
+    const end = this.#end.segmentNumber * 2 ** shift + this.#end.endBytes / 8
+    if (end < this.#durable) {
+      const file = rest[0] ?? this.#pending[this.#pending.length - 1]?.file
+      throw corrupt(
+        file?.path ?? 'the log',
+        (badOffset ?? 0) * 8,
+        'records that had been synced are missing or do not match their checksums',
+      )
+    }
+    return { ...this.#end, endBySegment: this.#endBySegment, bytesDropped: this.#droppedBytes() }
+  }
+
+  /** In a segment without in-place updates, records that verify in a row are what was written. */
+  #believeAppendOnly(): void {
+    for (const stretch of this.#pending) {
+      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return
+      if (stretch.offsets.length === 0) continue
+      this.#believe(stretch)
+      this.#setEnd(stretch.file, stretch.endOffset)
+      stretch.offsets = []
+    }
+  }
+
+  /** Markers behind a bad record name how far syncs had come when they were written. */
+  #gatherEvidence(rest: readonly SegmentFile[], badOffset: number | undefined): void {
+    rest.forEach((file, index) => {
+      const bytes = this.#load(file)
+      const from = index === 0 ? badOffset : undefined
+      const scan = new SegmentScan(bytes, from ?? segmentHeaderSizeBytes / 8)
+      for (const offset of scan.markersBehind()) {
+        const value = offset + recordHeaderSizeBytes / 8
+        this.#durable = Math.max(this.#durable, bytes.doubles[value + markerDurableDouble])
+      }
+    })
+  }
+
+  #droppedBytes(): number {
+    let dropped = 0
+    for (const { bytes, offsets } of this.#pending) {
+      for (const offset of offsets) {
+        const scan = new SegmentScan(bytes, offset)
+        scan.look()
+        dropped += scan.span * 8
+      }
+    }
+    return dropped
+  }
+
+  #load(file: SegmentFile): SegmentBytes {
+    const { platform, shift } = this.#options
+    const { header, path } = file
+    const handle = platform.openFile(path, 'read')
+    try {
+      const sizeBytes = file.endBytes ?? Math.min(header.sizeBytes, file.fileSizeBytes)
+      const buffer = new ArrayBuffer(Math.ceil(header.sizeBytes / 8) * 8)
+      const read = handle.read(new Uint8Array(buffer, 0, sizeBytes), 0)
+      if (file.endBytes !== undefined && read < file.endBytes) {
+        throw corrupt(path, read, 'the segment file is cut short')
+      }
+      return {
+        words: new Int32Array(buffer),
+        doubles: new Float64Array(buffer),
+        storeId: header.storeId,
+        epoch: header.epoch,
+        segmentNumber: header.segmentNumber,
+        shift,
+        endOffset: sizeBytes / 8,
+      }
+    } finally {
+      handle.close()
+    }
+  }
+}
+
+function lastPart(file: SegmentFile, shift: number): number {
+  const parts = Math.ceil(file.header.sizeBytes / (2 ** shift * 8))
+  return file.header.segmentNumber + parts - 1
+}
+
+function addToDigest(digest: { low: number; high: number }, checksumSum: number): void {
+  const low = digest.low + checksumSum
+  digest.low = low % 2 ** 32
+  digest.high = (digest.high + Math.floor(low / 2 ** 32)) % 2 ** 32
+}

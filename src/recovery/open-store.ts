@@ -1,0 +1,200 @@
+/**
+ * Opening a store, as a story: find it or make it, lock it, decide whether memory is as the last
+ * instruction left it, and recover the one way or the other. Nothing is modified before everything
+ * that could refuse the store has been looked at (I12).
+ */
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import { threadId } from 'node:worker_threads'
+import { corrupt, type LockHolder, StoreError, wrongFormat } from '../base/errors.js'
+import type { Engine } from '../engine/engine.js'
+import { sweepOrphans } from '../engine/keyspaces.js'
+import { segmentShift } from '../format/address.js'
+import {
+  lockFileName,
+  manifestFileName,
+  parseSegmentFileName,
+  superblockFileName,
+} from '../format/file-names.js'
+import type { Manifest } from '../format/manifest.js'
+import type { Superblock } from '../format/superblock.js'
+import { createFilePlatform } from '../platform/file-platform.js'
+import { unmappableFileSystem } from '../platform/file-system.js'
+import { libcFailure, loadLibc } from '../platform/libc.js'
+import { createMemoryPlatform } from '../platform/memory-platform.js'
+import { createMmapPlatform } from '../platform/mmap-platform.js'
+import type { Lock, Platform } from '../platform/platform.js'
+import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
+import { recoverByReplay } from './recover-by-replay.js'
+import { recoverOnSameBoot } from './recover-on-same-boot.js'
+import { readManifest, readSuperblock, writeManifest, writeSuperblock } from './store-files.js'
+import { createVolatileParts } from './volatile-parts.js'
+
+export const memoryPath = ':memory:'
+const segmentSizeBytesDefault = 64 * 2 ** 20
+
+export function openStore(path: string, options: OpenOptions): Engine {
+  const startedAtMs = performance.now()
+  if (path === memoryPath) return openInMemory(options, startedAtMs)
+  const directory = resolve(path)
+  const platform = choosePlatform(directory, options)
+  const exists = findStore(platform, directory, options)
+  const lock = takeStoreLock(platform, directory, options)
+  try {
+    const superblock = exists
+      ? readSuperblock(platform, directory, options.readOnly)
+      : createStoreFiles(platform, directory, options)
+    requireSegmentSize(superblock, options)
+    const manifest = readOrCreateManifest(platform, directory, superblock, options)
+    const files = { platform, directory, superblock, manifest, options, lock, startedAtMs }
+    const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
+    sweepOrphans(engine)
+    return engine
+  } catch (error) {
+    lock?.release()
+    throw error
+  }
+}
+
+function openInMemory(options: OpenOptions, startedAtMs: number): Engine {
+  const platform = createMemoryPlatform()
+  const directory = memoryPath
+  const superblock = newSuperblock(options, platform.nowMs())
+  const parts = createVolatileParts(platform, directory)
+  const files: StoreFiles = {
+    platform,
+    directory,
+    superblock,
+    manifest: firstManifest(superblock),
+    options,
+    lock: undefined,
+    startedAtMs,
+  }
+  const engine = makeEngine(files, parts, 1, {
+    kind: 'created',
+    recordsReplayed: 0,
+    bytesDropped: 0,
+  })
+  startLog(engine)
+  return engine
+}
+
+function choosePlatform(directory: string, options: OpenOptions): Platform {
+  if (options.mapping === 'file') return createFilePlatform()
+  const libc = loadLibc()
+  const required = options.mapping === 'mmap'
+  if (libc === undefined) {
+    if (!required) return createFilePlatform()
+    throw new TypeError(
+      'option "mapping" is "mmap", but memory cannot be mapped here; accepted: "auto", "file"',
+      { cause: libcFailure() },
+    )
+  }
+  const platform = createMmapPlatform(libc)
+  const unmappable = platform.exists(directory) ? unmappableFileSystem(directory) : undefined
+  if (unmappable === undefined) return platform
+  if (!required) return createFilePlatform()
+  throw new TypeError(
+    `option "mapping" is "mmap", but ${directory} lies on ${unmappable}, which must not be mapped; accepted: "auto", "file"`,
+  )
+}
+
+/** True where there is a store. Throws where there is something else, or must (not) be one. */
+function findStore(platform: Platform, directory: string, options: OpenOptions): boolean {
+  if (platform.exists(directory) && !platform.isDirectory(directory)) {
+    throw wrongFormat(directory, 'it is a file; a store is a directory')
+  }
+  const exists = platform.exists(join(directory, superblockFileName))
+  if (exists && options.errorIfExists) {
+    throw new StoreError('STORE_EXISTS', `there is a store in ${directory} already`, {
+      details: { file: directory },
+    })
+  }
+  if (exists) return true
+  refuseHeadless(platform, directory)
+  if (!options.createIfMissing || options.readOnly) {
+    throw new StoreError('STORE_NOT_FOUND', `there is no store in ${directory}`, {
+      details: { file: directory },
+    })
+  }
+  platform.createDirectory(directory)
+  return false
+}
+
+/** A store whose superblock is gone must not be taken for an empty directory. */
+function refuseHeadless(platform: Platform, directory: string): void {
+  if (!platform.exists(directory)) return
+  const own = platform
+    .list(directory)
+    .find((name) => name === manifestFileName || parseSegmentFileName(name) !== undefined)
+  if (own === undefined) return
+  const path = join(directory, superblockFileName)
+  throw corrupt(path, 0, `the superblock is missing, but there is a file ${own}`)
+}
+
+function takeStoreLock(platform: Platform, directory: string, options: OpenOptions): Lock {
+  const holder: LockHolder = {
+    processId: process.pid,
+    threadId,
+    hostname: hostname(),
+    since: new Date().toISOString(),
+  }
+  const mode = options.readOnly ? 'shared' : 'exclusive'
+  return platform.lock(join(directory, lockFileName), mode, holder)
+}
+
+function newSuperblock(options: OpenOptions, nowMs: number): Superblock {
+  const random = randomBytes(40)
+  return {
+    segmentShift: segmentShift(options.segmentSizeBytes ?? segmentSizeBytesDefault),
+    storeId: Uint8Array.from(random.subarray(0, 16)),
+    lineageId: Uint8Array.from(random.subarray(16, 32)),
+    hashSeedLow: random.readInt32LE(32),
+    hashSeedHigh: random.readInt32LE(36),
+    createdAtMs: nowMs,
+  }
+}
+
+function createStoreFiles(platform: Platform, directory: string, options: OpenOptions): Superblock {
+  const superblock = newSuperblock(options, platform.nowMs())
+  writeSuperblock(platform, directory, superblock)
+  return superblock
+}
+
+function requireSegmentSize(superblock: Superblock, options: OpenOptions): void {
+  const { segmentSizeBytes } = options
+  const actual = 2 ** superblock.segmentShift * 8
+  if (segmentSizeBytes === undefined || segmentSizeBytes === actual) return
+  throw new RangeError(
+    `option "segmentSizeBytes" is ${segmentSizeBytes}, but the store was created with ${actual}; accepted: ${actual}, or leave it out`,
+  )
+}
+
+function firstManifest(superblock: Superblock): Manifest {
+  return {
+    storeId: superblock.storeId,
+    epoch: 0,
+    nextSegmentNumber: 1,
+    durable: 0,
+    segments: [],
+  }
+}
+
+/** A store without a manifest was being created when its maker died: it holds nothing yet. */
+function readOrCreateManifest(
+  platform: Platform,
+  directory: string,
+  superblock: Superblock,
+  options: OpenOptions,
+): Manifest {
+  const manifest = readManifest(platform, directory, superblock.storeId)
+  if (manifest !== undefined) return manifest
+  const segment = platform.list(directory).find((name) => parseSegmentFileName(name) !== undefined)
+  if (segment !== undefined) {
+    throw corrupt(join(directory, manifestFileName), 0, `it is missing, but there is ${segment}`)
+  }
+  const first = firstManifest(superblock)
+  if (!options.readOnly) writeManifest(platform, directory, first)
+  return first
+}

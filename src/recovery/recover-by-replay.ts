@@ -1,0 +1,219 @@
+/**
+ * Opening on another boot, or wherever memory cannot be believed: the log is read from its
+ * beginning and everything else is built from it.
+ *
+ * Order, for a store that may be written (each step may die and be done again):
+ * 1. The log is read and verified. Damage refuses the store here, with nothing changed (I12).
+ * 2. The volatile parts are made anew; until they are signed nobody believes them.
+ * 3. Segments with records that no sync covered are synced, or, after a failed sync, copied: the
+ *    kernel may call pages clean that it never wrote (I10).
+ * 4. The manifest with the next epoch and the end of every segment is written and synced: what lies
+ *    behind these ends is dead from here on (I2).
+ * 5. Files of the abandoned timeline are removed. 6. A new segment begins, and the parts are signed.
+ */
+import { join } from 'node:path'
+import type { Engine } from '../engine/engine.js'
+import * as layout from '../format/control-layout.js'
+import { parseSegmentFileName, preparedSegmentFileName } from '../format/file-names.js'
+import type { Manifest, ManifestSegment } from '../format/manifest.js'
+import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
+import { createMemoryPlatform } from '../platform/memory-platform.js'
+import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
+import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
+import { adoptSegment, replayStretch } from './replay.js'
+import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment-files.js'
+import { copyDurably, writeManifest } from './store-files.js'
+import {
+  closeVolatileParts,
+  createVolatileParts,
+  isSigned,
+  openVolatileParts,
+  removeVolatileParts,
+  type VolatileParts,
+  volatilePartsExist,
+} from './volatile-parts.js'
+
+export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
+  const { directory, manifest, options, platform } = files
+  const former = readFormerSession(files)
+  const found = findSegmentFiles(platform, directory, manifest)
+  readLog(files, found, former.claim, () => undefined)
+  // From here on the store is known to be whole.
+  const isVolatileInMemory = options.readOnly || platform.kind === 'file'
+  if (isVolatileInMemory && !options.readOnly) removeVolatileParts(platform, directory)
+  const parts = createVolatileParts(
+    isVolatileInMemory ? createMemoryPlatform() : platform,
+    directory,
+  )
+  const { engine, end } = rebuild(files, parts, { found, claim: former.claim, existed })
+  if (options.readOnly) return engine
+  const used = usedSegments(found, end)
+  settle(files, used, former.wasPoisoned)
+  writeManifest(platform, directory, nextManifest(files, engine, used, end))
+  removeDead(files, found, used)
+  startLog(engine)
+  if (!isVolatileInMemory) startSession(files, parts, engine.epoch)
+  return engine
+}
+
+interface FormerSession {
+  readonly claim: TailClaim | undefined
+  readonly wasPoisoned: boolean
+}
+
+/** What a control file of an earlier boot, or of a copied store, still tells. */
+function readFormerSession(files: StoreFiles): FormerSession {
+  const { directory, platform, superblock } = files
+  if (!volatilePartsExist(platform, directory)) return { claim: undefined, wasPoisoned: false }
+  const parts = openVolatileParts(platform, directory, 'read')
+  try {
+    if (!isSigned(parts, superblock.storeId)) return { claim: undefined, wasPoisoned: false }
+    const { control } = parts
+    return {
+      claim: {
+        tail: control.get(layout.tail),
+        digestLow: control.get(layout.digestLow),
+        digestHigh: control.get(layout.digestHigh),
+      },
+      wasPoisoned: control.isPoisoned,
+    }
+  } finally {
+    closeVolatileParts(parts)
+  }
+}
+
+function readLog(
+  files: StoreFiles,
+  found: SegmentFiles,
+  claim: TailClaim | undefined,
+  believe: ConstructorParameters<typeof LogReader>[1],
+): LogEnd {
+  const { manifest, platform, superblock } = files
+  const reader = new LogReader(
+    {
+      platform,
+      shift: superblock.segmentShift,
+      durable: manifest.durable,
+      claim,
+      values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
+    },
+    believe,
+  )
+  return reader.read(found.log)
+}
+
+function rebuild(
+  files: StoreFiles,
+  parts: VolatileParts,
+  log: { found: SegmentFiles; claim: TailClaim | undefined; existed: boolean },
+): { engine: Engine; end: LogEnd } {
+  const { manifest, options } = files
+  const epoch = options.readOnly ? manifest.epoch : manifest.epoch + 1
+  const draft = makeEngine(files, parts, epoch, {
+    kind: 'replay',
+    recordsReplayed: 0,
+    bytesDropped: 0,
+  })
+  for (const file of log.found.values) adoptSegment(draft, file, 'value')
+  const adopted = new Set<number>()
+  let recordsReplayed = 0
+  const end = readLog(files, log.found, log.claim, (stretch) => {
+    const { segmentNumber } = stretch.file.header
+    if (!adopted.has(segmentNumber)) adoptSegment(draft, stretch.file, 'log')
+    adopted.add(segmentNumber)
+    recordsReplayed += replayStretch(draft, stretch)
+  })
+  const { control } = parts
+  control.begin()
+  control.set(layout.tail, end.segmentNumber * 2 ** draft.log.shift + end.endBytes / 8)
+  control.set(
+    layout.nextSegmentNumber,
+    Math.max(control.get(layout.nextSegmentNumber), manifest.nextSegmentNumber, freeNumber(files)),
+  )
+  control.commit()
+  draft.log.close()
+  const engine = makeEngine(files, parts, epoch, {
+    kind: log.existed ? 'replay' : 'created',
+    recordsReplayed: log.existed ? recordsReplayed : 0,
+    bytesDropped: end.bytesDropped,
+  })
+  engine.index.adoptBucketCount()
+  return { engine, end }
+}
+
+interface UsedSegment {
+  readonly file: SegmentFile
+  readonly endBytes: number
+}
+
+/** The segments that hold something which counts, each with the end of its records. */
+function usedSegments(found: SegmentFiles, end: LogEnd): UsedSegment[] {
+  const log = found.log.flatMap((file) => {
+    const endBytes = end.endBySegment.get(file.header.segmentNumber)
+    return endBytes === undefined ? [] : [{ file, endBytes }]
+  })
+  return [...log, ...found.values.map((file) => ({ file, endBytes: file.header.sizeBytes }))]
+}
+
+/** Brings what the manifest is about to name, and did not name before, to the medium. */
+function settle(files: StoreFiles, used: readonly UsedSegment[], wasPoisoned: boolean): void {
+  const { directory, manifest, platform } = files
+  const named = new Set(manifest.segments.map((segment) => segment.segmentNumber))
+  for (const { file } of used) {
+    if (named.has(file.header.segmentNumber)) continue
+    if (wasPoisoned) {
+      copyDurably(platform, directory, file.path)
+    } else {
+      const handle = platform.openFile(file.path, 'write')
+      handle.syncNow()
+      handle.close()
+    }
+  }
+}
+
+function nextManifest(
+  files: StoreFiles,
+  engine: Engine,
+  used: readonly UsedSegment[],
+  end: LogEnd,
+): Manifest {
+  const segments: ManifestSegment[] = used.map(({ file, endBytes }) => ({
+    segmentNumber: file.header.segmentNumber,
+    epoch: file.header.epoch,
+    endBytes,
+    kind: file.header.kind === segmentKindLog ? segmentKindLog : segmentKindValue,
+  }))
+  segments.sort((a, b) => a.segmentNumber - b.segmentNumber)
+  return {
+    storeId: files.superblock.storeId,
+    epoch: engine.epoch,
+    nextSegmentNumber: engine.control.get(layout.nextSegmentNumber),
+    durable: end.segmentNumber * 2 ** engine.log.shift + end.endBytes / 8,
+    segments,
+  }
+}
+
+function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedSegment[]): void {
+  const { directory, platform } = files
+  const kept = new Set(used.map(({ file }) => file.path))
+  const abandoned = found.log.map(({ path }) => path).filter((path) => !kept.has(path))
+  const prepared = join(directory, preparedSegmentFileName)
+  for (const path of [...found.dead, ...abandoned]) platform.remove(path)
+  if (platform.exists(prepared)) platform.remove(prepared)
+}
+
+/** A number above that of every segment file there is, dead ones too: none is used twice. */
+function freeNumber(files: StoreFiles): number {
+  const { directory, platform, superblock } = files
+  const segmentSizeBytes = 2 ** superblock.segmentShift * 8
+  let free = 1
+  for (const name of platform.list(directory)) {
+    const parsed = parseSegmentFileName(name)
+    if (parsed === undefined) continue
+    const file = platform.openFile(join(directory, name), 'read')
+    const parts = Math.max(1, Math.ceil(file.sizeBytes() / segmentSizeBytes))
+    file.close()
+    free = Math.max(free, parsed.segmentNumber + parts)
+  }
+  return free
+}

@@ -1,0 +1,20 @@
+/** What the package `varve` exports. */
+export {
+  type LockHolder,
+  StoreError,
+  type StoreErrorCode,
+  type StoreErrorDetails,
+} from '../base/errors.js'
+export type { RecoveryReport } from '../engine/engine.js'
+export type { StoreStats } from '../engine/stats.js'
+export type {
+  CustomEncoding,
+  KeyEncoding,
+  OrderedKey,
+  StoreKey,
+  ValueEncoding,
+  ValueEncodingName,
+} from './encoding.js'
+export { Keyspace, type StoreEntry } from './keyspace.js'
+export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'
+export { open, Store, type WriteOperation } from './store.js'

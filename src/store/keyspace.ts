@@ -1,0 +1,278 @@
+/**
+ * A keyspace: the reads and writes of a store, by its own encodings, on its own keys. Validates and
+ * encodes arguments and calls the engine; nothing is decided here.
+ */
+import { StoreError } from '../base/errors.js'
+import { shown } from '../base/shown.js'
+import { remove } from '../engine/delete.js'
+import type { Engine } from '../engine/engine.js'
+import { getRecord } from '../engine/get-entry.js'
+import {
+  createKeyspace,
+  defaultKeyspaceId,
+  defaultKeyspaceName,
+  readRegistry,
+} from '../engine/keyspaces.js'
+import { absent, anyVersion, put } from '../engine/put.js'
+import { getBytes, getInto, getText, has } from '../engine/read.js'
+import * as layout from '../format/control-layout.js'
+import {
+  decodeBytes,
+  encodeValue,
+  encodingName,
+  type KeyEncoding,
+  type StoreKey,
+  setKey,
+  type ValueEncoding,
+} from './encoding.js'
+import {
+  checkDeleteOptions,
+  checkPutOptions,
+  type DeleteOptions,
+  type PutOptions,
+} from './options.js'
+
+/** A value with everything that is known of its record. */
+export interface StoreEntry<V, K> {
+  readonly key: K
+  readonly value: V
+  /** For `ifVersion`; rises with every write of the key. */
+  readonly version: number
+  /** The order in which this store committed it. */
+  readonly sequence: number
+  /** Wall clock of the write. */
+  readonly timestampMs: number
+  readonly expiresAtMs?: number
+  /** Bytes of the record in the log. */
+  readonly sizeBytes: number
+}
+
+interface Encodings {
+  readonly encoding: ValueEncoding<never>
+  readonly keyEncoding: KeyEncoding
+}
+
+export class Keyspace<V = unknown, K extends StoreKey = string> {
+  /** '' for the default keyspace. */
+  readonly name: string
+  protected readonly engine: Engine
+  readonly #encoding: ValueEncoding<never>
+  readonly #keyEncoding: KeyEncoding
+  #id: number
+  #isRegistered: boolean
+  /** The registry's generation for which `#id` is known to be right. */
+  #generation: number
+
+  /** @internal Use `open` and `store.keyspace`. */
+  constructor(
+    engine: Engine,
+    name: string,
+    wanted: {
+      readonly encoding: ValueEncoding<unknown> | undefined
+      readonly keyEncoding: KeyEncoding | undefined
+    },
+  ) {
+    const registered = readRegistry(engine).keyspaces[name]
+    const encodings = resolveEncodings(name, registered, wanted)
+    this.engine = engine
+    this.name = name
+    this.#encoding = encodings.encoding
+    this.#keyEncoding = encodings.keyEncoding
+    this.#isRegistered = registered !== undefined
+    this.#id = registered?.id ?? defaultKeyspaceId
+    this.#generation = engine.control.get(layout.keyspaceGeneration)
+    // A named keyspace is made on first use; the default one remembers with its first write.
+    if (registered === undefined && name !== defaultKeyspaceName) this.#register()
+  }
+
+  /**
+   * The value of `key`, or undefined where it is missing. With the encoding `'binary'` a Buffer that
+   * the caller owns.
+   *
+   * Cost: two cache misses and a copy.
+   * @throws StoreError `STORE_CLOSED`; `STORE_CORRUPT` (with `details.key`) where the bytes cannot be
+   * decoded: the record stays as it is.
+   */
+  get(key: K): V | undefined {
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    if (this.#encoding === 'binary') return getBytes(this.engine, id) as V | undefined
+    if (this.#encoding === 'utf8') return getText(this.engine, id) as V | undefined
+    return this.#decodeAt(key, id)
+  }
+
+  /** The values of `keys` in their order, undefined in the place of a missing key. */
+  getMany(keys: Iterable<K>): (V | undefined)[] {
+    return Array.from(keys, (key) => this.get(key))
+  }
+
+  has(key: K): boolean {
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return has(this.engine, id)
+  }
+
+  /** The value with version, sequence, time and size of its record, or undefined. */
+  getEntry(key: K): StoreEntry<V, K> | undefined {
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    const record = getRecord(this.engine, id)
+    if (record === undefined) return undefined
+    const { expiresAtMs, ...facts } = record
+    const value = this.#decode(key, record.value)
+    return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
+  }
+
+  /**
+   * Copies the bytes of the value, not decoded, into `target` from `offset`, and returns their
+   * number, or -1 where the key is missing. Allocates nothing that lasts.
+   *
+   * @throws RangeError where they do not fit; `target` is then as it was.
+   */
+  getInto(key: K, target: Uint8Array, offset = 0): number {
+    if (!(target instanceof Uint8Array)) {
+      throw new TypeError(`target is ${shown(target)}; accepted: a Buffer or Uint8Array`)
+    }
+    if (!(Number.isInteger(offset) && offset >= 0 && offset <= target.byteLength)) {
+      throw new RangeError(`offset is ${shown(offset)}; accepted: 0 to ${target.byteLength}`)
+    }
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return getInto(this.engine, id, target, offset)
+  }
+
+  /**
+   * Stores `value` under `key`; visible when it returns. True, or false where a condition did not
+   * hold and nothing was written.
+   *
+   * Durability: survives the process at once, a power loss after the next sync.
+   * Memory: keeps no reference to `key` or `value`.
+   * @throws TypeError, RangeError for a key or value that cannot be stored; StoreError
+   * `STORE_CLOSED`, `STORE_READ_ONLY`, `STORE_POISONED`, `STORE_FULL`. Nothing is written then.
+   */
+  put(key: K, value: V, options?: PutOptions): boolean {
+    // Encoding may run the caller's code: before the key is at hand.
+    const bytes = encodeValue(this.#encoding, value)
+    const condition = options === undefined ? anyVersion : putCondition(options)
+    this.engine.requireWritable()
+    if (!this.#isRegistered) this.#register()
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return put(this.engine, id, bytes, condition)
+  }
+
+  /** Removes `key`. True where it was there (and had the version asked for). */
+  delete(key: K, options?: DeleteOptions): boolean {
+    let condition = anyVersion
+    if (options !== undefined) {
+      checkDeleteOptions(options)
+      condition = options.ifVersion ?? anyVersion
+    }
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return remove(this.engine, id, condition)
+  }
+
+  /** Live keys. O(1). */
+  count(): number {
+    this.engine.requireOpen()
+    return this.engine.counts.get(this.#idNow(), 0)
+  }
+
+  /** The encodings in use, by name; `'custom'` for one of the caller's own. */
+  get encodings(): { readonly encoding: string; readonly keyEncoding: KeyEncoding } {
+    return { encoding: encodingName(this.#encoding), keyEncoding: this.#keyEncoding }
+  }
+
+  /** @internal The keyspace's part in a batch. */
+  encodeOperation(key: K, value: V | undefined): { id: number; bytes: Uint8Array | string } {
+    const bytes = value === undefined ? emptyBytes : encodeValue(this.#encoding, value)
+    if (!this.#isRegistered) this.#register()
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return { id, bytes }
+  }
+
+  #decodeAt(key: K, id: number): V | undefined {
+    const bytes = getBytes(this.engine, id)
+    return bytes === undefined ? undefined : this.#decode(key, bytes)
+  }
+
+  #decode(key: K, bytes: Buffer): V {
+    try {
+      return decodeBytes(this.#encoding, bytes) as V
+    } catch (error) {
+      const encoding = encodingName(this.#encoding)
+      const what = `the value of key ${shown(key)} cannot be decoded as ${encoding}`
+      throw new StoreError('STORE_CORRUPT', what, { details: { key, what }, cause: error })
+    }
+  }
+
+  #register(): void {
+    const { id } = createKeyspace(this.engine, this.name, {
+      encoding: encodingName(this.#encoding),
+      keyEncoding: this.#keyEncoding,
+    })
+    this.#id = id
+    this.#isRegistered = true
+    this.#generation = this.engine.control.get(layout.keyspaceGeneration)
+  }
+
+  /** The keyspace's id, looked up again where the registry changed since. */
+  #idNow(): number {
+    if (this.engine.isClosed) this.engine.requireOpen()
+    const generation = this.engine.control.get(layout.keyspaceGeneration)
+    if (generation !== this.#generation) this.#lookUpAgain(generation)
+    return this.#id
+  }
+
+  #lookUpAgain(generation: number): void {
+    const registered = readRegistry(this.engine).keyspaces[this.name]
+    if (registered === undefined && this.#isRegistered) {
+      throw new StoreError('STORE_NOT_FOUND', `keyspace ${shown(this.name)} was dropped`)
+    }
+    this.#id = registered?.id ?? this.#id
+    this.#generation = generation
+  }
+}
+
+const emptyBytes = new Uint8Array(0)
+
+function putCondition(options: PutOptions): number {
+  checkPutOptions(options)
+  if (options.ifAbsent === true) return absent
+  return options.ifVersion ?? anyVersion
+}
+
+function resolveEncodings(
+  name: string,
+  registered: { readonly encoding: string; readonly keyEncoding: string } | undefined,
+  wanted: {
+    readonly encoding: ValueEncoding<unknown> | undefined
+    readonly keyEncoding: KeyEncoding | undefined
+  },
+): Encodings {
+  const encoding = (wanted.encoding ?? registered?.encoding ?? 'msgpack') as ValueEncoding<never>
+  const keyEncoding = wanted.keyEncoding ?? (registered?.keyEncoding as KeyEncoding) ?? 'utf8'
+  if (registered !== undefined) {
+    requireSame(name, 'encoding', encodingName(encoding), registered.encoding)
+    requireSame(name, 'keyEncoding', keyEncoding, registered.keyEncoding)
+    if (registered.encoding === 'custom' && typeof encoding === 'string') {
+      throw new TypeError(
+        `${described(name)} was written with an encoding of its own; option "encoding" must be { encode, decode }`,
+      )
+    }
+  }
+  return { encoding, keyEncoding }
+}
+
+function requireSame(name: string, option: string, value: string, registered: string): void {
+  if (value === registered) return
+  throw new TypeError(
+    `option "${option}" is "${value}", but ${described(name)} was written with "${registered}"; accepted: "${registered}", or leave it out`,
+  )
+}
+
+function described(name: string): string {
+  return name === defaultKeyspaceName ? 'the store' : `keyspace ${shown(name)}`
+}

@@ -1,0 +1,182 @@
+/** The options of a store: their types, their defaults, and the check that every one is known. */
+import { shown } from '../base/shown.js'
+import type { OpenOptions } from '../recovery/make-engine.js'
+import type { KeyEncoding, ValueEncoding } from './encoding.js'
+import { isKeyEncoding, isValueEncoding, keyEncodingNames, valueEncodingNames } from './encoding.js'
+
+export interface KeyspaceOptions<V = unknown> {
+  /**
+   * How values become bytes. Default: what the keyspace was written with, or `'msgpack'` for a new
+   * one. Remembered with the first write; another one is refused from then on.
+   */
+  readonly encoding?: ValueEncoding<V>
+  /**
+   * How keys become bytes; keys are ordered by these. Default: what the keyspace was written with,
+   * or `'utf8'` for a new one.
+   */
+  readonly keyEncoding?: KeyEncoding
+}
+
+export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
+  /** Open without the right to write; works on a read-only file system. Default false. */
+  readonly readOnly?: boolean
+  /** Make the store where there is none. Default true; without effect when `readOnly`. */
+  readonly createIfMissing?: boolean
+  /** Refuse with `STORE_EXISTS` where there is one. Default false. */
+  readonly errorIfExists?: boolean
+  /**
+   * Size of a segment file: a power of two from 1 MiB to 1 GiB, default 64 MiB. Fixed when the
+   * store is created; later it may be left out or must be the same. Larger segments cost fewer
+   * files and more space that is reserved and not used yet.
+   */
+  readonly segmentSizeBytes?: number
+  /**
+   * How long, in milliseconds, a write may stay without a sync in the background: 0 (only when
+   * `sync()` is called) to 2,147,483,647, default 1000. This is what a power loss can cost; a
+   * killed process loses nothing in either case.
+   */
+  readonly syncIntervalMs?: number
+  /**
+   * How files are reached. `'auto'` (default): mapped into memory where that is possible and safe,
+   * else as `'file'`. `'mmap'`: mapped, or a `TypeError`. `'file'`: never mapped; slower writes, the
+   * same promises.
+   */
+  readonly mapping?: 'auto' | 'mmap' | 'file'
+}
+
+export interface ResolvedOptions {
+  readonly open: OpenOptions
+  readonly encoding: ValueEncoding<unknown> | undefined
+  readonly keyEncoding: KeyEncoding | undefined
+}
+
+interface OptionRule {
+  readonly accepted: string
+  readonly isAccepted: (value: unknown) => boolean
+  /** A value of the right type and out of range is a `RangeError`. */
+  readonly isRange?: boolean
+}
+
+const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
+const segmentSizeBytesMin = 2 ** 20
+const segmentSizeBytesMax = 2 ** 30
+const timerMsMax = 2 ** 31 - 1
+
+const keyspaceRules: Readonly<Record<string, OptionRule>> = {
+  encoding: {
+    accepted: `${quoted(valueEncodingNames)} or { encode, decode }`,
+    isAccepted: isValueEncoding,
+  },
+  keyEncoding: { accepted: quoted(keyEncodingNames), isAccepted: isKeyEncoding },
+}
+
+const storeRules: Readonly<Record<string, OptionRule>> = {
+  ...keyspaceRules,
+  readOnly: { accepted: 'true or false', isAccepted: isBoolean },
+  createIfMissing: { accepted: 'true or false', isAccepted: isBoolean },
+  errorIfExists: { accepted: 'true or false', isAccepted: isBoolean },
+  segmentSizeBytes: {
+    accepted: 'a power of two from 1048576 (1 MiB) to 1073741824 (1 GiB)',
+    isAccepted: (value) =>
+      typeof value === 'number' &&
+      value >= segmentSizeBytesMin &&
+      value <= segmentSizeBytesMax &&
+      Number.isInteger(Math.log2(value)),
+    isRange: true,
+  },
+  syncIntervalMs: {
+    accepted: 'a whole number of milliseconds from 0 to 2147483647',
+    isAccepted: (value) => Number.isInteger(value) && isWithin(value as number, 0, timerMsMax),
+    isRange: true,
+  },
+  mapping: {
+    accepted: quoted(['auto', 'mmap', 'file']),
+    isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
+  },
+}
+
+/** Checks every option and fills in the defaults. */
+export function resolveStoreOptions(options: object): ResolvedOptions {
+  checkOptions(options, storeRules)
+  const given = options as StoreOptions
+  return {
+    open: {
+      readOnly: given.readOnly ?? false,
+      createIfMissing: given.createIfMissing ?? true,
+      errorIfExists: given.errorIfExists ?? false,
+      segmentSizeBytes: given.segmentSizeBytes,
+      syncIntervalMs: given.syncIntervalMs ?? 1000,
+      mapping: given.mapping ?? 'auto',
+    },
+    encoding: given.encoding,
+    keyEncoding: given.keyEncoding,
+  }
+}
+
+export function checkKeyspaceOptions(options: object): void {
+  checkOptions(options, keyspaceRules)
+}
+
+export interface PutOptions {
+  /** Write only if the key's record has this version. */
+  readonly ifVersion?: number
+  /** Write only if the key is missing. */
+  readonly ifAbsent?: boolean
+}
+
+export interface DeleteOptions {
+  /** Delete only if the key's record has this version. */
+  readonly ifVersion?: number
+}
+
+const versionRule: OptionRule = {
+  accepted: 'a version: a whole number from 0 to 2^53 - 1',
+  isAccepted: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  isRange: true,
+}
+
+const putRules: Readonly<Record<string, OptionRule>> = {
+  ifVersion: versionRule,
+  ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
+}
+
+const deleteRules: Readonly<Record<string, OptionRule>> = { ifVersion: versionRule }
+
+export function checkPutOptions(options: PutOptions): void {
+  checkOptions(options, putRules)
+  if (options.ifVersion !== undefined && options.ifAbsent === true) {
+    throw new TypeError('options "ifVersion" and "ifAbsent" cannot hold together; give one of them')
+  }
+}
+
+export function checkDeleteOptions(options: DeleteOptions): void {
+  checkOptions(options, deleteRules)
+}
+
+function checkOptions(options: object, rules: Readonly<Record<string, OptionRule>>): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(`options must be an object, not ${shown(options)}`)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+    if (rule === undefined) throw unknownOption(name, Object.keys(rules))
+    if (value === undefined || rule.isAccepted(value)) continue
+    const message = `option "${name}" is ${shown(value)}; accepted: ${rule.accepted}`
+    const isOutOfRange = rule.isRange === true && typeof value === 'number'
+    throw isOutOfRange ? new RangeError(message) : new TypeError(message)
+  }
+}
+
+function unknownOption(name: string, known: readonly string[]): TypeError {
+  const near = known.find((other) => other.toLowerCase() === name.toLowerCase())
+  const hint = near === undefined ? '' : `, did you mean "${near}"?`
+  return new TypeError(`unknown option "${name}"${hint}; accepted: ${quoted(known)}`)
+}
+
+function isWithin(value: number, low: number, high: number): boolean {
+  return value >= low && value <= high
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ')
+}

@@ -1,0 +1,204 @@
+/**
+ * The store: the default keyspace, and what concerns all keyspaces together.
+ */
+import { shown } from '../base/shown.js'
+import { abandon, close } from '../engine/close.js'
+import type { Engine } from '../engine/engine.js'
+import { defaultKeyspaceName, dropKeyspace, readRegistry } from '../engine/keyspaces.js'
+import { sizeOfValue } from '../engine/put.js'
+import { type StoreStats, stats } from '../engine/stats.js'
+import { sync } from '../engine/sync.js'
+import { BatchKeys, type EncodedOperation, writeBatch } from '../engine/write-batch.js'
+import { openStore } from '../recovery/open-store.js'
+import type { StoreKey } from './encoding.js'
+import { Keyspace } from './keyspace.js'
+import {
+  checkKeyspaceOptions,
+  type KeyspaceOptions,
+  type ResolvedOptions,
+  resolveStoreOptions,
+  type StoreOptions,
+} from './options.js'
+
+/** One operation of {@link Store.write}. */
+export type WriteOperation<V = unknown, K = StoreKey> =
+  | { readonly type: 'put'; readonly key: K; readonly value: V; readonly keyspace?: string }
+  | { readonly type: 'delete'; readonly key: K; readonly keyspace?: string }
+
+const operationFields = ['type', 'key', 'value', 'keyspace']
+const keyspaceNameLengthMax = 255
+
+export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V, K> {
+  /** The directory, or `:memory:`. */
+  readonly path: string
+  readonly #keyspaces = new Map<string, Keyspace<unknown, StoreKey>>()
+  #closing: Promise<void> | undefined
+
+  /** @internal Use {@link open}. */
+  constructor(engine: Engine, path: string, options: ResolvedOptions) {
+    super(engine, defaultKeyspaceName, options)
+    this.path = path
+  }
+
+  /**
+   * Applies several operations, in any keyspaces: readers see all of them or none, and so does
+   * whoever opens the store after a crash.
+   *
+   * Cost: as single writes, with one frame of 64 bytes for all.
+   * @throws as `put` does. Nothing is written then, whichever operation was wrong.
+   */
+  write(operations: Iterable<WriteOperation<V, K> | WriteOperation>): void {
+    this.engine.requireWritable()
+    const keys = new BatchKeys()
+    const encoded: EncodedOperation[] = []
+    for (const operation of operations) encoded.push(this.#encodeOperation(operation, keys))
+    writeBatch(this.engine, encoded, keys)
+  }
+
+  /**
+   * The keyspace of a name, made on first use. Its keys never meet those of another; log, sync and
+   * batches are common to all.
+   *
+   * @throws TypeError where the encodings are not the ones it was made with.
+   */
+  keyspace<W = unknown, L extends StoreKey = string>(
+    name: string,
+    options: KeyspaceOptions<W> = {},
+  ): Keyspace<W, L> {
+    this.engine.requireOpen()
+    requireKeyspaceName(name)
+    checkKeyspaceOptions(options)
+    const keyspace = new Keyspace<W, L>(this.engine, name, {
+      encoding: options.encoding as KeyspaceOptions['encoding'],
+      keyEncoding: options.keyEncoding,
+    })
+    this.#keyspaces.set(name, keyspace as unknown as Keyspace<unknown, StoreKey>)
+    return keyspace
+  }
+
+  /** The names of all keyspaces but the default one, sorted. */
+  keyspaces(): string[] {
+    this.engine.requireOpen()
+    return Object.keys(readRegistry(this.engine).keyspaces)
+      .filter((name) => name !== defaultKeyspaceName)
+      .sort()
+  }
+
+  /**
+   * Removes a keyspace with all its keys. True where there was one. Its handles are of no use from
+   * then on; the name may be used again.
+   *
+   * Cost: one pass over the index of the whole store.
+   */
+  dropKeyspace(name: string): boolean {
+    requireKeyspaceName(name)
+    this.#keyspaces.delete(name)
+    return dropKeyspace(this.engine, name)
+  }
+
+  /**
+   * Resolves when every write that returned before the call has reached the medium. Calls that wait
+   * together share one flush.
+   *
+   * @throws StoreError `STORE_POISONED` where the flush failed, with the failure as `cause`.
+   */
+  async sync(): Promise<void> {
+    this.engine.requireOpen()
+    await sync(this.engine)
+  }
+
+  /** The numbers of the store, from memory. */
+  stats(): StoreStats {
+    return stats(this.engine)
+  }
+
+  /** Syncs and closes. Idempotent; every other method throws `STORE_CLOSED` from the call on. */
+  close(): Promise<void> {
+    this.#closing ??= close(this.engine)
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #encodeOperation(
+    operation: WriteOperation<V, K> | WriteOperation,
+    keys: BatchKeys,
+  ): EncodedOperation {
+    checkOperation(operation)
+    const { type, key, keyspace: name } = operation
+    const keyspace = name === undefined ? this : this.#keyspaceOf(name)
+    const value = type === 'put' ? operation.value : undefined
+    if (type === 'put' && value === undefined) {
+      throw new TypeError('value is undefined; an operation of type "delete" removes a key')
+    }
+    const { bytes, id } = (keyspace as unknown as Keyspace<unknown, StoreKey>).encodeOperation(
+      key as StoreKey,
+      value,
+    )
+    return {
+      type,
+      keyspaceId: id,
+      keyStart: keys.add(this.engine.key),
+      keySizeBytes: this.engine.key.sizeBytes,
+      // An encoder may use its output buffer again for the next value.
+      value: typeof bytes === 'string' ? bytes : Buffer.from(bytes),
+      valueSizeBytes: sizeOfValue(bytes),
+    }
+  }
+
+  #keyspaceOf(name: string): Keyspace<unknown, StoreKey> {
+    const known = this.#keyspaces.get(name)
+    return known ?? (this.keyspace(name) as unknown as Keyspace<unknown, StoreKey>)
+  }
+}
+
+/**
+ * Opens a store, or makes one. Synchronous: when it returns, the store is ready.
+ *
+ * @param path a directory, or `':memory:'` for a store without files
+ * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere),
+ * `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`, `STORE_CORRUPT`, `STORE_FULL`. A store that is
+ * refused is left byte for byte as it was.
+ */
+export function open<V = unknown, K extends StoreKey = string>(
+  path: string,
+  options: StoreOptions<V> = {},
+): Store<V, K> {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw new TypeError(`path is ${shown(path)}; accepted: a directory's path, or ":memory:"`)
+  }
+  const resolved = resolveStoreOptions(options)
+  const engine = openStore(path, resolved.open)
+  try {
+    return new Store<V, K>(engine, path, resolved)
+  } catch (error) {
+    // Options that do not fit the store: it is closed as it was found.
+    abandon(engine)
+    throw error
+  }
+}
+
+function requireKeyspaceName(name: string): void {
+  if (typeof name === 'string' && name.length > 0 && name.length <= keyspaceNameLengthMax) return
+  throw new TypeError(
+    `name of a keyspace is ${shown(name)}; accepted: a string of 1 to ${keyspaceNameLengthMax} characters`,
+  )
+}
+
+function checkOperation(operation: unknown): asserts operation is WriteOperation {
+  if (typeof operation !== 'object' || operation === null) {
+    throw new TypeError(`an operation is ${shown(operation)}; accepted: { type, key, value }`)
+  }
+  const { type } = operation as { type?: unknown }
+  if (type !== 'put' && type !== 'delete') {
+    throw new TypeError(`type of an operation is ${shown(type)}; accepted: "put", "delete"`)
+  }
+  const unknown = Object.keys(operation).find((field) => !operationFields.includes(field))
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `unknown field "${unknown}" of an operation; accepted: ${operationFields.join(', ')}`,
+    )
+  }
+}
