@@ -13,6 +13,7 @@
  * Not here: what the fields mean (format/control-layout.ts) and how changes are applied
  * (engine/apply.ts).
  */
+import { publishWord } from '../base/shared-words.js'
 import {
   changeNone,
   controlSizeBytes,
@@ -48,10 +49,10 @@ export class Control {
     this.file = file
     if (access === 'shared') file.reserve(controlSizeBytes)
     this.#mapping = file.map(0, controlSizeBytes, access)
-    const { buffer } = this.#mapping
-    this.words = new Int32Array(buffer)
-    this.doubles = new Float64Array(buffer)
-    this.bytes = Buffer.from(buffer as ArrayBuffer)
+    const { buffer, byteOffset, sizeBytes } = this.#mapping
+    this.words = new Int32Array(buffer, byteOffset, sizeBytes / 4)
+    this.doubles = new Float64Array(buffer, byteOffset, sizeBytes / 8)
+    this.bytes = Buffer.from(buffer as ArrayBuffer, byteOffset, sizeBytes)
     const current = Atomics.load(this.words, currentWord) & 1
     this.state = stateDouble + current * stateSizeDoubles
     this.next = stateDouble + (1 - current) * stateSizeDoubles
@@ -68,9 +69,7 @@ export class Control {
 
   begin(): void {
     const { doubles, state, next } = this
-    for (let field = 0; field < stateFieldCount; field++) {
-      doubles[next + field] = doubles[state + field]
-    }
+    doubles.copyWithin(next, state, state + stateFieldCount)
     doubles[next + pendingKind] = changeNone
     doubles[next + pendingDeadSlot] = -1
     doubles[next + pendingKeyspace] = -1
@@ -82,17 +81,17 @@ export class Control {
     const { next } = this
     this.next = this.state
     this.state = next
-    Atomics.store(this.words, currentWord, next === stateDouble ? 0 : 1)
+    publishWord(this.words, currentWord, next === stateDouble ? 0 : 1)
   }
 
-  /** First byte of the redo area of the state that counts, or of the one to come. */
-  redoStart(which: 'state' | 'next'): number {
-    const first = which === 'state' ? this.state : this.next
-    return redoOffset + (first === stateDouble ? 0 : redoSizeBytes)
+  /** First byte of the redo area of a state. */
+  redoStart(state: number): number {
+    return state === stateDouble ? redoOffset : redoOffset + redoSizeBytes
   }
 
   get isPoisoned(): boolean {
-    return Atomics.load(this.words, poisonedWord) !== 0
+    // Plain: asked before every write, and whoever is told a moment later is told in time.
+    return this.words[poisonedWord] !== 0
   }
 
   /** I10: from here on no write is accepted, by anybody, until another recovery. */

@@ -5,14 +5,8 @@
  */
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
-import {
-  occupiedBytes,
-  recordKeySize,
-  recordSpan,
-  recordValueSize,
-  referencedSlot,
-} from '../log/record-fields.js'
-import { slotDeadBytes } from '../log/slot-table.js'
+import { recordKeySize, recordSpan, recordValueSize, referencedSlot } from '../log/record-fields.js'
+import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
 /** A record of `sizeDoubles` at the tail, with its checksum in the digest. */
@@ -69,11 +63,10 @@ export function accountReplace(
   valueSizeBytes: number,
   bytes: number,
 ): void {
-  const { control, lookup, log } = engine
+  const { control, lookup } = engine
   const { doubles, next } = control
   const oldValueSize = recordValueSize(lookup.recordWords, lookup.offset << 1)
-  doubles[next + layout.liveBytes] += bytes - occupiedBytes(log, lookup.slot, lookup.offset)
-  announceDead(engine)
+  doubles[next + layout.liveBytes] += bytes - announceDead(engine)
   if (oldValueSize === valueSizeBytes) return
   doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize
   announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
@@ -81,7 +74,7 @@ export function accountReplace(
 
 /** A key is live no more; the record of the lookup is dead. */
 export function accountRemove(engine: Engine, keyspaceId: number): void {
-  const { control, lookup, log } = engine
+  const { control, lookup } = engine
   const { doubles, next } = control
   const start = lookup.offset << 1
   const keySize = recordKeySize(lookup.recordWords, start)
@@ -89,8 +82,7 @@ export function accountRemove(engine: Engine, keyspaceId: number): void {
   doubles[next + layout.records] -= 1
   doubles[next + layout.keyBytes] -= keySize
   doubles[next + layout.valueBytes] -= valueSize
-  doubles[next + layout.liveBytes] -= occupiedBytes(log, lookup.slot, lookup.offset)
-  announceDead(engine)
+  doubles[next + layout.liveBytes] -= announceDead(engine)
   announceKeyspace(engine, keyspaceId, -1, -keySize, -valueSize)
 }
 
@@ -109,12 +101,19 @@ export function announceKeyspace(
   doubles[next + layout.pendingKeyspaceValueBytes] = counts.get(keyspaceId, 2) + valueBytes
 }
 
-/** The record of the lookup no longer counts: its segment has more dead bytes. */
-function announceDead(engine: Engine): void {
+/**
+ * The record of the lookup no longer counts: its segment has more dead bytes. Returns the bytes
+ * that were live with it, those of its value segment included.
+ */
+function announceDead(engine: Engine): number {
   const { control, lookup, log } = engine
   const { doubles, next } = control
-  const bytes = recordSpan(lookup.recordWords, lookup.offset << 1) * 8
-  doubles[next + layout.pendingDeadSlot] = lookup.slot
-  doubles[next + layout.pendingDeadBytes] = log.slots.get(lookup.slot, slotDeadBytes) + bytes
-  doubles[next + layout.pendingDeadValueSlot] = referencedSlot(log, lookup.slot, lookup.offset)
+  const { recordWords, slot, offset } = lookup
+  const bytes = recordSpan(recordWords, offset << 1) << 3
+  doubles[next + layout.pendingDeadSlot] = slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + bytes
+  const valueSlot = referencedSlot(log, slot, offset)
+  if (valueSlot === -1) return bytes
+  doubles[next + layout.pendingDeadValueSlot] = valueSlot
+  return bytes + log.slots.get(valueSlot, slotSizeBytes)
 }

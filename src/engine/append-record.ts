@@ -96,7 +96,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   const { type, keyspaceId, found, valueSizeBytes, valueSlot } = draft
   const slot = log.tailSlot
   const offset = log.tailOffset
-  const nowMs = engine.platform.nowMs()
+  const nowMs = engine.clock.nowMs()
   const sequence = control.get(layout.sequence) + 1
   const version = nextVersion(control.get(layout.version), nowMs)
   const previous = found ? log.address(lookup.slot, lookup.offset) : 0

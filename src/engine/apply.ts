@@ -6,6 +6,7 @@
  * first word of its chain, or of a record under it, changes, and even after the last.
  */
 import { assertNever } from '../base/assert.js'
+import { publishWord } from '../base/shared-words.js'
 import { bucketWords, linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
@@ -15,8 +16,13 @@ import type { Engine } from './engine.js'
 
 type Change = 0 | 1 | 2 | 3 | 4
 
+/*
+ * The fields of a state are doubles. Those that are small whole numbers become integers with `| 0`
+ * when they are read: V8 otherwise counts and indexes in floating point, at three times the cost.
+ */
+
 export function applyPending(engine: Engine): void {
-  const kind = engine.control.get(layout.pendingKind) as Change
+  const kind = (engine.control.get(layout.pendingKind) | 0) as Change
   switch (kind) {
     case layout.changeNone:
       break
@@ -39,68 +45,60 @@ export function applyPending(engine: Engine): void {
 }
 
 /** Hot path: `bench/compare`, rows "load" and "random update". */
-export function applyEntry(engine: Engine): void {
-  const { control, index } = engine
-  const { doubles, state } = control
-  const bucket = doubles[state + layout.pendingBucket]
-  const words = bucket >= 0 ? index.wordsOf(bucket) : index.overflowWordsOf(-bucket)
-  const entry = wordOf(Math.abs(bucket)) + doubles[state + layout.pendingSlot]
-  const home = doubles[state + layout.pendingHome]
-  const homeWords = index.wordsOf(home)
-  const versionIndex = wordOf(home) + versionWordInBucket
-  const version = homeWords[versionIndex]
-  hold(engine, homeWords, versionIndex, version)
-  words[entry + 1] = doubles[state + layout.pendingHigh]
-  words[entry] = doubles[state + layout.pendingLow]
-  release(engine, homeWords, versionIndex, version)
+function applyEntry(engine: Engine): void {
+  const { doubles, state } = engine.control
+  const bucket = doubles[state + layout.pendingBucket] | 0
+  const words = wordsOfBucket(engine, bucket)
+  const entry = wordOf(Math.abs(bucket)) + (doubles[state + layout.pendingSlot] | 0)
+  holdHome(engine)
+  words[entry + 1] = doubles[state + layout.pendingHigh] | 0
+  words[entry] = doubles[state + layout.pendingLow] | 0
+  releaseHome(engine)
 }
 
 function applyLink(engine: Engine): void {
-  const { control, index } = engine
-  const bucket = control.get(layout.pendingBucket)
-  const words = bucket >= 0 ? index.wordsOf(bucket) : index.overflowWordsOf(-bucket)
-  const home = control.get(layout.pendingHome)
-  const homeWords = index.wordsOf(home)
-  const versionIndex = wordOf(home) + versionWordInBucket
-  const version = homeWords[versionIndex]
-  hold(engine, homeWords, versionIndex, version)
-  words[wordOf(Math.abs(bucket)) + linkWordInBucket] = control.get(layout.pendingLink)
-  release(engine, homeWords, versionIndex, version)
+  const { doubles, state } = engine.control
+  const bucket = doubles[state + layout.pendingBucket] | 0
+  const words = wordsOfBucket(engine, bucket)
+  holdHome(engine)
+  words[wordOf(Math.abs(bucket)) + linkWordInBucket] = doubles[state + layout.pendingLink] | 0
+  releaseHome(engine)
+}
+
+/** The words that a bucket lies in; an overflow bucket is named by its negative number. */
+function wordsOfBucket(engine: Engine, bucket: number): Int32Array {
+  return bucket >= 0 ? engine.index.wordsOf(bucket) : engine.index.overflowWordsOf(-bucket)
 }
 
 /** Hot path: `bench/compare`, row "random update". */
-export function applyInPlace(engine: Engine): void {
-  const { control, index, log } = engine
+function applyInPlace(engine: Engine): void {
+  const { control, log } = engine
   const { doubles, state } = control
-  const location = doubles[state + layout.pendingLocation]
-  const slot = Math.floor(location / 2 ** log.shift)
-  const record = (location - slot * 2 ** log.shift) * 2
+  const slot = doubles[state + layout.pendingTargetSlot] | 0
+  const record = (doubles[state + layout.pendingTargetOffset] | 0) << 1
   if (log.words[slot] === undefined) log.mapSlot(slot)
   const target = log.words[slot]
   const source = control.words
-  const sourceStart = control.redoStart('state') >>> 2
-  const count = doubles[state + layout.pendingSizeWords] * 2
-  const home = doubles[state + layout.pendingHome]
-  const homeWords = index.wordsOf(home)
-  const versionIndex = wordOf(home) + versionWordInBucket
-  const version = homeWords[versionIndex]
-  hold(engine, homeWords, versionIndex, version)
+  const sourceStart = control.redoStart(state) >>> 2
+  const count = (doubles[state + layout.pendingSizeWords] | 0) << 1
+  holdHome(engine)
   for (let word = 0; word < count; word++) target[record + word] = source[sourceStart + word]
-  release(engine, homeWords, versionIndex, version)
+  releaseHome(engine)
 }
 
 function applyBuckets(engine: Engine): void {
   const { control, index } = engine
   const images = control.words
-  const first = control.redoStart('state') >>> 2
-  const oldWords = index.wordsOf(control.get(layout.pendingHome))
-  const oldVersion = wordOf(control.get(layout.pendingHome)) + versionWordInBucket
-  const newHome = control.get(layout.pendingSplitHome)
+  const first = control.redoStart(control.state) >>> 2
+  const oldHome = control.get(layout.pendingHome) | 0
+  const oldWords = index.wordsOf(oldHome)
+  const oldVersion = wordOf(oldHome) + versionWordInBucket
+  const newHome = control.get(layout.pendingSplitHome) | 0
   const newWords = index.wordsOf(newHome)
   const newVersion = wordOf(newHome) + versionWordInBucket
   makeOdd(oldWords, oldVersion)
   makeOdd(newWords, newVersion)
-  const count = control.get(layout.pendingImageCount)
+  const count = control.get(layout.pendingImageCount) | 0
   for (let image = 0; image < count; image++) {
     const start = first + image * imageWords
     const bucket = images[start + 1]
@@ -116,43 +114,48 @@ function applyBuckets(engine: Engine): void {
 
 function applyCounts(engine: Engine): void {
   const { control, counts, log } = engine
-  const deadSlot = control.get(layout.pendingDeadSlot)
+  const { doubles, state } = control
+  const deadSlot = doubles[state + layout.pendingDeadSlot] | 0
   if (deadSlot >= 0) {
-    log.slots.set(deadSlot, slotDeadBytes, control.get(layout.pendingDeadBytes))
+    log.slots.set(deadSlot, slotDeadBytes, doubles[state + layout.pendingDeadBytes])
   }
-  const deadValueSlot = control.get(layout.pendingDeadValueSlot)
+  const deadValueSlot = doubles[state + layout.pendingDeadValueSlot] | 0
   if (deadValueSlot >= 0) {
     log.slots.set(deadValueSlot, slotDeadBytes, log.slots.get(deadValueSlot, slotSizeBytes))
   }
-  const keyspaceId = control.get(layout.pendingKeyspace)
+  const keyspaceId = doubles[state + layout.pendingKeyspace] | 0
   if (keyspaceId >= 0) {
     counts.set(
       keyspaceId,
-      control.get(layout.pendingKeyspaceRecords),
-      control.get(layout.pendingKeyspaceKeyBytes),
-      control.get(layout.pendingKeyspaceValueBytes),
+      doubles[state + layout.pendingKeyspaceRecords],
+      doubles[state + layout.pendingKeyspaceKeyBytes],
+      doubles[state + layout.pendingKeyspaceValueBytes],
     )
   }
 }
 
 /**
- * Makes a bucket's version odd before a change. A batch holds the buckets of all its keys odd from
- * before its first entry to after its last, so its single changes leave the word alone.
+ * Makes the version of the home bucket odd before a change. A batch holds the buckets of all its
+ * keys odd from before its first entry to after its last, so its single changes leave them alone.
  */
-function hold(engine: Engine, words: Int32Array, index: number, version: number): void {
-  if (engine.control.get(layout.batchFrame) !== 0) return
-  Atomics.store(words, index, version | 1)
+function holdHome(engine: Engine): void {
+  const { doubles, state } = engine.control
+  if (doubles[state + layout.batchFrame] !== 0) return
+  const home = doubles[state + layout.pendingHome] | 0
+  makeOdd(engine.index.wordsOf(home), wordOf(home) + versionWordInBucket)
 }
 
-function release(engine: Engine, words: Int32Array, index: number, version: number): void {
-  if (engine.control.get(layout.batchFrame) !== 0) return
-  Atomics.store(words, index, ((version | 1) + 1) | 0)
+function releaseHome(engine: Engine): void {
+  const { doubles, state } = engine.control
+  if (doubles[state + layout.batchFrame] !== 0) return
+  const home = doubles[state + layout.pendingHome] | 0
+  makeEven(engine.index.wordsOf(home), wordOf(home) + versionWordInBucket)
 }
 
 export function makeOdd(words: Int32Array, index: number): void {
-  Atomics.store(words, index, words[index] | 1)
+  publishWord(words, index, words[index] | 1)
 }
 
 export function makeEven(words: Int32Array, index: number): void {
-  Atomics.store(words, index, ((words[index] | 1) + 1) | 0)
+  publishWord(words, index, ((words[index] | 1) + 1) | 0)
 }

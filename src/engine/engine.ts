@@ -8,6 +8,7 @@ import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
 import type { Log } from '../log/log.js'
 import type { Lock, Platform } from '../platform/platform.js'
+import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import { SyncQueue } from './sync-queue.js'
@@ -54,6 +55,7 @@ export class Engine {
   readonly syncIntervalMs: number
   readonly lock: Lock | undefined
   readonly lastRecovery: RecoveryReport
+  readonly clock: Clock
   readonly key: Key = new Key()
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
@@ -65,6 +67,7 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.platform = parts.platform
+    this.clock = new Clock(parts.platform.nowMs)
     this.directory = parts.directory
     this.control = parts.control
     this.log = parts.log

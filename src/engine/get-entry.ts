@@ -28,10 +28,11 @@ export function getRecord(engine: Engine, keyspaceId: number): RecordFacts | und
     const { offset, recordWords, slot } = lookup
     const doubles = log.doubles[slot]
     locateValue(engine)
-    const { valueStart, valueSizeBytes } = lookup
+    const { valueSlot, valueStart, valueSizeBytes } = lookup
+    const bytes = log.bytes[valueSlot]
     const hasExpiry = (recordFlags(recordWords, offset * 2) & flagExpiry) !== 0
     const facts: RecordFacts = {
-      value: Buffer.from(lookup.valueBytes.subarray(valueStart, valueStart + valueSizeBytes)),
+      value: Buffer.from(bytes.subarray(valueStart, valueStart + valueSizeBytes)),
       version: doubles[offset + versionDouble],
       sequence: doubles[offset + sequenceDouble],
       timestampMs: doubles[offset + timestampDouble],

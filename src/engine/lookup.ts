@@ -17,8 +17,8 @@ export class Lookup {
   recordWords: Int32Array = new Int32Array(16)
   /** The last bucket of the chain, as `bucket`; only after a miss. */
   lastBucket = 0
-  /** The value: the bytes it lies in, where it begins there, and its size. See `locateValue`. */
-  valueBytes: Buffer = Buffer.alloc(0)
+  /** The value: its slot, the byte offset at which it begins there, its size. See `locateValue`. */
+  valueSlot = 0
   valueStart = 0
   valueSizeBytes = 0
 }

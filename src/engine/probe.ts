@@ -5,6 +5,7 @@
  */
 
 import { hashKeyWords } from '../base/hash.js'
+import { loadWordFirst } from '../base/shared-words.js'
 import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import { flagExpiry, keySizeWord, kindWord, recordHeaderWords } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
@@ -34,7 +35,7 @@ export function probe(engine: Engine, hash: number, keyspaceId: number): boolean
   lookup.home = home
   lookup.homeWords = words
   lookup.homeStart = start
-  lookup.version = Atomics.load(words, start + versionWordInBucket)
+  lookup.version = loadWordFirst(words, start + versionWordInBucket)
   const tag = hash >>> 8
   const keySizeBytes = key.sizeBytes
   const keyWords = key.words

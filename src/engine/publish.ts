@@ -101,13 +101,13 @@ function findFreePlace(index: HashIndex, home: number): boolean {
 function takeOverflowBucket(engine: Engine): number {
   const { control, index } = engine
   const { doubles, next } = control
-  const free = doubles[next + layout.overflowFree]
+  const free = doubles[next + layout.overflowFree] | 0
   if (free !== 0) {
     doubles[next + layout.overflowFree] =
       index.overflowWordsOf(free)[wordOf(free) + linkWordInBucket]
     return free
   }
-  const added = doubles[next + layout.overflowEnd]
+  const added = doubles[next + layout.overflowEnd] | 0
   index.overflows.reserve(added + 1)
   doubles[next + layout.overflowEnd] = added + 1
   return added
@@ -117,7 +117,7 @@ function takeOverflowBucket(engine: Engine): number {
 export function grow(engine: Engine): void {
   const { control, index } = engine
   if (!isSplitDue(index, control.get(layout.records))) return
-  const redo = control.redoStart('next') >>> 2
+  const redo = control.redoStart(control.next) >>> 2
   const images = control.words.subarray(redo, redo + redoSizeBytes / 4)
   const plan = planSplit(index, images)
   if (plan === undefined) return

@@ -44,7 +44,7 @@ const target: RecordTarget = {
 }
 
 export function sizeOfValue(value: Uint8Array | string): number {
-  const sizeBytes = typeof value === 'string' ? Buffer.byteLength(value, 'utf8') : value.byteLength
+  const sizeBytes = typeof value === 'string' ? Buffer.byteLength(value, 'utf8') : value.length
   if (sizeBytes > valueSizeBytesMax) {
     throw new RangeError(
       `value has ${sizeBytes} bytes; a value has 0 to ${valueSizeBytesMax.toLocaleString('en')}`,
@@ -116,7 +116,7 @@ function updateInPlace(
 ): void {
   const { control, key, log, lookup } = engine
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
-  const nowMs = engine.platform.nowMs()
+  const nowMs = engine.clock.nowMs()
   const sequence = control.get(layout.sequence) + 1
   const version = nextVersion(control.get(layout.version), nowMs)
   const start = lookup.offset << 1
@@ -127,7 +127,7 @@ function updateInPlace(
   target.words = control.words
   target.doubles = control.doubles
   target.bytes = control.bytes
-  target.offset = control.redoStart('next') >>> 3
+  target.offset = control.redoStart(control.next) >>> 3
   target.seed = recordSeed(log.seeds[lookup.slot], lookup.offset, false)
   const kind = kindWordOf(typePut, 0, keyspaceId)
   writeHeader(
@@ -154,7 +154,8 @@ function updateInPlace(
   addToDigest(control, checksum)
   doubles[next + layout.pendingKind] = layout.changeInPlace
   doubles[next + layout.pendingHome] = lookup.home
-  doubles[next + layout.pendingLocation] = lookup.slot * 2 ** log.shift + lookup.offset
+  doubles[next + layout.pendingTargetSlot] = lookup.slot
+  doubles[next + layout.pendingTargetOffset] = lookup.offset
   doubles[next + layout.pendingSizeWords] = sizeDoubles
   if (oldValueSize !== valueSizeBytes) {
     doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize

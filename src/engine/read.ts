@@ -9,10 +9,11 @@
 import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { flagReference } from '../format/record.js'
+import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import { recordFlags, recordValueOffset, recordValueSize } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
 import { hashKey, probe } from './probe.js'
-import { referencedBytes } from './reference.js'
+import { mapReference } from './reference.js'
 
 /** Finds the newest record of the key at hand. Its bytes count only if {@link isStable} after. */
 export function find(engine: Engine, keyspaceId: number): boolean {
@@ -41,34 +42,33 @@ export function locateValue(engine: Engine): void {
   const { log, lookup } = engine
   const { recordWords, slot, offset } = lookup
   const start = offset << 1
-  const valueOffset = offset * 8 + recordValueOffset(recordWords, start)
+  const valueStart = (offset << 3) + recordValueOffset(recordWords, start)
   lookup.valueSizeBytes = recordValueSize(recordWords, start)
   if ((recordFlags(recordWords, start) & flagReference) === 0) {
-    lookup.valueBytes = log.bytes[slot]
-    lookup.valueStart = valueOffset
-  } else {
-    const { bytes, start: valueStart } = referencedBytes(log, slot, valueOffset)
-    lookup.valueBytes = bytes
+    lookup.valueSlot = slot
     lookup.valueStart = valueStart
+  } else {
+    lookup.valueSlot = mapReference(log, slot, valueStart)
+    lookup.valueStart = segmentHeaderSizeBytes
   }
+}
+
+/** The value where it lies: to be copied, and believed only if {@link isStable} afterwards. */
+function valueInPlace(engine: Engine): Uint8Array {
+  const { log, lookup } = engine
+  const { valueSlot } = lookup
+  const start = log.bases[valueSlot] + lookup.valueStart
+  return new Uint8Array(log.buffers[valueSlot], start, lookup.valueSizeBytes)
 }
 
 /** A copy of the value that the caller owns, or undefined. */
 export function getBytes(engine: Engine, keyspaceId: number): Buffer | undefined {
   engine.requireOpen()
-  const { lookup } = engine
   for (;;) {
     if (!find(engine, keyspaceId)) return undefined
     locateValue(engine)
-    const size = lookup.valueSizeBytes
-    const copy = Buffer.allocUnsafe(size)
-    copy.set(
-      new Uint8Array(
-        lookup.valueBytes.buffer,
-        lookup.valueStart + lookup.valueBytes.byteOffset,
-        size,
-      ),
-    )
+    const copy = Buffer.allocUnsafe(engine.lookup.valueSizeBytes)
+    copy.set(valueInPlace(engine))
     if (isStable(engine)) return copy
   }
 }
@@ -76,12 +76,12 @@ export function getBytes(engine: Engine, keyspaceId: number): Buffer | undefined
 /** The value as text, or undefined. */
 export function getText(engine: Engine, keyspaceId: number): string | undefined {
   engine.requireOpen()
-  const { lookup } = engine
+  const { log, lookup } = engine
   for (;;) {
     if (!find(engine, keyspaceId)) return undefined
     locateValue(engine)
-    const { valueStart, valueSizeBytes } = lookup
-    const text = lookup.valueBytes.toString('utf8', valueStart, valueStart + valueSizeBytes)
+    const { valueSlot, valueStart, valueSizeBytes } = lookup
+    const text = log.bytes[valueSlot].toString('utf8', valueStart, valueStart + valueSizeBytes)
     if (isStable(engine)) return text
   }
 }
@@ -97,22 +97,16 @@ export function getInto(
   targetOffset: number,
 ): number {
   engine.requireOpen()
-  const { lookup } = engine
   for (;;) {
     if (!find(engine, keyspaceId)) return -1
     locateValue(engine)
-    const size = lookup.valueSizeBytes
-    if (targetOffset + size <= target.byteLength) {
-      const { valueBytes, valueStart } = lookup
-      target.set(
-        new Uint8Array(valueBytes.buffer, valueBytes.byteOffset + valueStart, size),
-        targetOffset,
-      )
+    const size = engine.lookup.valueSizeBytes
+    if (targetOffset + size <= target.length) {
+      target.set(valueInPlace(engine), targetOffset)
       if (isStable(engine)) return size
     } else if (isStable(engine)) {
-      throw new RangeError(
-        `value has ${size} bytes, target has ${target.byteLength - targetOffset} from ${targetOffset}`,
-      )
+      const room = target.length - targetOffset
+      throw new RangeError(`value has ${size} bytes, target has ${room} from ${targetOffset} on`)
     }
   }
 }

@@ -66,12 +66,8 @@ export function checksumValue(log: Log, valueSlot: number, valueSizeBytes: numbe
   )
 }
 
-/** The bytes of the value that a record refers to, in the segment they lie in. */
-export function referencedBytes(
-  log: Log,
-  slot: number,
-  referenceOffset: number,
-): { bytes: Buffer; start: number } {
+/** The slot of the value that a record refers to, mapped; the value begins behind the header. */
+export function mapReference(log: Log, slot: number, referenceOffset: number): number {
   const number = log.doubles[slot][referenceOffset / 8 + referenceSegmentDouble]
   const valueSlot = log.slotOf(number)
   if (valueSlot === -1) {
@@ -79,5 +75,5 @@ export function referencedBytes(
     throw corrupt(file, 0, 'the segment that a record refers to is missing')
   }
   if (log.bytes[valueSlot] === undefined) log.mapSlot(valueSlot)
-  return { bytes: log.bytes[valueSlot], start: segmentHeaderSizeBytes }
+  return valueSlot
 }

@@ -97,7 +97,7 @@ async function flush(engine: Engine): Promise<void> {
 /** The first slots of all segments that hold bytes which no completed sync covered. */
 function unsyncedSlots(engine: Engine): number[] {
   const { control, log } = engine
-  const oldest = Math.floor(control.get(layout.durable) / 2 ** log.shift)
+  const oldest = Math.floor(control.get(layout.durable) / log.segmentWords)
   const slots: number[] = []
   const slotEnd = control.get(layout.slotEnd)
   for (let slot = 0; slot < slotEnd; slot++) {
@@ -113,7 +113,7 @@ function unsyncedSlots(engine: Engine): number[] {
 function isNewFile(engine: Engine, slot: number): boolean {
   const { control, log } = engine
   if (log.slots.get(slot, slotKind) === kindValue) return true
-  return log.slots.get(slot, slotNumber) * 2 ** log.shift > control.get(layout.durable)
+  return log.slots.get(slot, slotNumber) * log.segmentWords > control.get(layout.durable)
 }
 
 /** The number of the last part of the log segment in `slot`. */
@@ -128,7 +128,7 @@ export function writeMarker(engine: Engine): void {
   if (log.tailOffset + markerSizeWords > log.nextCheck) {
     makeRoom(log, markerSizeWords, engine.epoch)
   }
-  const nowMs = engine.platform.nowMs()
+  const nowMs = engine.clock.nowMs()
   targetTail(log, target, false)
   const { offset, words, doubles } = target
   writeHeader(

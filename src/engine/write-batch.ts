@@ -151,7 +151,7 @@ function writeFrame(
   const frame: RecordTarget = { ...target }
   targetTail(log, frame, false)
   const frameSlot = log.tailSlot
-  const nowMs = engine.platform.nowMs()
+  const nowMs = engine.clock.nowMs()
   let sequence = control.get(layout.sequence)
   let version = control.get(layout.version)
   const checksums = new Int32Array(operations.length)

@@ -110,7 +110,7 @@ export const pendingSlot = 29
 export const pendingLow = 30
 export const pendingHigh = 31
 export const pendingLink = 32
-export const pendingLocation = 33
+export const pendingTargetSlot = 33
 export const pendingSizeWords = 34
 export const pendingImageCount = 35
 /** Slot whose count of dead bytes changes, -1 for none, and the new count. */
@@ -124,6 +124,7 @@ export const pendingKeyspaceValueBytes = 41
 /** The home bucket that a split made, -1 for none. */
 export const pendingSplitHome = 42
 
+export const pendingTargetOffset = 44
 /** Slot of a value segment that nothing refers to any more, -1 for none. */
 export const pendingDeadValueSlot = 43
 
@@ -133,7 +134,7 @@ export const changeNone = 0
 export const changeEntry = 1
 /** A full chain gets one more overflow bucket: its last bucket gets the link `pendingLink`. */
 export const changeLink = 2
-/** The record in the redo area goes over the one at `pendingLocation`. */
+/** The record in the redo area goes over the one at `pendingTargetSlot` and `pendingTargetOffset`. */
 export const changeInPlace = 3
 /** The bucket images in the redo area go where they say: a split. */
 export const changeBuckets = 4

@@ -26,15 +26,14 @@ export function checksumRecord(
   seed: number,
 ): number {
   const end = start + wordCount
-  const own = start + checksumWord
   let lane1 = (seed + prime1 + prime2) | 0
   let lane2 = (seed + prime2) | 0
   let lane3 = seed | 0
   let lane4 = (seed - prime1) | 0
   let index = start
   for (const last = end - 4; index <= last; index += 4) {
-    const first = index === own ? 0 : words[index]
-    lane1 = (lane1 + Math.imul(first, prime2)) | 0
+    // The third round begins with the checksum's own word.
+    if (index !== start + checksumWord) lane1 = (lane1 + Math.imul(words[index], prime2)) | 0
     lane1 = Math.imul((lane1 << 13) | (lane1 >>> 19), prime1)
     lane2 = (lane2 + Math.imul(words[index + 1], prime2)) | 0
     lane2 = Math.imul((lane2 << 13) | (lane2 >>> 19), prime1)

@@ -61,7 +61,7 @@ export class HashIndex {
 
   /** Takes over the size of the table from the control state. */
   adoptBucketCount(): void {
-    this.bucketCount = this.control.get(layout.bucketCount)
+    this.bucketCount = this.control.get(layout.bucketCount) | 0
     this.#mask = 2 ** (32 - Math.clz32(this.bucketCount - 1)) - 1
   }
 

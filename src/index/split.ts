@@ -63,8 +63,8 @@ export function planSplit(index: HashIndex, images: Int32Array): SplitPlan | und
     newHome,
     imageCount: 0,
     images,
-    overflowEnd: index.control.get(layout.overflowEnd),
-    overflowFree: index.control.get(layout.overflowFree),
+    overflowEnd: index.control.get(layout.overflowEnd) | 0,
+    overflowFree: index.control.get(layout.overflowFree) | 0,
   }
   const stay: number[] = []
   const move: number[] = []

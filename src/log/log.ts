@@ -17,7 +17,13 @@ import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
 import { segmentFileName } from '../format/file-names.js'
 import { segmentSeed } from '../format/segment-header.js'
-import type { MapAccess, Mapping, Platform, PlatformFile } from '../platform/platform.js'
+import type {
+  MapAccess,
+  Mapping,
+  MappingSpace,
+  Platform,
+  PlatformFile,
+} from '../platform/platform.js'
 import type { SlotTable } from './slot-table.js'
 import {
   kindPart,
@@ -36,6 +42,10 @@ export interface LogOptions {
   readonly access: MapAccess
 }
 
+/** Segments for which addresses are set aside together. */
+const rangeSegments = 16
+const rangeSizeBytesMax = 2 ** 30
+
 interface PreparedSegment {
   readonly file: PlatformFile
   mapping: Mapping | undefined
@@ -50,6 +60,8 @@ export class Log {
   readonly slots: SlotTable
   /** log2 of the 8-byte words in a segment. */
   readonly shift: number
+  /** 8-byte words in a segment of ordinary size. */
+  readonly segmentWords: number
   readonly offsetMask: number
   readonly segmentSizeBytes: number
 
@@ -57,8 +69,14 @@ export class Log {
   readonly words: Int32Array[] = []
   readonly doubles: Float64Array[] = []
   readonly bytes: Buffer[] = []
+  /** The buffers under them, and where in these they begin. */
+  readonly buffers: (ArrayBuffer | SharedArrayBuffer)[] = []
+  readonly bases: number[] = []
   readonly seeds: number[] = []
+  /** Addresses at which they begin. */
+  readonly starts: number[] = []
   readonly #mappings: (Mapping | undefined)[] = []
+  readonly #space: MappingSpace | undefined
   /** Open files of segments that may have unsynced bytes, by slot. */
   readonly openFiles: Map<number, PlatformFile> = new Map()
   readonly #slotByNumber: Map<number, number> = new Map()
@@ -81,8 +99,11 @@ export class Log {
     this.control = control
     this.slots = slots
     this.shift = options.shift
-    this.offsetMask = 2 ** options.shift - 1
-    this.segmentSizeBytes = 2 ** options.shift * 8
+    this.segmentWords = 2 ** options.shift
+    this.offsetMask = this.segmentWords - 1
+    this.segmentSizeBytes = this.segmentWords * 8
+    const rangeSizeBytes = Math.min(rangeSegments * this.segmentSizeBytes, rangeSizeBytesMax)
+    this.#space = options.platform.createAddressSpace(rangeSizeBytes)
   }
 
   path(name: string): string {
@@ -91,26 +112,26 @@ export class Log {
 
   /** Takes over the tail from the control state: after opening and after recovery. */
   adoptTail(): void {
-    const slot = this.control.get(layout.tailSlot)
-    const start = this.slots.get(slot, slotNumber) * 2 ** this.shift
+    const slot = this.control.get(layout.tailSlot) | 0
+    const start = this.slots.get(slot, slotNumber) * this.segmentWords
     this.tailSlot = slot
-    this.tailOffset = this.control.get(layout.tail) - start
+    this.tailOffset = (this.control.get(layout.tail) - start) | 0
     this.tailLimit = this.slots.get(slot, slotSizeBytes) / 8
     this.nextCheck = 0
   }
 
-  /** The address of a record, from its slot and its offset in 8-byte words. */
+  /** The address of a record in a mapped segment, from its slot and its offset in 8-byte words. */
   address(slot: number, offset: number): number {
-    return this.slots.get(slot, slotNumber) * 2 ** this.shift + offset
+    return this.starts[slot] + offset
   }
 
   /** Where the record at an address lies; its segment is mapped. */
   locate(address: number): { slot: number; offset: number } {
-    const number = Math.floor(address / 2 ** this.shift)
+    const number = Math.floor(address / this.segmentWords)
     const slot = this.slotOf(number)
     assert(slot !== -1, `segment ${number} is in a slot`)
     if (this.words[slot] === undefined) this.mapSlot(slot)
-    return { slot, offset: address - number * 2 ** this.shift }
+    return { slot, offset: address - number * this.segmentWords }
   }
 
   /** The slot of a segment that exists, or -1. */
@@ -140,9 +161,14 @@ export class Log {
         cause: error,
       })
     }
-    this.attach(first, file, file.map(0, this.slots.get(first, slotSizeBytes), this.access))
+    this.attach(first, file, this.map(file, this.slots.get(first, slotSizeBytes)))
     // The mapping keeps what it needs; only files with unsynced bytes stay open.
     file.close()
+  }
+
+  /** Maps a whole segment file. */
+  map(file: PlatformFile, sizeBytes: number): Mapping {
+    return file.map(0, sizeBytes, this.access, this.#space)
   }
 
   /** The slot in which the segment that covers `slot` begins. */
@@ -154,19 +180,32 @@ export class Log {
 
   /** Makes the bytes of a segment reachable through its slot, and its parts through theirs. */
   attach(slot: number, file: PlatformFile, mapping: Mapping): void {
-    const { buffer } = mapping
-    assert(buffer.byteLength > 0, `${file.path} is mapped`)
+    const { buffer, byteOffset, sizeBytes } = mapping
+    assert(sizeBytes > 0, `${file.path} is mapped`)
     const number = this.slots.get(slot, slotNumber)
     const epoch = this.slots.get(slot, slotEpoch)
     this.#mappings[slot] = mapping
     for (let part = 0; part === 0 || this.slots.get(slot + part, slotKind) === kindPart; part++) {
       const start = part * this.segmentSizeBytes
-      if (start >= buffer.byteLength) break
-      this.words[slot + part] = new Int32Array(buffer, start)
-      this.doubles[slot + part] = new Float64Array(buffer, start)
-      this.bytes[slot + part] = Buffer.from(buffer as ArrayBuffer, start)
+      if (start >= sizeBytes) break
+      const base = byteOffset + start
+      const restBytes = sizeBytes - start
+      this.words[slot + part] = new Int32Array(buffer, base, restBytes / 4)
+      this.doubles[slot + part] = new Float64Array(buffer, base, restBytes / 8)
+      this.bytes[slot + part] = Buffer.from(buffer as ArrayBuffer, base, restBytes)
+      this.buffers[slot + part] = buffer
+      this.bases[slot + part] = base
+      this.starts[slot + part] = (number + part) * this.segmentWords
       this.seeds[slot + part] = segmentSeed(this.storeId, epoch, number + part)
     }
+  }
+
+  /** Makes pages behind `offset` resident in the background; what lies beyond the end is left out. */
+  prefault(slot: number, offset: number, sizeDoubles: number): void {
+    const first = this.firstSlotOf(slot)
+    const start = (slot - first) * this.segmentSizeBytes + offset * 8
+    const size = Math.min(sizeDoubles * 8, this.slots.get(first, slotSizeBytes) - start)
+    if (size > 0) this.#mappings[first]?.prefault(start, size)
   }
 
   /** Brings changed bytes of a segment to its file, where memory is not the file. */
@@ -213,7 +252,8 @@ export class Log {
     this.prepared?.file.close()
     this.prepared = undefined
     this.openFiles.clear()
-    for (const list of [this.words, this.doubles, this.bytes, this.seeds, this.#mappings]) {
+    this.#space?.close()
+    for (const list of [this.words, this.doubles, this.bytes, this.buffers, this.#mappings]) {
       list.length = 0
     }
   }

@@ -8,7 +8,7 @@
  *
  * The blocks and the pages of the next segment are got in the background while the current one
  * fills: a first write to a fresh page costs more than all the rest of a put together. How far it
- * got is looked at four times a segment, so that it also works while the event loop stands still.
+ * got is looked at every 2 MiB of log, so that it also works while the event loop stands still.
  */
 
 import { StoreError } from '../base/errors.js'
@@ -40,8 +40,12 @@ import {
   slotUnsynced,
 } from './slot-table.js'
 
-const preparationsPerSegment = 4
-/** Stores that hold little never take a second segment's blocks. */
+/**
+ * How far ahead of the tail pages are made resident, and how often that is looked after. More would
+ * give the next sync megabytes of untouched pages to write.
+ */
+const prefaultSizeBytes = 2 ** 21
+/** A segment this full gets a successor: stores that hold little never take a second one's blocks. */
 const prepareFromPart = 0.25
 
 /** Where the segment's records begin, in 8-byte words. */
@@ -55,16 +59,20 @@ export const firstRecordOffset = segmentHeaderSizeBytes / 8
 export function makeRoom(log: Log, sizeDoubles: number, epoch: number): void {
   if (log.tailOffset + sizeDoubles > log.tailLimit) roll(log, sizeDoubles, epoch)
   prepareNext(log)
-  const quarter = 2 ** log.shift / preparationsPerSegment
-  const nextQuarter = (Math.floor(log.tailOffset / quarter) + 1) * quarter
-  log.nextCheck = Math.min(log.tailLimit, Math.max(nextQuarter, log.tailOffset + sizeDoubles))
+  const stride = Math.min(prefaultSizeBytes / 8, log.segmentWords / 4)
+  const strideEnd = (Math.floor(log.tailOffset / stride) + 1) * stride
+  log.nextCheck = Math.min(log.tailLimit, Math.max(strideEnd, log.tailOffset + sizeDoubles))
+  // A store that is hardly written to does without: the helper thread starts with the first job.
+  if (log.tailOffset >= stride || log.prepared !== undefined) {
+    log.prefault(log.tailSlot, log.nextCheck, stride)
+  }
   // Before anything is written up to there: it bounds what repair has to look at.
   log.control.doubles[layout.writeLimitDouble] = log.nextCheck
 }
 
 function prepareNext(log: Log): void {
   if (log.platform.kind !== 'mmap') return
-  if (log.tailOffset < 2 ** log.shift * prepareFromPart) return
+  if (log.tailOffset < log.segmentWords * prepareFromPart) return
   if (log.prepared === undefined) {
     const file = log.platform.openFile(log.path(preparedSegmentFileName), 'create')
     file.reserveAhead(log.segmentSizeBytes)
@@ -73,8 +81,8 @@ function prepareNext(log: Log): void {
   }
   const { prepared } = log
   if (prepared.mapping === undefined && prepared.file.reservedBytes() >= log.segmentSizeBytes) {
-    prepared.mapping = prepared.file.map(0, log.segmentSizeBytes, 'shared')
-    prepared.mapping.prefault(0, log.segmentSizeBytes)
+    prepared.mapping = log.map(prepared.file, log.segmentSizeBytes)
+    prepared.mapping.prefault(0, Math.min(2 * prefaultSizeBytes, log.segmentSizeBytes))
   }
 }
 
@@ -85,7 +93,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   const partCount = Math.ceil(neededBytes / log.segmentSizeBytes)
   const sizeBytes = partCount * log.segmentSizeBytes
   const number = control.get(layout.nextSegmentNumber)
-  const slot = control.get(layout.slotEnd)
+  const slot = control.get(layout.slotEnd) | 0
   reserveSlots(log, slot + partCount)
   const path = log.path(segmentFileName('log', number))
   const { file, mapping } = partCount === 1 ? takePrepared(log, path) : create(log, path, sizeBytes)
@@ -97,7 +105,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
       segmentNumber: number,
       epoch,
       firstSequence: control.get(layout.sequence) + 1,
-      previousSegment: log.tailLimit === 0 ? 0 : tailStart / 2 ** log.shift,
+      previousSegment: log.tailLimit === 0 ? 0 : tailStart / log.segmentWords,
       sizeBytes,
       kind: segmentKindLog,
       reason: segmentReasonAppend,
@@ -121,7 +129,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   control.set(layout.nextSegmentNumber, number + partCount)
   control.set(layout.slotEnd, slot + partCount)
   control.set(layout.tailSlot, slot)
-  control.set(layout.tail, number * 2 ** log.shift + firstRecordOffset)
+  control.set(layout.tail, number * log.segmentWords + firstRecordOffset)
   control.commit()
   log.tailSlot = slot
   log.tailOffset = firstRecordOffset
@@ -136,7 +144,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
 export function createValueSegment(log: Log, valueSizeBytes: number, epoch: number): number {
   const { control } = log
   const number = control.get(layout.nextSegmentNumber)
-  const slot = control.get(layout.slotEnd)
+  const slot = control.get(layout.slotEnd) | 0
   reserveSlots(log, slot + 1)
   const sizeBytes = Math.ceil((segmentHeaderSizeBytes + valueSizeBytes) / 4096) * 4096
   const { file, mapping } = create(log, log.path(segmentFileName('value', number)), sizeBytes)
@@ -171,7 +179,7 @@ function takePrepared(log: Log, path: string): { file: PlatformFile; mapping: Ma
   if (prepared === undefined) return create(log, path, log.segmentSizeBytes)
   // Reserving again costs little where it is done, and says so where it failed.
   prepared.file.reserve(log.segmentSizeBytes)
-  const mapping = prepared.mapping ?? prepared.file.map(0, log.segmentSizeBytes, 'shared')
+  const mapping = prepared.mapping ?? log.map(prepared.file, log.segmentSizeBytes)
   prepared.mapping = mapping
   log.platform.rename(log.path(preparedSegmentFileName), path)
   log.prepared = undefined
@@ -186,7 +194,7 @@ function create(
   const file = log.platform.openFile(path, 'create')
   try {
     file.reserve(sizeBytes)
-    return { file, mapping: file.map(0, sizeBytes, 'shared') }
+    return { file, mapping: log.map(file, sizeBytes) }
   } catch (error) {
     file.close()
     log.platform.remove(path)
@@ -203,7 +211,8 @@ function reserveSlots(log: Log, count: number): void {
 }
 
 function writeHeader(mapping: Mapping, header: Parameters<typeof encodeSegmentHeader>[0]): number {
-  new Uint8Array(mapping.buffer, 0, segmentHeaderSizeBytes).set(encodeSegmentHeader(header))
+  const { buffer, byteOffset } = mapping
+  new Uint8Array(buffer, byteOffset, segmentHeaderSizeBytes).set(encodeSegmentHeader(header))
   return segmentHeaderSizeBytes
 }
 

@@ -12,6 +12,8 @@ import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platfor
 class LoadedBytes implements Mapping {
   readonly needsWriteThrough = true
   readonly buffer: ArrayBuffer
+  readonly byteOffset = 0
+  readonly sizeBytes: number
   readonly #file: NodeFile
   readonly #position: number
   readonly #access: MapAccess
@@ -20,6 +22,7 @@ class LoadedBytes implements Mapping {
     this.#file = file
     this.#position = position
     this.#access = access
+    this.sizeBytes = sizeBytes
     this.buffer = new ArrayBuffer(sizeBytes)
     file.read(new Uint8Array(this.buffer), position)
   }
@@ -39,6 +42,10 @@ class LoadedBytes implements Mapping {
 }
 
 class LoadedFile extends NodeFile implements PlatformFile {
+  reserveAhead(): void {
+    // Segments are reserved when they are needed.
+  }
+
   map(offset: number, sizeBytes: number, access: MapAccess): Mapping {
     return new LoadedBytes(this, offset, sizeBytes, access)
   }
@@ -48,6 +55,7 @@ export function createFilePlatform(): Platform {
   return {
     ...nodeDirectories,
     kind: 'file',
+    createAddressSpace: () => undefined,
     openFile: (path, mode): PlatformFile => new LoadedFile(loadLibc(), path, mode),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(loadLibc(), path, mode, holder),
   }

@@ -11,16 +11,23 @@ import { constants as osConstants } from 'node:os'
 type Pointer = bigint
 
 export interface Libc {
-  mmap(sizeBytes: number, protection: number, flags: number, fd: number, offset: number): Pointer
+  /** At `pointer`, or where the kernel likes for 0. */
+  mmap(
+    pointer: Pointer,
+    sizeBytes: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): Pointer
   munmap(pointer: Pointer, sizeBytes: number): void
   /** A zero-copy ArrayBuffer over mapped memory. */
   view(pointer: Pointer, sizeBytes: number): ArrayBuffer
   msync(pointer: Pointer, sizeBytes: number): void
-  /** Advice in the background; its outcome changes nothing but speed, so nobody waits for it. */
-  adviseInBackground(pointer: Pointer, sizeBytes: number, advice: number): void
+  /** Advice: its outcome changes nothing but speed. */
+  advise(pointer: Pointer, sizeBytes: number, advice: number): void
   /** 0, or the error number. */
   fallocate(fd: number, sizeBytes: number): number
-  fallocateInBackground(fd: number, sizeBytes: number): void
   /** False where another holder has it. */
   tryFlock(fd: number, exclusive: boolean): boolean
 }
@@ -29,6 +36,9 @@ export const protectionRead = 1
 export const protectionWrite = 2
 export const mapShared = 1
 export const mapPrivate = 2
+export const mapFixed = 0x10
+export const mapAnonymous = process.platform === 'linux' ? 0x20 : 0x1000
+export const mapNoReserve = process.platform === 'linux' ? 0x4000 : 0x40
 /** Linux 5.14 and later; older kernels and other systems refuse it, which only costs speed. */
 export const advicePopulateWrite = 23
 
@@ -37,10 +47,7 @@ const lockExclusive = 2
 const lockNonBlocking = 4
 const mapFailed = 0xffffffffffffffffn
 
-interface KoffiFunction {
-  (...args: unknown[]): unknown
-  async(...args: unknown[]): void
-}
+type KoffiFunction = (...args: unknown[]) => unknown
 
 interface Koffi {
   load(path: string): { func(definition: string): KoffiFunction }
@@ -115,12 +122,10 @@ function bind(koffi: Koffi): Libc {
   const fail = (call: string): never => {
     throw systemError(call, koffi.errno())
   }
-  // Completion of background calls carries no news: what they prepare is checked before use.
-  const ignoreOutcome = (): undefined => undefined
-
   return {
-    mmap(sizeBytes, protection, flags, fd, offset) {
-      const pointer = mmap(null, sizeBytes, protection, flags, fd, offset)
+    mmap(at, sizeBytes, protection, flags, fd, offset) {
+      const wanted = at === 0n ? null : at
+      const pointer = mmap(wanted, sizeBytes, protection, flags, fd, offset)
       const address = pointer === null ? 0n : koffi.address(pointer)
       if (address === mapFailed || address === 0n) return fail('mmap')
       return address
@@ -133,15 +138,12 @@ function bind(koffi: Koffi): Libc {
       const syncNow = process.platform === 'darwin' ? 0x10 : 4
       if (msync(pointer, sizeBytes, syncNow) !== 0) fail('msync')
     },
-    adviseInBackground(pointer, sizeBytes, advice) {
-      madvise.async(pointer, sizeBytes, advice, ignoreOutcome)
+    advise(pointer, sizeBytes, advice) {
+      madvise(pointer, sizeBytes, advice)
     },
     fallocate(fd, sizeBytes) {
       if (fallocate === undefined) return osConstants.errno.EOPNOTSUPP
       return fallocate(fd, 0, sizeBytes) as number
-    },
-    fallocateInBackground(fd, sizeBytes) {
-      fallocate?.async(fd, 0, sizeBytes, ignoreOutcome)
     },
     tryFlock(fd, exclusive) {
       const operation = (exclusive ? lockExclusive : lockShared) | lockNonBlocking

@@ -68,6 +68,8 @@ class MemoryFile implements PlatformFile {
     assert(buffer.byteLength === sizeBytes, 'a range of memory is mapped in one size')
     return {
       buffer,
+      byteOffset: 0,
+      sizeBytes,
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
@@ -110,6 +112,7 @@ export function createMemoryPlatform(): Platform {
 
   return {
     kind: 'memory',
+    createAddressSpace: () => undefined,
     bootId: () => '',
     mountId: () => '',
     exists: (path) => files.has(path),

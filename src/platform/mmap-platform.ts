@@ -1,44 +1,35 @@
 /**
  * Files mapped into memory: what a store writes is in the page cache with the last instruction, and
  * survives the process.
- *
- * Lifetime of a mapping: on Node 22 and later `unmap` detaches the buffer, so that no stale array
- * can reach unmapped pages, and unmaps at once. Node 20 cannot detach; there the pages are unmapped
- * when the buffer has become unreachable, and never before.
  */
-import type { LockHolder } from '../base/errors.js'
-import { StoreError } from '../base/errors.js'
-import {
-  advicePopulateWrite,
-  type Libc,
-  mapPrivate,
-  mapShared,
-  protectionRead,
-  protectionWrite,
-} from './libc.js'
+import { type LockHolder, StoreError } from '../base/errors.js'
+import { AddressRange, AddressSpace } from './address-space.js'
+import { type Libc, mapPrivate, mapShared, protectionRead, protectionWrite } from './libc.js'
 import { takeLock } from './lock.js'
 import { NodeFile, nodeDirectories } from './node-files.js'
 import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
+import { prepare } from './preparer.js'
 
-interface MappedPages {
-  readonly libc: Libc
-  readonly pointer: bigint
-  readonly sizeBytes: number
-}
-
-const unreachable = new FinalizationRegistry<MappedPages>(({ libc, pointer, sizeBytes }) => {
-  libc.munmap(pointer, sizeBytes)
-})
+/** Advice begins on a page; every page size in use divides it. */
+const pageSizeBytes = 65_536
 
 class MmapMapping implements Mapping {
   readonly needsWriteThrough = false
-  readonly buffer: ArrayBuffer
-  readonly #pages: MappedPages
+  readonly byteOffset: number
+  readonly sizeBytes: number
+  readonly #libc: Libc
+  readonly #range: AddressRange
+  #isMapped = true
 
-  constructor(pages: MappedPages) {
-    this.#pages = pages
-    this.buffer = pages.libc.view(pages.pointer, pages.sizeBytes)
-    unreachable.register(this.buffer, pages, this)
+  constructor(libc: Libc, range: AddressRange, byteOffset: number, sizeBytes: number) {
+    this.#libc = libc
+    this.#range = range
+    this.byteOffset = byteOffset
+    this.sizeBytes = sizeBytes
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.#range.buffer
   }
 
   writeThrough(): void {
@@ -46,22 +37,22 @@ class MmapMapping implements Mapping {
   }
 
   prefault(offset: number, sizeBytes: number): void {
-    const { libc, pointer } = this.#pages
-    libc.adviseInBackground(pointer + BigInt(offset), sizeBytes, advicePopulateWrite)
+    const start = Math.floor(offset / pageSizeBytes) * pageSizeBytes
+    prepare({
+      kind: 'populate',
+      pointer: this.#range.pointerAt(this.byteOffset + start),
+      sizeBytes: sizeBytes + offset - start,
+    })
   }
 
   flush(): void {
-    if (this.buffer.byteLength === 0) return
-    this.#pages.libc.msync(this.#pages.pointer, this.#pages.sizeBytes)
+    if (this.#isMapped) this.#libc.msync(this.#range.pointerAt(this.byteOffset), this.sizeBytes)
   }
 
   unmap(): void {
-    const { libc, pointer, sizeBytes } = this.#pages
-    const { buffer } = this
-    if (!('transfer' in buffer) || buffer.byteLength === 0) return
-    ;(buffer as ArrayBuffer & { transfer(sizeBytes: number): ArrayBuffer }).transfer(0)
-    unreachable.unregister(this)
-    libc.munmap(pointer, sizeBytes)
+    if (!this.#isMapped) return
+    this.#isMapped = false
+    this.#range.release()
   }
 }
 
@@ -74,22 +65,31 @@ class MmapFile extends NodeFile implements PlatformFile {
     this.#libc = libc
   }
 
-  map(offset: number, sizeBytes: number, access: MapAccess): Mapping {
+  reserveAhead(sizeBytes: number): void {
+    prepare({ kind: 'reserve', path: this.path, sizeBytes })
+  }
+
+  map(offset: number, sizeBytes: number, access: MapAccess, space?: AddressSpace): Mapping {
     const libc = this.#libc
-    const flags = access === 'shared' ? mapShared : mapPrivate
-    const protection = protectionRead | protectionWrite
-    let pointer: bigint
     try {
-      pointer = libc.mmap(sizeBytes, protection, flags, this.fd, offset)
+      const range = space?.rangeFor(sizeBytes) ?? new AddressRange(libc, sizeBytes)
+      const start = range.place(
+        { fd: this.fd, offset, sizeBytes },
+        {
+          protection: protectionRead | protectionWrite,
+          flags: access === 'shared' ? mapShared : mapPrivate,
+        },
+      )
+      if (space === undefined) range.retire()
+      const mapping = new MmapMapping(libc, range, start, sizeBytes)
+      this.#mappings.push(mapping)
+      return mapping
     } catch (error) {
       throw new StoreError('STORE_FULL', `cannot map ${this.path} into memory`, {
         details: { file: this.path },
         cause: error,
       })
     }
-    const mapping = new MmapMapping({ libc, pointer, sizeBytes })
-    this.#mappings.push(mapping)
-    return mapping
   }
 
   override sync(): Promise<void> {
@@ -114,6 +114,7 @@ export function createMmapPlatform(libc: Libc): Platform {
     ...nodeDirectories,
     kind: 'mmap',
     openFile: (path, mode): PlatformFile => new MmapFile(libc, path, mode),
+    createAddressSpace: (rangeSizeBytes): AddressSpace => new AddressSpace(libc, rangeSizeBytes),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(libc, path, mode, holder),
   }
 }

@@ -96,10 +96,6 @@ export class NodeFile {
     this.#writeZeros(this.sizeBytes(), sizeBytes)
   }
 
-  reserveAhead(sizeBytes: number): void {
-    this.#libc?.fallocateInBackground(this.fd, sizeBytes)
-  }
-
   /** The way where the file system cannot reserve blocks. */
   #writeZeros(from: number, to: number): void {
     const zeros = new Uint8Array(Math.min(zeroChunkSizeBytes, Math.max(0, to - from)))

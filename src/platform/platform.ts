@@ -18,9 +18,17 @@ export interface FileIdentity {
 /** How a mapping may be used. `private`: changes stay in this process and never reach the file. */
 export type MapAccess = 'shared' | 'private'
 
+/** Memory set aside for many mappings. Opaque: made and used by the back end alone. */
+export interface MappingSpace {
+  close(): void
+}
+
 /** Bytes of a file as memory. `buffer` must not reach a caller of the store: it can be detached. */
 export interface Mapping {
+  /** The bytes are `sizeBytes` from `byteOffset` of this; what lies around them is not theirs. */
   readonly buffer: ArrayBuffer | SharedArrayBuffer
+  readonly byteOffset: number
+  readonly sizeBytes: number
   /** True where the bytes of `buffer` reach the file only through {@link writeThrough}. */
   readonly needsWriteThrough: boolean
   /** Writes a changed range of the buffer to the file; does nothing where memory is the file. */
@@ -46,7 +54,7 @@ export interface PlatformFile {
   /** The same off the calling thread, as a head start: a failure shows at the next `reserve`. */
   reserveAhead(sizeBytes: number): void
   /** Maps `sizeBytes` from `offset`; may reach beyond the end, which must not be touched. */
-  map(offset: number, sizeBytes: number, access: MapAccess): Mapping
+  map(offset: number, sizeBytes: number, access: MapAccess, space?: MappingSpace): Mapping
   /** Resolves when all written bytes have reached the medium. */
   sync(): Promise<void>
   syncNow(): void
@@ -69,6 +77,8 @@ export interface Platform {
   list(directory: string): string[]
   /** Opens a file; `create` makes it when missing and truncates nothing. */
   openFile(path: string, mode: 'read' | 'write' | 'create'): PlatformFile
+  /** Room for mappings that are made one by one, where that saves anything. */
+  createAddressSpace(rangeSizeBytes: number): MappingSpace | undefined
   rename(from: string, to: string): void
   remove(path: string): void
   syncDirectory(path: string): void

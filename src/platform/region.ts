@@ -87,8 +87,9 @@ export class Region {
       this.#access,
     )
     this.#mappings.push(mapping)
-    this.words.push(new Int32Array(mapping.buffer))
-    this.doubles.push(new Float64Array(mapping.buffer))
+    const { buffer, byteOffset, sizeBytes } = mapping
+    this.words.push(new Int32Array(buffer, byteOffset, sizeBytes / 4))
+    this.doubles.push(new Float64Array(buffer, byteOffset, sizeBytes / 8))
   }
 }
 

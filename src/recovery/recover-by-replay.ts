@@ -125,7 +125,7 @@ function rebuild(
   })
   const { control } = parts
   control.begin()
-  control.set(layout.tail, end.segmentNumber * 2 ** draft.log.shift + end.endBytes / 8)
+  control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
   control.set(
     layout.nextSegmentNumber,
     Math.max(control.get(layout.nextSegmentNumber), manifest.nextSegmentNumber, freeNumber(files)),
@@ -188,7 +188,7 @@ function nextManifest(
     storeId: files.superblock.storeId,
     epoch: engine.epoch,
     nextSegmentNumber: engine.control.get(layout.nextSegmentNumber),
-    durable: end.segmentNumber * 2 ** engine.log.shift + end.endBytes / 8,
+    durable: end.segmentNumber * engine.log.segmentWords + end.endBytes / 8,
     segments,
   }
 }

@@ -177,7 +177,7 @@ function nextLogSegment(engine: Engine, slot: number): number {
       best = candidate
     }
   }
-  return best === Number.POSITIVE_INFINITY ? 0 : best * 2 ** log.shift + firstRecordOffset
+  return best === Number.POSITIVE_INFINITY ? 0 : best * log.segmentWords + firstRecordOffset
 }
 
 /** Segment files that were being made when their maker died: no slot names them. */

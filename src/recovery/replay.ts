@@ -101,9 +101,9 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
   const type = recordType(words, start)
   const keyspaceId = recordKeyspace(words, start)
   const sequence = doubles[fileOffset + sequenceDouble]
-  const part = Math.floor(fileOffset / 2 ** log.shift)
+  const part = Math.floor(fileOffset / log.segmentWords)
   const slot = log.slotOf(segmentNumber + part)
-  const offset = fileOffset - part * 2 ** log.shift
+  const offset = fileOffset - part * log.segmentWords
   const span = recordSpan(words, start)
   takeKey(engine, words, start)
   const hash = hashKey(engine, keyspaceId)
@@ -119,7 +119,7 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
   control.set(layout.nextKeyspaceId, Math.max(control.get(layout.nextKeyspaceId), keyspaceId + 1))
   let used = control.get(layout.usedBytes) + span * 8
   control.set(layout.usedBytes, used)
-  control.set(layout.lastRecord, segmentNumber * 2 ** log.shift + fileOffset)
+  control.set(layout.lastRecord, segmentNumber * log.segmentWords + fileOffset)
   if (isNewest && type === typePut) {
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
