@@ -1,0 +1,269 @@
+/**
+ * Goal: docs/format.md says what the code does.
+ * Method: the tables of the page are parsed; each structure is written by the code with a value of
+ * its own in every field, and read back at the offset and with the type that the page gives.
+ * Properties checked: every row's field lies where the page says; rows cover each structure without
+ * gap or overlap; numbers of types and flags are those of the code.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import * as bucket from '../../src/format/bucket.js'
+import { encodeManifest } from '../../src/format/manifest.js'
+import * as record from '../../src/format/record.js'
+import { encodeSegmentHeader } from '../../src/format/segment-header.js'
+import { encodeSuperblock } from '../../src/format/superblock.js'
+import { type RecordTarget, seal, writeHeader } from '../../src/log/append.js'
+
+interface Row {
+  readonly offset: number
+  readonly size: number
+  readonly field: string
+  readonly type: string
+}
+
+const page = readFileSync(join(process.cwd(), 'docs', 'format.md'), 'utf8')
+
+/** The lines of the page from a heading to the next one. */
+function section(heading: string): string[] {
+  const lines = page.split('\n')
+  const start = lines.indexOf(heading)
+  assert.notEqual(start, -1, `the page has the heading ${heading}`)
+  const end = lines.findIndex((line, index) => index > start && line.startsWith('#'))
+  return lines.slice(start + 1, end === -1 ? undefined : end)
+}
+
+/** The tables of a section, each as its rows of cells without the head. */
+function tables(heading: string): string[][][] {
+  const found: string[][][] = []
+  let isInside = false
+  for (const line of section(heading)) {
+    if (!line.startsWith('|')) {
+      isInside = false
+      continue
+    }
+    if (!isInside) found.push([])
+    isInside = true
+    const cells = line.split('|').slice(1, -1)
+    found[found.length - 1].push(cells.map((cell) => cell.trim()))
+  }
+  return found.map((rows) => rows.slice(2))
+}
+
+function layout(heading: string, index = 0): Row[] {
+  const rows = tables(heading)[index].map(([offset, size, field, type]) => ({
+    offset: Number(offset),
+    size: Number(size),
+    field,
+    type,
+  }))
+  let end = 0
+  for (const row of rows) {
+    assert.equal(row.offset, end, `${heading}: ${row.field} follows the field before`)
+    end += row.size
+  }
+  return rows
+}
+
+function readField(view: DataView, { offset, size, type }: Row): number | string {
+  switch (type) {
+    case 'f64':
+      return view.getFloat64(offset, true)
+    case 'u32':
+      return view.getUint32(offset, true)
+    case 'i32':
+      return view.getInt32(offset, true)
+    case 'u16':
+      return view.getUint16(offset, true)
+    case 'u8':
+      return view.getUint8(offset)
+    default:
+      return Buffer.from(view.buffer, view.byteOffset + offset, size).toString('latin1')
+  }
+}
+
+/** Compares every row that `expected` names, and sees to it that it names all but checksums. */
+function compare(
+  rows: readonly Row[],
+  bytes: Uint8Array,
+  expected: Record<string, number | string>,
+) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (const row of rows) {
+    if (row.field === 'checksum') continue
+    const wanted = row.type === 'zero' ? '\0'.repeat(row.size) : expected[row.field]
+    assert.notEqual(wanted, undefined, `the test knows the field ${row.field}`)
+    assert.equal(readField(view, row), wanted, `${row.field} at ${row.offset}`)
+  }
+}
+
+const storeId = Uint8Array.from({ length: 16 }, (_, index) => 65 + index)
+const lineageId = Uint8Array.from({ length: 16 }, (_, index) => 97 + index)
+
+describe('docs/format.md', () => {
+  test('gives the superblock as it is written', () => {
+    const bytes = encodeSuperblock({
+      segmentShift: 23,
+      storeId,
+      lineageId,
+      hashSeedLow: -5,
+      hashSeedHigh: 77,
+      createdAtMs: 1234.5,
+    })
+    const rows = layout('## Superblock')
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.size, 0),
+      bytes.byteLength / 2,
+    )
+    compare(rows, bytes, {
+      magic: 'VARVSTOR',
+      formatVersion: 1,
+      byteOrder: 0x01020304,
+      compatible: 0,
+      readOnlyCompatible: 0,
+      incompatible: 0,
+      hashAlgorithm: 1,
+      checksumAlgorithm: 1,
+      segmentShift: 23,
+      storeId: 'ABCDEFGHIJKLMNOP',
+      lineageId: 'abcdefghijklmnop',
+      hashSeedLow: -5,
+      hashSeedHigh: 77,
+      createdAtMs: 1234.5,
+    })
+  })
+
+  test('gives the segment header as it is written', () => {
+    const fields = {
+      segmentNumber: 11,
+      epoch: 12,
+      firstSequence: 13,
+      previousSegment: 14,
+      sizeBytes: 15,
+      kind: 1,
+      reason: 2,
+      flags: 1,
+    }
+    const bytes = encodeSegmentHeader({ storeId, ...fields })
+    const rows = layout('## Segment header')
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.size, 0),
+      bytes.byteLength,
+    )
+    compare(rows, bytes, { magic: 'VARVSEGM', storeId: 'ABCDEFGHIJKLMNOP', ...fields })
+  })
+
+  test('gives the record header as it is written', () => {
+    const buffer = new ArrayBuffer(64)
+    const target: RecordTarget = {
+      words: new Int32Array(buffer),
+      doubles: new Float64Array(buffer),
+      bytes: Buffer.from(buffer),
+      offset: 0,
+      seed: 3,
+    }
+    const kind = record.kindWordOf(record.typePut, record.flagMoved, 0xabcd)
+    writeHeader(target, kind, 0x1234, 0x56789abc, 0x4321, 1, 2, 3, 4)
+    const checksum = seal(target, 6)
+    const rows = layout('## Record')
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.size, 0),
+      record.recordHeaderSizeBytes,
+    )
+    compare(rows, new Uint8Array(buffer), {
+      version: 1,
+      sequence: 2,
+      timestampMs: 3,
+      previous: 4,
+      type: record.typePut,
+      flags: record.flagMoved,
+      keyspace: 0xabcd,
+      valueSize: 0x56789abc,
+      keySize: 0x1234,
+      slack: 0x4321,
+    })
+    const checksumRow = rows.find((row) => row.field === 'checksum')
+    assert.ok(checksumRow)
+    assert.equal(readField(new DataView(buffer), checksumRow), checksum)
+  })
+
+  test('gives the values of references, batch frames and markers where the code puts them', () => {
+    const offsets = {
+      '### Value of a record with the flag "reference"': {
+        segmentNumber: record.referenceSegmentDouble * 8,
+        epoch: record.referenceEpochDouble * 8,
+        valueChecksum: record.referenceChecksumWord * 4,
+        reserved: record.valueReferenceSizeBytes - 4,
+      },
+      '### Value of a batch frame': {
+        batchSizeWords: record.batchSizeDouble * 8,
+        recordCount: record.batchCountWord * 4,
+        digest: record.batchDigestWord * 4,
+      },
+      '### Value of a marker': {
+        magic: 0,
+        durable: record.markerDurableDouble * 8,
+        previousMarker: record.markerPreviousDouble * 8,
+        epoch: record.markerEpochDouble * 8,
+        digestLow: record.markerDigestLowWord * 4,
+        digestHigh: record.markerDigestHighWord * 4,
+      },
+    }
+    const sizes = [
+      record.valueReferenceSizeBytes,
+      record.batchFrameValueSizeBytes,
+      record.markerValueSizeBytes,
+    ]
+    for (const [index, [heading, expected]] of Object.entries(offsets).entries()) {
+      const rows = layout(heading)
+      assert.deepEqual(Object.fromEntries(rows.map((row) => [row.field, row.offset])), expected)
+      assert.equal(
+        rows.reduce((sum, row) => sum + row.size, 0),
+        sizes[index],
+        heading,
+      )
+    }
+    const magic = new Int32Array([record.markerMagicLow, record.markerMagicHigh])
+    assert.equal(Buffer.from(magic.buffer).toString('latin1'), 'VARVMARK')
+  })
+
+  test('gives the numbers of types and the bits of flags', () => {
+    const [, types, flags] = tables('## Record')
+    const constants: Record<string, unknown> = { ...record }
+    for (const [name, number] of types) assert.equal(Number(number), constants[name], name)
+    for (const [name, bit] of flags) assert.equal(2 ** Number(bit), constants[name], name)
+    assert.equal(types.length, record.typeKnownMax)
+    const known = flags.reduce((sum, [, bit]) => sum + 2 ** Number(bit), 0)
+    assert.equal(known, record.flagsKnown)
+  })
+
+  test('gives the manifest as it is written', () => {
+    const segment = { segmentNumber: 7, epoch: 8, endBytes: 9, kind: 2 }
+    const manifest = { storeId, epoch: 3, nextSegmentNumber: 4, durable: 5, segments: [segment] }
+    const bytes = encodeManifest(manifest)
+    const head = layout('## Manifest', 0)
+    const headSize = head.reduce((sum, row) => sum + row.size, 0)
+    compare(head, bytes, {
+      magic: 'VARVMANI',
+      storeId: 'ABCDEFGHIJKLMNOP',
+      epoch: 3,
+      nextSegmentNumber: 4,
+      durable: 5,
+      segmentCount: 1,
+    })
+    const each = layout('## Manifest', 1)
+    compare(each, bytes.subarray(headSize), segment)
+    const eachSize = each.reduce((sum, row) => sum + row.size, 0)
+    assert.equal(headSize + eachSize + 4, bytes.byteLength)
+  })
+
+  test('gives the words of a bucket', () => {
+    const [rows] = tables('## Bucket of the hash index')
+    const [entries, version, link] = rows.map(([word]) => word)
+    assert.equal(entries, `0 to ${bucket.entriesPerBucket * bucket.entryWords - 1}`)
+    assert.equal(Number(version), bucket.versionWordInBucket)
+    assert.equal(Number(link), bucket.linkWordInBucket)
+    assert.equal(bucket.bucketWords * 4, bucket.bucketSizeBytes)
+  })
+})
