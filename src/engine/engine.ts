@@ -62,8 +62,6 @@ export class Engine {
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   isClosed = false
-  /** True while a batch is being put together: nothing else may write then. */
-  isInBatch = false
 
   constructor(parts: EngineParts) {
     this.platform = parts.platform

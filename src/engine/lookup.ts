@@ -15,6 +15,8 @@ export class Lookup {
   slot = 0
   offset = 0
   recordWords: Int32Array = new Int32Array(16)
+  /** Words behind the record's header: loaded early for their cache lines, not for their values. */
+  touched = 0
   /** The last bucket of the chain, as `bucket`; only after a miss. */
   lastBucket = 0
   /** The value: its slot, the byte offset at which it begins there, its size. See `locateValue`. */

@@ -23,7 +23,6 @@ export function repair(engine: Engine, wasClosed: boolean): void {
  */
 function wipeBehindTail(engine: Engine): void {
   const { log } = engine
-  if (log.words[log.tailSlot] === undefined) log.mapSlot(log.tailSlot)
   const words = log.words[log.tailSlot]
   const limit = engine.control.doubles[layout.writeLimitDouble]
   const end = Math.min(log.tailLimit, limit) * 2

@@ -4,8 +4,6 @@
  * back, stay near it otherwise, and 2,048 writes a millisecond do not outrun it.
  */
 export const versionsPerMs = 2048
-/** A version this near to the end of the range would use up the clock: refused. */
-export const versionMax = 2 ** 53 - 2 ** 40
 
 export function nextVersion(highest: number, nowMs: number): number {
   return Math.max(highest + 1, nowMs * versionsPerMs)

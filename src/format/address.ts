@@ -13,7 +13,7 @@ export const noAddress = 0
 
 /** log2 of the 8-byte words in a segment, for the powers of two that are allowed. */
 export function segmentShift(segmentSizeBytes: number): number {
-  return Math.log2(segmentSizeBytes / wordSizeBytes)
+  return 31 - Math.clz32(segmentSizeBytes / wordSizeBytes)
 }
 
 /** 40 bits of location, less what a segment takes. */

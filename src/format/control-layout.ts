@@ -94,13 +94,11 @@ export const keyspaceGeneration = 20
 export const batchFrame = 21
 /** Of a batch that is being applied: address of the next of its records. */
 export const batchNext = 22
-/** A keyspace whose entries are being swept out of the index, -1 for none. */
-export const sweepKeyspace = 23
 /** Bytes of records, live or dead, in all segments. */
-export const usedBytes = 24
+export const usedBytes = 23
 /** Address of the record that the last commit wrote. */
-export const lastRecord = 25
-export const stateFieldCount = 26
+export const lastRecord = 24
+export const stateFieldCount = 25
 
 // … the second is the change that it announces.
 export const pendingKind = 26

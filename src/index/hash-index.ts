@@ -62,7 +62,7 @@ export class HashIndex {
   /** Takes over the size of the table from the control state. */
   adoptBucketCount(): void {
     this.bucketCount = this.control.get(layout.bucketCount) | 0
-    this.#mask = 2 ** (32 - Math.clz32(this.bucketCount - 1)) - 1
+    this.#mask = (0xffffffff >>> Math.clz32(this.bucketCount - 1)) | 0
   }
 
   /** Hot path: `bench/compare`, every row. */

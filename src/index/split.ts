@@ -50,7 +50,7 @@ export function isSplitDue(index: HashIndex, entryCount: number): boolean {
  */
 export function planSplit(index: HashIndex, images: Int32Array): SplitPlan | undefined {
   const newHome = index.bucketCount
-  const half = 2 ** (31 - Math.clz32(newHome))
+  const half = 1 << (31 - Math.clz32(newHome))
   const oldHome = newHome - half
   const chain = overflowChain(index, oldHome)
   // Both new chains together never have more overflow buckets than the old one, and one is freed

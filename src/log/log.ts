@@ -63,6 +63,8 @@ export class Log {
   /** 8-byte words in a segment of ordinary size. */
   readonly segmentWords: number
   readonly offsetMask: number
+  /** Keeps an index of 32-bit words within a segment of ordinary size. */
+  readonly wordMask: number
   readonly segmentSizeBytes: number
 
   // By slot; empty until the segment is mapped.
@@ -99,8 +101,10 @@ export class Log {
     this.control = control
     this.slots = slots
     this.shift = options.shift
-    this.segmentWords = 2 ** options.shift
+    // By shifting: the result of `**` is a double to V8, here and wherever it is used.
+    this.segmentWords = 1 << options.shift
     this.offsetMask = this.segmentWords - 1
+    this.wordMask = this.segmentWords * 2 - 1
     this.segmentSizeBytes = this.segmentWords * 8
     const rangeSizeBytes = Math.min(rangeSegments * this.segmentSizeBytes, rangeSizeBytesMax)
     this.#space = options.platform.createAddressSpace(rangeSizeBytes)
@@ -110,13 +114,14 @@ export class Log {
     return join(this.directory, name)
   }
 
-  /** Takes over the tail from the control state: after opening and after recovery. */
+  /** Takes over the tail from the control state, mapped, after opening. */
   adoptTail(): void {
     const slot = this.control.get(layout.tailSlot) | 0
     const start = this.slots.get(slot, slotNumber) * this.segmentWords
+    if (this.words[slot] === undefined) this.mapSlot(slot)
     this.tailSlot = slot
     this.tailOffset = (this.control.get(layout.tail) - start) | 0
-    this.tailLimit = this.slots.get(slot, slotSizeBytes) / 8
+    this.tailLimit = (this.slots.get(slot, slotSizeBytes) / 8) | 0
     this.nextCheck = 0
   }
 

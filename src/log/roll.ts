@@ -59,9 +59,9 @@ export const firstRecordOffset = segmentHeaderSizeBytes / 8
 export function makeRoom(log: Log, sizeDoubles: number, epoch: number): void {
   if (log.tailOffset + sizeDoubles > log.tailLimit) roll(log, sizeDoubles, epoch)
   prepareNext(log)
-  const stride = Math.min(prefaultSizeBytes / 8, log.segmentWords / 4)
+  const stride = Math.min(prefaultSizeBytes / 8, log.segmentWords >>> 2)
   const strideEnd = (Math.floor(log.tailOffset / stride) + 1) * stride
-  log.nextCheck = Math.min(log.tailLimit, Math.max(strideEnd, log.tailOffset + sizeDoubles))
+  log.nextCheck = Math.min(log.tailLimit, Math.max(strideEnd, log.tailOffset + sizeDoubles)) | 0
   // A store that is hardly written to does without: the helper thread starts with the first job.
   if (log.tailOffset >= stride || log.prepared !== undefined) {
     log.prefault(log.tailSlot, log.nextCheck, stride)
@@ -133,7 +133,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   control.commit()
   log.tailSlot = slot
   log.tailOffset = firstRecordOffset
-  log.tailLimit = sizeBytes / 8
+  log.tailLimit = (sizeBytes / 8) | 0
   log.nextCheck = 0
 }
 

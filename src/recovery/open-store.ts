@@ -7,7 +7,13 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { threadId } from 'node:worker_threads'
-import { corrupt, type LockHolder, StoreError, wrongFormat } from '../base/errors.js'
+import {
+  corrupt,
+  type LockHolder,
+  StoreError,
+  systemErrorCode,
+  wrongFormat,
+} from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { sweepOrphans } from '../engine/keyspaces.js'
 import { segmentShift } from '../format/address.js'
@@ -28,7 +34,7 @@ import type { Lock, Platform } from '../platform/platform.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
 import { recoverByReplay } from './recover-by-replay.js'
 import { recoverOnSameBoot } from './recover-on-same-boot.js'
-import { readManifest, readSuperblock, writeManifest, writeSuperblock } from './store-files.js'
+import { readManifest, readSuperblock, writeSuperblock } from './store-files.js'
 import { createVolatileParts } from './volatile-parts.js'
 
 export const memoryPath = ':memory:'
@@ -38,6 +44,14 @@ export function openStore(path: string, options: OpenOptions): Engine {
   const startedAtMs = performance.now()
   if (path === memoryPath) return openInMemory(options, startedAtMs)
   const directory = resolve(path)
+  try {
+    return openFiles(directory, options, startedAtMs)
+  } catch (error) {
+    throw options.readOnly ? error : asReadOnly(error, directory)
+  }
+}
+
+function openFiles(directory: string, options: OpenOptions, startedAtMs: number): Engine {
   const platform = choosePlatform(directory, options)
   const exists = findStore(platform, directory, options)
   const lock = takeStoreLock(platform, directory, options)
@@ -46,7 +60,7 @@ export function openStore(path: string, options: OpenOptions): Engine {
       ? readSuperblock(platform, directory, options.readOnly)
       : createStoreFiles(platform, directory, options)
     requireSegmentSize(superblock, options)
-    const manifest = readOrCreateManifest(platform, directory, superblock, options)
+    const manifest = readOrBeginManifest(platform, directory, superblock)
     const files = { platform, directory, superblock, manifest, options, lock, startedAtMs }
     const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
     sweepOrphans(engine)
@@ -55,6 +69,18 @@ export function openStore(path: string, options: OpenOptions): Engine {
     lock?.release()
     throw error
   }
+}
+
+const notWritableCodes = ['EROFS', 'EACCES', 'EPERM']
+
+/** A directory that may not be written: the caller can still read. */
+function asReadOnly(error: unknown, directory: string): unknown {
+  if (!notWritableCodes.includes(systemErrorCode(error) ?? '')) return error
+  return new StoreError(
+    'STORE_READ_ONLY',
+    `${directory} cannot be written; a store in it can be opened with readOnly: true`,
+    { details: { file: directory }, cause: error },
+  )
 }
 
 function openInMemory(options: OpenOptions, startedAtMs: number): Engine {
@@ -182,11 +208,10 @@ function firstManifest(superblock: Superblock): Manifest {
 }
 
 /** A store without a manifest was being created when its maker died: it holds nothing yet. */
-function readOrCreateManifest(
+function readOrBeginManifest(
   platform: Platform,
   directory: string,
   superblock: Superblock,
-  options: OpenOptions,
 ): Manifest {
   const manifest = readManifest(platform, directory, superblock.storeId)
   if (manifest !== undefined) return manifest
@@ -194,7 +219,5 @@ function readOrCreateManifest(
   if (segment !== undefined) {
     throw corrupt(join(directory, manifestFileName), 0, `it is missing, but there is ${segment}`)
   }
-  const first = firstManifest(superblock)
-  if (!options.readOnly) writeManifest(platform, directory, first)
-  return first
+  return firstManifest(superblock)
 }

@@ -83,7 +83,6 @@ export function createVolatileParts(platform: Platform, directory: string): Vola
   control.commit()
   control.begin()
   index.initialize()
-  control.set(layout.sweepKeyspace, -1)
   control.set(layout.nextSegmentNumber, 1)
   control.set(layout.nextKeyspaceId, systemKeyspaceId + 1)
   control.commit()

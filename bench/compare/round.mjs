@@ -1,0 +1,96 @@
+// One round of one engine, in a process of its own, so that no engine finds the heap, the compiled
+// code or the open files of another. Answers its parent with one message and ends.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { flushFiles } from './flush.mjs'
+import { hashReads } from './hash.mjs'
+import { reopenRow, rows } from './rows.mjs'
+import { presentKeys, randomRecords } from './workloads.mjs'
+
+const warmUpRecordCount = 20_000
+const sampledRecordCount = 100_000
+
+const { engineName, recordCount, rowNames, directory } = JSON.parse(process.argv[2])
+process.send(await runRound())
+
+async function runRound() {
+  let engineModule
+  try {
+    engineModule = await import(`./engines/${engineName}.mjs`)
+  } catch (error) {
+    return { unavailable: error.message }
+  }
+  await runRows(engineModule, join(directory, 'warm-up'), warmUpRecordCount)
+  const measurements = await runRows(engineModule, join(directory, 'measured'), recordCount)
+  return { version: engineModule.version, measurements }
+}
+
+async function runRows(engineModule, storeDirectory, storeRecordCount) {
+  mkdirSync(storeDirectory, { recursive: true })
+  const sample = presentKeys(
+    randomRecords(storeRecordCount, Math.min(sampledRecordCount, storeRecordCount), 14),
+  )
+  let engine = await engineModule.open(storeDirectory)
+  const measurements = []
+
+  for (const row of rows) {
+    // Without records the other rows have nothing to work on.
+    if (row.name !== 'load' && !isWanted(row, engineModule)) continue
+    const requests = row.prepare(storeRecordCount)
+    const result = row.read
+      ? await measureRead(row, engine, requests, sample)
+      : await measureWrite(row, engine, requests, sample)
+    if (row.name === 'load') {
+      // Off the clock, so that no engine writes its load back during the reads. The peers are set
+      // up not to flush by themselves, hence their files.
+      await engine.flush?.()
+      flushFiles(storeDirectory)
+    }
+    const operationCount = requests.operationCount ?? requests.keys.length
+    measurements.push({ rowName: row.name, operationCount, ...result })
+  }
+
+  if (isWanted(reopenRow, engineModule)) {
+    await engine.close()
+    const durationNs = await measureDurationNs(async () => {
+      engine = await engineModule.open(storeDirectory)
+      engine.get(sample[0])
+    })
+    const hash = hashReads(sample, (key) => engine.get(key))
+    measurements.push({ rowName: reopenRow.name, operationCount: 1, durationNs, hash })
+  }
+
+  await engine.close()
+  return measurements
+}
+
+function isWanted(row, engineModule) {
+  return rowNames.includes(row.name) && !engineModule.lacks.has(row.name)
+}
+
+async function measureRead(row, engine, requests, sample) {
+  // Other keys than the requests, which are to find the processor's caches as random reads do.
+  row.run(engine, { keys: sample })
+  let foundCount
+  const durationNs = await measureDurationNs(() => {
+    foundCount = row.run(engine, requests)
+  })
+  if (foundCount !== requests.foundCount) {
+    throw new Error(`${row.name}: found ${foundCount} records instead of ${requests.foundCount}`)
+  }
+  const hashedKeys = requests.keys.slice(0, sample.length)
+  return { durationNs, hash: hashReads(hashedKeys, (key) => row.read(engine, key)) }
+}
+
+async function measureWrite(row, engine, requests, sample) {
+  const durationNs = await measureDurationNs(() => row.run(engine, requests))
+  return { durationNs, hash: hashReads(sample, (key) => engine.get(key)) }
+}
+
+async function measureDurationNs(run) {
+  // The requests just made would otherwise be collected on the engine's time.
+  globalThis.gc()
+  const start = process.hrtime.bigint()
+  await run()
+  return Number(process.hrtime.bigint() - start)
+}
