@@ -32,8 +32,8 @@ ${formatTable({ engineNames: Object.keys(results.versions), ...results })}
 
 Medians for one operation; 2.00x is twice the time of the first column. Equal hashes: every engine
 read the same values. Durability in every row that writes: what has returned outlives the process,
-not yet a loss of power. No row has a device flush on its clock; after the load all engines' files
-are flushed off the clock. A Map keeps nothing.
+not yet a loss of power. Nothing waits for a device flush on the clock (lmdb and Varve flush behind
+the caller); after the load all files are flushed off the clock. A Map keeps nothing.
 
 ${formatLegend(plan.rowNames)}
 ${leftOut.length === 0 ? '' : `\nLeft out:\n${leftOut.join('\n')}\n`}`

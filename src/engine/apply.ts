@@ -3,7 +3,9 @@
  * of the repair after a kill. Each of these is the same when made twice.
  *
  * Order, for a reader in another thread: the home bucket's version word becomes odd before the
- * first word of its chain, or of a record under it, changes, and even after the last.
+ * first word of its chain, or of a record under it, changes, and even after the last. A batch holds
+ * the buckets of all its keys odd from before its first entry to after its last, so its single
+ * changes leave the word alone.
  */
 import { assertNever } from '../base/assert.js'
 import { publishWord } from '../base/shared-words.js'
@@ -44,25 +46,33 @@ export function applyPending(engine: Engine): void {
   applyCounts(engine)
 }
 
-/** Hot path: `bench/compare`, rows "load" and "random update". */
+/** Hot path: `bench/compare`, rows "load" and "update". */
 function applyEntry(engine: Engine): void {
   const { doubles, state } = engine.control
   const bucket = doubles[state + layout.pendingBucket] | 0
   const words = wordsOfBucket(engine, bucket)
   const entry = wordOf(Math.abs(bucket)) + (doubles[state + layout.pendingSlot] | 0)
-  holdHome(engine)
+  const home = doubles[state + layout.pendingHome] | 0
+  const homeWords = engine.index.wordsOf(home)
+  const version = wordOf(home) + versionWordInBucket
+  const isHeldByBatch = doubles[state + layout.batchFrame] !== 0
+  if (!isHeldByBatch) makeOdd(homeWords, version)
   words[entry + 1] = doubles[state + layout.pendingHigh] | 0
   words[entry] = doubles[state + layout.pendingLow] | 0
-  releaseHome(engine)
+  if (!isHeldByBatch) makeEven(homeWords, version)
 }
 
 function applyLink(engine: Engine): void {
   const { doubles, state } = engine.control
   const bucket = doubles[state + layout.pendingBucket] | 0
   const words = wordsOfBucket(engine, bucket)
-  holdHome(engine)
+  const home = doubles[state + layout.pendingHome] | 0
+  const homeWords = engine.index.wordsOf(home)
+  const version = wordOf(home) + versionWordInBucket
+  const isHeldByBatch = doubles[state + layout.batchFrame] !== 0
+  if (!isHeldByBatch) makeOdd(homeWords, version)
   words[wordOf(Math.abs(bucket)) + linkWordInBucket] = doubles[state + layout.pendingLink] | 0
-  releaseHome(engine)
+  if (!isHeldByBatch) makeEven(homeWords, version)
 }
 
 /** The words that a bucket lies in; an overflow bucket is named by its negative number. */
@@ -70,9 +80,9 @@ function wordsOfBucket(engine: Engine, bucket: number): Int32Array {
   return bucket >= 0 ? engine.index.wordsOf(bucket) : engine.index.overflowWordsOf(-bucket)
 }
 
-/** Hot path: `bench/compare`, row "random update". */
+/** Never part of a batch. Hot path: `bench/compare`, row "update". */
 function applyInPlace(engine: Engine): void {
-  const { control, log } = engine
+  const { control, index, log } = engine
   const { doubles, state } = control
   const slot = doubles[state + layout.pendingTargetSlot] | 0
   const record = (doubles[state + layout.pendingTargetOffset] | 0) << 1
@@ -81,9 +91,12 @@ function applyInPlace(engine: Engine): void {
   const source = control.words
   const sourceStart = control.redoStart(state) >>> 2
   const count = (doubles[state + layout.pendingSizeWords] | 0) << 1
-  holdHome(engine)
+  const home = doubles[state + layout.pendingHome] | 0
+  const homeWords = index.wordsOf(home)
+  const version = wordOf(home) + versionWordInBucket
+  makeOdd(homeWords, version)
   for (let word = 0; word < count; word++) target[record + word] = source[sourceStart + word]
-  releaseHome(engine)
+  makeEven(homeWords, version)
 }
 
 function applyBuckets(engine: Engine): void {
@@ -132,24 +145,6 @@ function applyCounts(engine: Engine): void {
       doubles[state + layout.pendingKeyspaceValueBytes],
     )
   }
-}
-
-/**
- * Makes the version of the home bucket odd before a change. A batch holds the buckets of all its
- * keys odd from before its first entry to after its last, so its single changes leave them alone.
- */
-function holdHome(engine: Engine): void {
-  const { doubles, state } = engine.control
-  if (doubles[state + layout.batchFrame] !== 0) return
-  const home = doubles[state + layout.pendingHome] | 0
-  makeOdd(engine.index.wordsOf(home), wordOf(home) + versionWordInBucket)
-}
-
-function releaseHome(engine: Engine): void {
-  const { doubles, state } = engine.control
-  if (doubles[state + layout.batchFrame] !== 0) return
-  const home = doubles[state + layout.pendingHome] | 0
-  makeEven(engine.index.wordsOf(home), wordOf(home) + versionWordInBucket)
 }
 
 export function makeOdd(words: Int32Array, index: number): void {

@@ -154,7 +154,6 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
-    this.engine.requireWritable()
     if (!this.#isRegistered) this.#register()
     const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
