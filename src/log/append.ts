@@ -102,5 +102,6 @@ export function advanceTail(log: Log, sizeDoubles: number): void {
     log.tailSlot++
     log.tailOffset -= log.offsetMask + 1
     log.tailLimit -= log.offsetMask + 1
+    log.nextCheck = 0
   }
 }

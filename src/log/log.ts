@@ -116,12 +116,16 @@ export class Log {
 
   /** Takes over the tail from the control state, mapped, after opening. */
   adoptTail(): void {
-    const slot = this.control.get(layout.tailSlot) | 0
-    const start = this.slots.get(slot, slotNumber) * this.segmentWords
-    if (this.words[slot] === undefined) this.mapSlot(slot)
-    this.tailSlot = slot
-    this.tailOffset = (this.control.get(layout.tail) - start) | 0
-    this.tailLimit = (this.slots.get(slot, slotSizeBytes) / 8) | 0
+    const first = this.firstSlotOf(this.control.get(layout.tailSlot) | 0)
+    if (this.words[first] === undefined) this.mapSlot(first)
+    const limit = this.slots.get(first, slotSizeBytes) / 8
+    const offset = this.control.get(layout.tail) - this.starts[first]
+    // In an oversized segment, the part that the tail lies in.
+    const lastPart = this.partCount(first) - 1
+    const part = Math.min(lastPart, Math.floor(offset / this.segmentWords))
+    this.tailSlot = first + part
+    this.tailOffset = (offset - part * this.segmentWords) | 0
+    this.tailLimit = (limit - part * this.segmentWords) | 0
     this.nextCheck = 0
   }
 

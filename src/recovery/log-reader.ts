@@ -12,6 +12,7 @@
  */
 import { checksumWords } from '../base/checksum.js'
 import { corrupt, wrongFormat } from '../base/errors.js'
+import { addToDigest, type Digest } from '../format/digest.js'
 import {
   flagReference,
   markerDigestHighWord,
@@ -86,7 +87,7 @@ export class LogReader {
   readonly #believe: (stretch: BelievedStretch) => void
   /** Read and verified, not yet believed: since the last good marker. */
   #pending: Stretch[] = []
-  #digest = { low: 0, high: 0 }
+  #digest: Digest = { low: 0, high: 0 }
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
   readonly #endBySegment = new Map<number, number>()
@@ -316,10 +317,4 @@ export class LogReader {
 function lastPart(file: SegmentFile, shift: number): number {
   const parts = Math.ceil(file.header.sizeBytes / (2 ** shift * 8))
   return file.header.segmentNumber + parts - 1
-}
-
-function addToDigest(digest: { low: number; high: number }, checksumSum: number): void {
-  const low = digest.low + checksumSum
-  digest.low = low % 2 ** 32
-  digest.high = (digest.high + Math.floor(low / 2 ** 32)) % 2 ** 32
 }

@@ -12,6 +12,7 @@ import { StoreError } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { repair } from '../engine/repair.js'
 import * as layout from '../format/control-layout.js'
+import { addToDigest } from '../format/digest.js'
 import {
   controlFileName,
   parseSegmentFileName,
@@ -23,6 +24,8 @@ import {
   checksumWord,
   flagInBatch,
   keySizeWord,
+  markerSizeWords,
+  recordHeaderWords,
   typeBatch,
   typeMarker,
   typeNone,
@@ -31,6 +34,7 @@ import { checksumRecord, recordSeed } from '../format/record-checksum.js'
 import { recordFlags, recordSpan, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import {
+  kindLog,
   kindPart,
   kindValue,
   slotDevice,
@@ -124,60 +128,57 @@ function segmentsAreSame(files: StoreFiles, parts: VolatileParts): boolean {
 function tailVerifies(engine: Engine): boolean {
   const { control, log } = engine
   const tail = control.get(layout.tail)
+  const durable = control.get(layout.durable)
   const lastMarker = control.get(layout.lastMarker)
-  let low = 0
-  let high = 0
-  let address = control.get(layout.durable)
-  while (address < tail) {
-    const { slot, offset } = log.locate(address)
-    const words = log.words[slot]
-    const start = offset * 2
-    const isAtEnd = offset >= log.slots.get(log.firstSlotOf(slot), slotSizeBytes) / 8
-    if (isAtEnd || recordType(words, start) === typeNone) {
-      const next = nextLogSegment(engine, slot)
-      if (next === 0) return false
-      address = next
-      continue
+  const digest = { low: 0, high: 0 }
+  let address = durable
+  for (const slot of unsyncedLogSlots(engine)) {
+    if (log.words[slot] === undefined) log.mapSlot(slot)
+    address = Math.max(address, log.starts[slot] + firstRecordOffset)
+    const end = Math.min(tail, log.starts[slot] + log.slots.get(slot, slotSizeBytes) / 8)
+    while (address < end) {
+      const part = Math.floor((address - log.starts[slot]) / log.segmentWords)
+      const offset = address - log.starts[slot] - part * log.segmentWords
+      const words = log.words[slot + part]
+      if (address + recordHeaderWords / 2 > end) break
+      if (recordType(words, offset * 2) === typeNone) break
+      const checksum = verifyRecord(words, offset, log.seeds[slot + part])
+      if (checksum === undefined) return false
+      const type = recordType(words, offset * 2)
+      if (type !== typeMarker && address > lastMarker) addToDigest(digest, checksum)
+      address += type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
     }
-    const flags = recordFlags(words, start)
-    const span = recordSpan(words, start)
-    const size = span - (words[start + keySizeWord] >>> 16)
-    const seed = recordSeed(log.seeds[slot], offset, (flags & flagInBatch) !== 0)
-    const checksum = words[start + checksumWord]
-    if (checksumRecord(words, start, size * 2, seed) !== checksum) return false
-    const type = recordType(words, start)
-    if (type !== typeMarker && address > lastMarker) {
-      low += checksum >>> 0
-      high = (high + Math.floor(low / 2 ** 32)) % 2 ** 32
-      low %= 2 ** 32
-    }
-    address += type === typeBatch ? batchFrameSizeWords : span
   }
-  if (lastMarker < control.get(layout.durable) && lastMarker !== 0) {
-    // The digest then covers records before `durable` as well: nothing to hold it against.
-    return address === tail
-  }
+  if (address !== tail) return false
+  // After a marker whose flush was completed the digest covers exactly these records.
+  if (lastMarker !== 0 && lastMarker < durable - markerSizeWords) return true
   return (
-    address === tail &&
-    low === control.get(layout.digestLow) &&
-    high === control.get(layout.digestHigh)
+    digest.low === control.get(layout.digestLow) && digest.high === control.get(layout.digestHigh)
   )
 }
 
-/** The address of the first record of the log segment made after the one in `slot`; 0 for none. */
-function nextLogSegment(engine: Engine, slot: number): number {
+/** The log segments that hold bytes at or behind `durable`, in order. */
+function unsyncedLogSlots(engine: Engine): number[] {
   const { control, log } = engine
-  const number = log.slots.get(slot, slotNumber)
-  let best = Number.POSITIVE_INFINITY
+  const durable = control.get(layout.durable)
+  const found: number[] = []
   const slotEnd = control.get(layout.slotEnd)
-  for (let other = 0; other < slotEnd; other++) {
-    const kind = log.slots.get(other, slotKind)
-    const candidate = log.slots.get(other, slotNumber)
-    if (kind !== kindValue && kind !== kindPart && candidate > number && candidate < best) {
-      best = candidate
-    }
+  for (let slot = 0; slot < slotEnd; slot++) {
+    if (log.slots.get(slot, slotKind) !== kindLog) continue
+    const end = log.slots.get(slot, slotNumber) + log.partCount(slot)
+    if (end * log.segmentWords > durable) found.push(slot)
   }
-  return best === Number.POSITIVE_INFINITY ? 0 : best * log.segmentWords + firstRecordOffset
+  return found.sort((a, b) => log.slots.get(a, slotNumber) - log.slots.get(b, slotNumber))
+}
+
+/** The checksum of a record that verifies. */
+function verifyRecord(words: Int32Array, offset: number, segmentSeed: number): number | undefined {
+  const start = offset * 2
+  const size = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
+  const isInBatch = (recordFlags(words, start) & flagInBatch) !== 0
+  const seed = recordSeed(segmentSeed, offset, isInBatch)
+  const checksum = words[start + checksumWord]
+  return checksumRecord(words, start, size * 2, seed) === checksum ? checksum : undefined
 }
 
 /** Segment files that were being made when their maker died: no slot names them. */
