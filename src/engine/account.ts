@@ -18,26 +18,31 @@ export function accountAppend(control: Control, sizeDoubles: number, checksum: n
   addToDigest(control, checksum)
 }
 
+const twoTo32 = 2 ** 32
+
+/** Without `%`, which is a function call for doubles: half of all sums carry. */
 export function addToDigest(control: Control, checksum: number): void {
   const { doubles, next } = control
   const sum = doubles[next + layout.digestLow] + (checksum >>> 0)
-  if (sum >= 2 ** 32) {
-    doubles[next + layout.digestLow] = sum - 2 ** 32
-    doubles[next + layout.digestHigh] = (doubles[next + layout.digestHigh] + 1) % 2 ** 32
-  } else {
+  if (sum < twoTo32) {
     doubles[next + layout.digestLow] = sum
+    return
   }
+  const high = doubles[next + layout.digestHigh] + 1
+  doubles[next + layout.digestLow] = sum - twoTo32
+  doubles[next + layout.digestHigh] = high === twoTo32 ? 0 : high
 }
 
 export function subtractFromDigest(control: Control, checksum: number): void {
   const { doubles, next } = control
   const difference = doubles[next + layout.digestLow] - (checksum >>> 0)
-  if (difference < 0) {
-    doubles[next + layout.digestLow] = difference + 2 ** 32
-    doubles[next + layout.digestHigh] = (doubles[next + layout.digestHigh] + 2 ** 32 - 1) % 2 ** 32
-  } else {
+  if (difference >= 0) {
     doubles[next + layout.digestLow] = difference
+    return
   }
+  const high = doubles[next + layout.digestHigh] - 1
+  doubles[next + layout.digestLow] = difference + twoTo32
+  doubles[next + layout.digestHigh] = high < 0 ? twoTo32 - 1 : high
 }
 
 /** A new live key. `bytes` is what its record, and its value segment, take. */

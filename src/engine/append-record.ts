@@ -10,22 +10,27 @@
  * Hot path: `bench/compare`, rows "load", "random update", "delete".
  */
 import { StoreError } from '../base/errors.js'
+import { noAddress } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
 import {
   flagReference,
   kindWordOf,
+  previousDouble,
   recordSizeWords,
+  sequenceDouble,
+  timestampDouble,
   typePut,
   typeTombstone,
   valueOffset,
+  versionDouble,
 } from '../format/record.js'
 import {
   advanceTail,
   type RecordTarget,
   seal,
   targetTail,
-  writeHeader,
   writeKey,
+  writeSizes,
   writeValue,
 } from '../log/append.js'
 import { makeRoom } from '../log/roll.js'
@@ -35,7 +40,7 @@ import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
 import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
 import { writeReference } from './reference.js'
-import { nextVersion } from './version-clock.js'
+import { versionsPerMs } from './version-clock.js'
 
 const noBytes = new Uint8Array(0)
 
@@ -93,25 +98,23 @@ export function appendRecord(engine: Engine): void {
 
 function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): void {
   const { control, key, log, lookup } = engine
+  const { doubles, next } = control
   const { type, keyspaceId, found, valueSizeBytes, valueSlot } = draft
   const slot = log.tailSlot
   const offset = log.tailOffset
-  const nowMs = engine.clock.nowMs()
-  const sequence = control.get(layout.sequence) + 1
-  const version = nextVersion(control.get(layout.version), nowMs)
-  const previous = found ? log.address(lookup.slot, lookup.offset) : 0
   targetTail(log, target, false)
-  writeHeader(
-    target,
-    kindWordOf(type, flags, keyspaceId),
-    key.sizeBytes,
-    valueSizeBytes,
-    0,
-    version,
-    sequence,
-    nowMs,
-    previous,
-  )
+  control.begin()
+  const nowMs = engine.clock.nowMs()
+  const sequence = doubles[next + layout.sequence] + 1
+  const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+  doubles[next + layout.sequence] = sequence
+  doubles[next + layout.version] = version
+  const record = target.doubles
+  record[offset + versionDouble] = version
+  record[offset + sequenceDouble] = sequence
+  record[offset + timestampDouble] = nowMs
+  record[offset + previousDouble] = found ? log.starts[lookup.slot] + lookup.offset : noAddress
+  writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
   if (valueSlot === -1) {
     const start = valueOffset(key.sizeBytes, flags)
@@ -122,19 +125,16 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   const checksum = seal(target, sizeDoubles)
   if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)
 
-  control.begin()
-  control.set(layout.sequence, sequence)
-  control.set(layout.version, version)
   accountAppend(control, sizeDoubles, checksum)
   if (type === typeTombstone) {
     accountRemove(engine, keyspaceId)
     announceRemove(engine)
   } else {
-    let bytes = sizeDoubles * 8
+    let bytes = sizeDoubles << 3
     if (valueSlot !== -1) {
       const valueBytes = log.slots.get(valueSlot, slotSizeBytes)
       bytes += valueBytes
-      control.doubles[control.next + layout.usedBytes] += valueBytes
+      doubles[next + layout.usedBytes] += valueBytes
     }
     if (found) {
       accountReplace(engine, keyspaceId, valueSizeBytes, bytes)

@@ -12,14 +12,16 @@ import {
   kindWordOf,
   previousDouble,
   recordSizeWords,
+  sequenceDouble,
   slackWordsMax,
+  timestampDouble,
   typePut,
   valueOffset,
   valueSizeBytesMax,
   versionDouble,
 } from '../format/record.js'
 import { recordSeed } from '../format/record-checksum.js'
-import { type RecordTarget, seal, writeHeader, writeKey, writeValue } from '../log/append.js'
+import { type RecordTarget, seal, writeKey, writeSizes, writeValue } from '../log/append.js'
 import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.js'
 import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
 import { appendRecord, draft } from './append-record.js'
@@ -28,7 +30,7 @@ import type { Engine } from './engine.js'
 import { hashKey, probe } from './probe.js'
 import { createReference } from './reference.js'
 import { scheduleSync } from './sync.js'
-import { nextVersion } from './version-clock.js'
+import { versionsPerMs } from './version-clock.js'
 
 /** When a put is to change nothing: `anyVersion` for never. */
 export const anyVersion = -1
@@ -96,7 +98,7 @@ function mayUpdateInPlace(engine: Engine, valueSizeBytes: number): boolean {
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
   if (log.isAppendOnly) return false
   if (sizeDoubles * 8 > layout.redoSizeBytes) return false
-  if (log.address(lookup.slot, lookup.offset) < control.get(layout.readOnly)) return false
+  if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return false
   const start = lookup.offset << 1
   const flags = recordFlags(lookup.recordWords, start)
   if ((flags & (flagExpiry | flagInBatch | flagReference)) !== 0) return false
@@ -115,47 +117,41 @@ function updateInPlace(
   valueSizeBytes: number,
 ): void {
   const { control, key, log, lookup } = engine
+  const { doubles, next } = control
+  const { offset, recordWords, slot } = lookup
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
-  const nowMs = engine.clock.nowMs()
-  const sequence = control.get(layout.sequence) + 1
-  const version = nextVersion(control.get(layout.version), nowMs)
-  const start = lookup.offset << 1
-  const oldChecksum = lookup.recordWords[start + checksumWord]
-  const oldValueSize = recordValueSize(lookup.recordWords, start)
-  const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
-  const span = recordSpan(lookup.recordWords, start)
+  const start = offset << 1
+  const oldChecksum = recordWords[start + checksumWord]
+  const oldValueSize = recordValueSize(recordWords, start)
+  const slack = recordSpan(recordWords, start) - sizeDoubles
+  const redo = control.redoStart(next) >>> 3
   target.words = control.words
-  target.doubles = control.doubles
+  target.doubles = doubles
   target.bytes = control.bytes
-  target.offset = control.redoStart(control.next) >>> 3
-  target.seed = recordSeed(log.seeds[lookup.slot], lookup.offset, false)
-  const kind = kindWordOf(typePut, 0, keyspaceId)
-  writeHeader(
-    target,
-    kind,
-    key.sizeBytes,
-    valueSizeBytes,
-    span - sizeDoubles,
-    version,
-    sequence,
-    nowMs,
-    previous,
-  )
+  target.offset = redo
+  target.seed = recordSeed(log.seeds[slot], offset, false)
+  control.begin()
+  const nowMs = engine.clock.nowMs()
+  const sequence = doubles[next + layout.sequence] + 1
+  const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+  doubles[next + layout.sequence] = sequence
+  doubles[next + layout.version] = version
+  doubles[redo + versionDouble] = version
+  doubles[redo + sequenceDouble] = sequence
+  doubles[redo + timestampDouble] = nowMs
+  doubles[redo + previousDouble] = log.doubles[slot][offset + previousDouble]
+  writeSizes(target, kindWordOf(typePut, 0, keyspaceId), key.sizeBytes, valueSizeBytes, slack)
   writeKey(target, key.words, key.sizeBytes)
   writeValue(target, value, valueSizeBytes, valueOffset(key.sizeBytes, 0), sizeDoubles)
   const checksum = seal(target, sizeDoubles)
 
-  control.begin()
-  const { doubles, next } = control
-  doubles[next + layout.sequence] = sequence
-  doubles[next + layout.version] = version
-  doubles[next + layout.lastRecord] = log.address(lookup.slot, lookup.offset)
+  doubles[next + layout.lastRecord] = log.starts[slot] + offset
   subtractFromDigest(control, oldChecksum)
   addToDigest(control, checksum)
   doubles[next + layout.pendingKind] = layout.changeInPlace
   doubles[next + layout.pendingHome] = lookup.home
-  doubles[next + layout.pendingTargetSlot] = lookup.slot
-  doubles[next + layout.pendingTargetOffset] = lookup.offset
+  doubles[next + layout.pendingTargetSlot] = slot
+  doubles[next + layout.pendingTargetOffset] = offset
   doubles[next + layout.pendingSizeWords] = sizeDoubles
   if (oldValueSize !== valueSizeBytes) {
     doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize

@@ -15,6 +15,7 @@
  * clean. The store is poisoned.
  */
 import { StoreError } from '../base/errors.js'
+import { noAddress } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
 import {
   kindWordOf,
@@ -30,7 +31,14 @@ import {
   recordHeaderSizeBytes,
   typeMarker,
 } from '../format/record.js'
-import { advanceTail, type RecordTarget, seal, targetTail, writeHeader } from '../log/append.js'
+import {
+  advanceTail,
+  type RecordTarget,
+  seal,
+  targetTail,
+  writeSizes,
+  writeStamp,
+} from '../log/append.js'
 import { makeRoom } from '../log/roll.js'
 import { kindLog, kindValue, slotKind, slotNumber, slotUnsynced } from '../log/slot-table.js'
 import { asWriteFailure } from './append-record.js'
@@ -131,17 +139,8 @@ export function writeMarker(engine: Engine): void {
   const nowMs = engine.clock.nowMs()
   targetTail(log, target, false)
   const { offset, words, doubles } = target
-  writeHeader(
-    target,
-    kindWordOf(typeMarker, 0, 0),
-    0,
-    markerValueSizeBytes,
-    0,
-    control.get(layout.version),
-    control.get(layout.sequence),
-    nowMs,
-    0,
-  )
+  writeStamp(target, control.get(layout.version), control.get(layout.sequence), nowMs, noAddress)
+  writeSizes(target, kindWordOf(typeMarker, 0, 0), 0, markerValueSizeBytes, 0)
   const value = offset + recordHeaderSizeBytes / 8
   words[value * 2] = markerMagicLow
   words[value * 2 + 1] = markerMagicHigh

@@ -15,6 +15,7 @@
 
 import { assert } from '../base/assert.js'
 import { checksumWords } from '../base/checksum.js'
+import { noAddress } from '../format/address.js'
 import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import {
@@ -41,8 +42,9 @@ import {
   type RecordTarget,
   seal,
   targetTail,
-  writeHeader,
   writeKey,
+  writeSizes,
+  writeStamp,
   writeValue,
 } from '../log/append.js'
 import {
@@ -173,17 +175,8 @@ function writeFrame(
     })
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
-    writeHeader(
-      frame,
-      kindWordOf(typeBatch, 0, 0),
-      0,
-      batchFrameValueSizeBytes,
-      0,
-      version,
-      first,
-      nowMs,
-      0,
-    )
+    writeStamp(frame, version, first, nowMs, noAddress)
+    writeSizes(frame, kindWordOf(typeBatch, 0, 0), 0, batchFrameValueSizeBytes, 0)
     frame.doubles[value + batchSizeDouble] = sizeDoubles - batchFrameSizeWords
     frame.words[value * 2 + batchCountWord] = operations.length
     frame.words[value * 2 + batchDigestWord] = checksumWords(checksums, 0, checksums.length, 0)
@@ -231,17 +224,9 @@ function writeOperation(
   const flags = flagInBatch | (valueSlot === -1 ? 0 : flagReference)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   targetTail(log, target, true)
-  writeHeader(
-    target,
-    kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId),
-    key.sizeBytes,
-    valueSizeBytes,
-    0,
-    stamp.version,
-    stamp.sequence,
-    stamp.nowMs,
-    previous,
-  )
+  const kind = kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId)
+  writeStamp(target, stamp.version, stamp.sequence, stamp.nowMs, previous)
+  writeSizes(target, kind, key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
   if (valueSlot === -1) {
     const start = valueOffset(key.sizeBytes, flags)

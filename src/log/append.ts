@@ -39,27 +39,37 @@ export function targetTail(log: Log, target: RecordTarget, inBatch: boolean): vo
   target.seed = recordSeed(log.seeds[slot], log.tailOffset, inBatch)
 }
 
-/** Everything of the header but the checksum. `sizeDoubles` is the record without slack. */
-export function writeHeader(
+/** Kind and sizes: what a reader needs of the header. */
+export function writeSizes(
   target: RecordTarget,
   kind: number,
   keySizeBytes: number,
   valueSizeBytes: number,
   slackDoubles: number,
+): void {
+  const { words } = target
+  const start = target.offset << 1
+  words[start + kindWord] = kind
+  words[start + valueSizeWord] = valueSizeBytes
+  words[start + keySizeWord] = keySizeBytes | (slackDoubles << 16)
+}
+
+/**
+ * Version, sequence, time, and the address of the key's record before. The two hottest callers
+ * write these lines themselves: doubles that cross a call are boxed.
+ */
+export function writeStamp(
+  target: RecordTarget,
   version: number,
   sequence: number,
   timestampMs: number,
   previous: number,
 ): void {
-  const { words, doubles, offset } = target
-  const start = offset << 1
+  const { doubles, offset } = target
   doubles[offset + versionDouble] = version
   doubles[offset + sequenceDouble] = sequence
   doubles[offset + timestampDouble] = timestampMs
   doubles[offset + previousDouble] = previous
-  words[start + kindWord] = kind
-  words[start + valueSizeWord] = valueSizeBytes
-  words[start + keySizeWord] = keySizeBytes | (slackDoubles << 16)
 }
 
 /** The key at hand, zero-padded to 8 bytes, right behind the header. */

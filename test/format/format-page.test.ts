@@ -14,7 +14,7 @@ import { encodeManifest } from '../../src/format/manifest.js'
 import * as record from '../../src/format/record.js'
 import { encodeSegmentHeader } from '../../src/format/segment-header.js'
 import { encodeSuperblock } from '../../src/format/superblock.js'
-import { type RecordTarget, seal, writeHeader } from '../../src/log/append.js'
+import { type RecordTarget, seal, writeSizes, writeStamp } from '../../src/log/append.js'
 
 interface Row {
   readonly offset: number
@@ -164,7 +164,8 @@ describe('docs/format.md', () => {
       seed: 3,
     }
     const kind = record.kindWordOf(record.typePut, record.flagMoved, 0xabcd)
-    writeHeader(target, kind, 0x1234, 0x56789abc, 0x4321, 1, 2, 3, 4)
+    writeStamp(target, 1, 2, 3, 4)
+    writeSizes(target, kind, 0x1234, 0x56789abc, 0x4321)
     const checksum = seal(target, 6)
     const rows = layout('## Record')
     assert.equal(
