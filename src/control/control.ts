@@ -32,7 +32,7 @@ import {
   stateFieldCount,
   stateSizeDoubles,
 } from '../format/control-layout.js'
-import type { MapAccess, Mapping, PlatformFile } from '../platform/platform.js'
+import type { MapAccess, Mapping, MappingSpace, PlatformFile } from '../platform/platform.js'
 
 export class Control {
   readonly words: Int32Array
@@ -45,10 +45,10 @@ export class Control {
   next: number
   readonly #mapping: Mapping
 
-  constructor(file: PlatformFile, access: MapAccess) {
+  constructor(file: PlatformFile, access: MapAccess, space: MappingSpace | undefined) {
     this.file = file
     if (access === 'shared') file.reserve(controlSizeBytes)
-    this.#mapping = file.map(0, controlSizeBytes, access)
+    this.#mapping = file.map(0, controlSizeBytes, access, space)
     const { buffer, byteOffset, sizeBytes } = this.#mapping
     this.words = new Int32Array(buffer, byteOffset, sizeBytes / 4)
     this.doubles = new Float64Array(buffer, byteOffset, sizeBytes / 8)

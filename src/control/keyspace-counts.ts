@@ -8,7 +8,7 @@
  *     16 |    8 | valueBytes: f64
  *     24 |    8 | reserved: 0
  */
-import type { MapAccess, PlatformFile } from '../platform/platform.js'
+import type { MapAccess, MappingSpace, PlatformFile } from '../platform/platform.js'
 import { indexInPiece, pieceOf, Region } from '../platform/region.js'
 
 const firstShift = 8
@@ -18,8 +18,8 @@ const elementDoubles = 4
 export class KeyspaceCounts {
   readonly region: Region
 
-  constructor(file: PlatformFile, access: MapAccess) {
-    this.region = new Region(file, { firstShift, elementSizeBytes }, access)
+  constructor(file: PlatformFile, access: MapAccess, space: MappingSpace | undefined) {
+    this.region = new Region(file, { firstShift, elementSizeBytes }, access, space)
   }
 
   get(keyspaceId: number, field: 0 | 1 | 2): number {

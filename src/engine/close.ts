@@ -39,5 +39,6 @@ function release(engine: Engine): void {
   log.slots.region.close()
   counts.region.close()
   control.close()
+  engine.space?.close()
   engine.lock?.release()
 }

@@ -7,7 +7,7 @@ import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
 import type { Log } from '../log/log.js'
-import type { Lock, Platform } from '../platform/platform.js'
+import type { Lock, MappingSpace, Platform } from '../platform/platform.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
@@ -26,6 +26,8 @@ export interface EngineParts {
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
   readonly lock: Lock | undefined
+  /** Where everything is mapped; closed last. */
+  readonly space: MappingSpace | undefined
   readonly lastRecovery: RecoveryReport
 }
 
@@ -54,6 +56,7 @@ export class Engine {
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
   readonly lock: Lock | undefined
+  readonly space: MappingSpace | undefined
   readonly lastRecovery: RecoveryReport
   readonly clock: Clock
   readonly key: Key = new Key()
@@ -77,6 +80,7 @@ export class Engine {
     this.isReadOnly = parts.isReadOnly
     this.syncIntervalMs = parts.syncIntervalMs
     this.lock = parts.lock
+    this.space = parts.space
     this.lastRecovery = parts.lastRecovery
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
   }

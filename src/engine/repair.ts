@@ -8,6 +8,8 @@ import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { applyBatch } from './write-batch.js'
 
+const wipeChunkSizeBytes = 65_536
+
 export function repair(engine: Engine, wasClosed: boolean): void {
   const { control, index, log } = engine
   index.adoptBucketCount()
@@ -23,10 +25,13 @@ export function repair(engine: Engine, wasClosed: boolean): void {
  */
 function wipeBehindTail(engine: Engine): void {
   const { log } = engine
-  const words = log.words[log.tailSlot]
   const limit = engine.control.doubles[layout.writeLimitDouble]
-  const end = Math.min(log.tailLimit, limit) * 2
-  for (let word = log.tailOffset * 2; word < end; word++) {
-    if (words[word] !== 0) words[word] = 0
+  const end = Math.min(log.tailLimit, limit) * 8
+  const bytes = log.bytes[log.tailSlot]
+  const zeros = Buffer.alloc(wipeChunkSizeBytes)
+  // Compared before it is written: most of it is zero, and a write would make pages dirty.
+  for (let start = log.tailOffset * 8; start < end; start += wipeChunkSizeBytes) {
+    const chunk = bytes.subarray(start, Math.min(end, start + wipeChunkSizeBytes))
+    if (!chunk.equals(zeros.subarray(0, chunk.length))) chunk.fill(0)
   }
 }

@@ -59,6 +59,11 @@ export interface Superblock {
   readonly createdAtMs: number
 }
 
+/** Bytes of a segment of ordinary size. */
+export function segmentSizeOf(superblock: Superblock): number {
+  return 2 ** superblock.segmentShift * 8
+}
+
 export function encodeSuperblock(superblock: Superblock): Uint8Array {
   const bytes = new Uint8Array(superblockSizeBytes)
   const view = new DataView(bytes.buffer)

@@ -20,7 +20,7 @@ import {
   linkWordInBucket,
 } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
-import type { MapAccess, PlatformFile } from '../platform/platform.js'
+import type { MapAccess, MappingSpace, PlatformFile } from '../platform/platform.js'
 import { indexInPiece, pieceOf, Region } from '../platform/region.js'
 
 /** log2 of the buckets in the first piece of a region: 1 MiB. */
@@ -41,11 +41,12 @@ export class HashIndex {
     control: Control,
     files: { readonly buckets: PlatformFile; readonly overflow: PlatformFile },
     access: MapAccess,
+    space: MappingSpace | undefined,
   ) {
     const shape = { firstShift: bucketsFirstShift, elementSizeBytes: bucketSizeBytes }
     this.control = control
-    this.homes = new Region(files.buckets, shape, access)
-    this.overflows = new Region(files.overflow, shape, access)
+    this.homes = new Region(files.buckets, shape, access, space)
+    this.overflows = new Region(files.overflow, shape, access, space)
     this.homeWords = this.homes.words
     this.overflowWords = this.overflows.words
   }

@@ -40,11 +40,8 @@ export interface LogOptions {
   readonly storeId: Uint8Array
   readonly shift: number
   readonly access: MapAccess
+  readonly space: MappingSpace | undefined
 }
-
-/** Segments for which addresses are set aside together. */
-const rangeSegments = 16
-const rangeSizeBytesMax = 2 ** 30
 
 interface PreparedSegment {
   readonly file: PlatformFile
@@ -106,8 +103,7 @@ export class Log {
     this.offsetMask = this.segmentWords - 1
     this.wordMask = this.segmentWords * 2 - 1
     this.segmentSizeBytes = this.segmentWords * 8
-    const rangeSizeBytes = Math.min(rangeSegments * this.segmentSizeBytes, rangeSizeBytesMax)
-    this.#space = options.platform.createAddressSpace(rangeSizeBytes)
+    this.#space = options.space
   }
 
   path(name: string): string {
@@ -261,7 +257,6 @@ export class Log {
     this.prepared?.file.close()
     this.prepared = undefined
     this.openFiles.clear()
-    this.#space?.close()
     for (const list of [this.words, this.doubles, this.bytes, this.buffers, this.#mappings]) {
       list.length = 0
     }

@@ -13,7 +13,7 @@
  *     48 |    8 | epoch: f64
  *     56 |    8 | unsynced: f64; 1 for a value segment that no sync has covered yet
  */
-import type { MapAccess, PlatformFile } from '../platform/platform.js'
+import type { MapAccess, MappingSpace, PlatformFile } from '../platform/platform.js'
 import { indexInPiece, pieceOf, Region } from '../platform/region.js'
 
 const firstShift = 10
@@ -36,8 +36,8 @@ export const kindPart = 3
 export class SlotTable {
   readonly region: Region
 
-  constructor(file: PlatformFile, access: MapAccess) {
-    this.region = new Region(file, { firstShift, elementSizeBytes }, access)
+  constructor(file: PlatformFile, access: MapAccess, space: MappingSpace | undefined) {
+    this.region = new Region(file, { firstShift, elementSizeBytes }, access, space)
   }
 
   get(slot: number, field: number): number {

@@ -8,7 +8,7 @@
  *
  * Invariant: elements below `reservedCount` have real blocks behind them.
  */
-import type { MapAccess, Mapping, PlatformFile } from './platform.js'
+import type { MapAccess, Mapping, MappingSpace, PlatformFile } from './platform.js'
 
 const reserveStepMinBytes = 65_536
 /** Reserving in steps of this part of the size keeps the unused rest below 2 percent. */
@@ -23,13 +23,16 @@ export class Region {
   readonly #firstShift: number
   readonly #elementSizeBytes: number
   readonly #access: MapAccess
+  readonly #space: MappingSpace | undefined
   #reservedCount: number
 
   constructor(
     file: PlatformFile,
     layout: { readonly firstShift: number; readonly elementSizeBytes: number },
     access: MapAccess,
+    space: MappingSpace | undefined,
   ) {
+    this.#space = space
     this.file = file
     this.#firstShift = layout.firstShift
     this.#elementSizeBytes = layout.elementSizeBytes
@@ -85,6 +88,7 @@ export class Region {
       first * this.#elementSizeBytes,
       count * this.#elementSizeBytes,
       this.#access,
+      this.#space,
     )
     this.#mappings.push(mapping)
     const { buffer, byteOffset, sizeBytes } = mapping

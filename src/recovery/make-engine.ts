@@ -45,11 +45,13 @@ export function makeEngine(
       storeId: superblock.storeId,
       shift: superblock.segmentShift,
       access: options.readOnly ? 'private' : 'shared',
+      space: parts.space,
     },
     control,
     slots,
   )
   return new Engine({
+    space: parts.space,
     platform,
     directory,
     control,

@@ -24,7 +24,7 @@ import {
   superblockFileName,
 } from '../format/file-names.js'
 import type { Manifest } from '../format/manifest.js'
-import type { Superblock } from '../format/superblock.js'
+import { type Superblock, segmentSizeOf } from '../format/superblock.js'
 import { createFilePlatform } from '../platform/file-platform.js'
 import { unmappableFileSystem } from '../platform/file-system.js'
 import { libcFailure, loadLibc } from '../platform/libc.js'
@@ -87,7 +87,7 @@ function openInMemory(options: OpenOptions, startedAtMs: number): Engine {
   const platform = createMemoryPlatform()
   const directory = memoryPath
   const superblock = newSuperblock(options, platform.nowMs())
-  const parts = createVolatileParts(platform, directory)
+  const parts = createVolatileParts(platform, directory, segmentSizeOf(superblock))
   const files: StoreFiles = {
     platform,
     directory,
@@ -190,7 +190,7 @@ function createStoreFiles(platform: Platform, directory: string, options: OpenOp
 
 function requireSegmentSize(superblock: Superblock, options: OpenOptions): void {
   const { segmentSizeBytes } = options
-  const actual = 2 ** superblock.segmentShift * 8
+  const actual = segmentSizeOf(superblock)
   if (segmentSizeBytes === undefined || segmentSizeBytes === actual) return
   throw new RangeError(
     `option "segmentSizeBytes" is ${segmentSizeBytes}, but the store was created with ${actual}; accepted: ${actual}, or leave it out`,

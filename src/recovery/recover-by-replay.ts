@@ -17,6 +17,7 @@ import * as layout from '../format/control-layout.js'
 import { parseSegmentFileName, preparedSegmentFileName } from '../format/file-names.js'
 import type { Manifest, ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
+import { segmentSizeOf } from '../format/superblock.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
@@ -44,6 +45,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   const parts = createVolatileParts(
     isVolatileInMemory ? createMemoryPlatform() : platform,
     directory,
+    segmentSizeOf(files.superblock),
   )
   const { engine, end } = rebuild(files, parts, { found, claim: former.claim, existed })
   if (options.readOnly) return engine
@@ -65,7 +67,7 @@ interface FormerSession {
 function readFormerSession(files: StoreFiles): FormerSession {
   const { directory, platform, superblock } = files
   if (!volatilePartsExist(platform, directory)) return { claim: undefined, wasPoisoned: false }
-  const parts = openVolatileParts(platform, directory, 'read')
+  const parts = openVolatileParts(platform, directory, segmentSizeOf(superblock), 'read')
   try {
     if (!isSigned(parts, superblock.storeId)) return { claim: undefined, wasPoisoned: false }
     const { control } = parts
@@ -205,7 +207,7 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
 /** A number above that of every segment file there is, dead ones too: none is used twice. */
 function freeNumber(files: StoreFiles): number {
   const { directory, platform, superblock } = files
-  const segmentSizeBytes = 2 ** superblock.segmentShift * 8
+  const segmentSizeBytes = segmentSizeOf(superblock)
   let free = 1
   for (const name of platform.list(directory)) {
     const parsed = parseSegmentFileName(name)

@@ -31,6 +31,7 @@ import {
   typeNone,
 } from '../format/record.js'
 import { checksumRecord, recordSeed } from '../format/record-checksum.js'
+import { segmentSizeOf } from '../format/superblock.js'
 import { recordFlags, recordSpan, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import {
@@ -57,7 +58,7 @@ export function recoverOnSameBoot(files: StoreFiles): Engine | undefined {
   const { directory, manifest, options, platform, superblock } = files
   if (!volatilePartsExist(platform, directory)) return undefined
   const mode = options.readOnly || platform.kind === 'file' ? 'read' : 'write'
-  const parts = openVolatileParts(platform, directory, mode)
+  const parts = openVolatileParts(platform, directory, segmentSizeOf(superblock), mode)
   const identity = { directory, storeId: superblock.storeId, epoch: manifest.epoch }
   const isTrusted =
     areOfThisBoot(parts, platform, identity) &&

@@ -17,14 +17,20 @@ import { systemKeyspaceId } from '../format/record.js'
 import { formatVersion } from '../format/version.js'
 import { HashIndex } from '../index/hash-index.js'
 import { SlotTable } from '../log/slot-table.js'
-import type { MapAccess, Platform, PlatformFile } from '../platform/platform.js'
+import type { MapAccess, MappingSpace, Platform, PlatformFile } from '../platform/platform.js'
 
 export interface VolatileParts {
   readonly control: Control
   readonly index: HashIndex
   readonly slots: SlotTable
   readonly counts: KeyspaceCounts
+  /** Where all of these, and the segments of the log, are mapped. */
+  readonly space: MappingSpace | undefined
 }
+
+/** Enough for the segments of a gigabyte, or for 16 small ones. */
+const rangeSegments = 16
+const rangeSizeBytesMax = 2 ** 30
 
 const fileNames = [
   controlFileName,
@@ -37,20 +43,26 @@ const fileNames = [
 export function openVolatileParts(
   platform: Platform,
   directory: string,
+  segmentSizeBytes: number,
   mode: 'read' | 'write' | 'create',
 ): VolatileParts {
   const access: MapAccess = mode === 'read' ? 'private' : 'shared'
+  const space = platform.createAddressSpace(
+    Math.min(rangeSegments * segmentSizeBytes, rangeSizeBytesMax),
+  )
   const open = (name: string): PlatformFile => platform.openFile(join(directory, name), mode)
-  const control = new Control(open(controlFileName), access)
+  const control = new Control(open(controlFileName), access, space)
   return {
     control,
     index: new HashIndex(
       control,
       { buckets: open(bucketsFileName), overflow: open(overflowFileName) },
       access,
+      space,
     ),
-    slots: new SlotTable(open(slotsFileName), access),
-    counts: new KeyspaceCounts(open(keyspacesFileName), access),
+    slots: new SlotTable(open(slotsFileName), access, space),
+    counts: new KeyspaceCounts(open(keyspacesFileName), access, space),
+    space,
   }
 }
 
@@ -73,9 +85,13 @@ export function removeVolatileParts(platform: Platform, directory: string): void
 }
 
 /** Makes empty parts for an empty log. */
-export function createVolatileParts(platform: Platform, directory: string): VolatileParts {
+export function createVolatileParts(
+  platform: Platform,
+  directory: string,
+  segmentSizeBytes: number,
+): VolatileParts {
   removeVolatileParts(platform, directory)
-  const parts = openVolatileParts(platform, directory, 'create')
+  const parts = openVolatileParts(platform, directory, segmentSizeBytes, 'create')
   const { control, counts, index, slots } = parts
   slots.region.reserve(2)
   counts.region.reserve(systemKeyspaceId + 1)
@@ -96,6 +112,7 @@ export function closeVolatileParts(parts: VolatileParts): void {
   parts.index.overflows.close()
   parts.slots.region.close()
   parts.counts.region.close()
+  parts.space?.close()
 }
 
 /** Signs the parts as this boot's. Written last, when everything they say is true. */
