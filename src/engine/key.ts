@@ -104,7 +104,8 @@ export class Key {
   }
 }
 
-function refuseOversize(sizeBytes: number): void {
+/** Throws `RangeError` for a key of more bytes than a record can name. */
+export function refuseOversize(sizeBytes: number): void {
   if (sizeBytes > keySizeBytesMax) {
     throw new RangeError(
       `key has ${sizeBytes} bytes; a key has 0 to ${keySizeBytesMax.toLocaleString('en')} bytes`,

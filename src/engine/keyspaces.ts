@@ -37,14 +37,17 @@ export interface KeyspaceRegistry {
   readonly keyspaces: Readonly<Record<string, KeyspaceEntry>>
 }
 
-const emptyRegistry: KeyspaceRegistry = { nextId: systemKeyspaceId + 1, keyspaces: {} }
+// Names are the users': none may be taken for a property of Object.
+const emptyRegistry: KeyspaceRegistry = {
+  nextId: systemKeyspaceId + 1,
+  keyspaces: Object.create(null),
+}
 
 export function readRegistry(engine: Engine): KeyspaceRegistry {
   engine.key.setText(registryKey)
   const text = getText(engine, systemKeyspaceId)
   if (text === undefined) return emptyRegistry
   const { nextId, keyspaces } = JSON.parse(text) as KeyspaceRegistry
-  // Names are the users': none may be taken for a property of Object.
   return { nextId, keyspaces: Object.assign(Object.create(null), keyspaces) }
 }
 
@@ -136,7 +139,7 @@ function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): vo
     const high = words[start + entry + 1]
     const slot = ((low & 0xff) << (32 - log.shift)) | (high >>> log.shift)
     const offset = high & log.offsetMask
-    if (offset === 0) continue
+    if (low === 0 && high === 0) continue
     if (log.words[slot] === undefined) log.mapSlot(slot)
     if (recordKeyspace(log.words[slot], offset * 2) !== keyspaceId) continue
     lookup.home = place.home

@@ -104,9 +104,12 @@ function isEntryOfKey(
 ): boolean {
   const { key, log, lookup } = engine
   const high = words[entry + 1]
-  const slot = ((words[entry] & 0xff) << (32 - log.shift)) | (high >>> log.shift)
+  const lowest = words[entry] & 0xff
+  // Location 0 is the header of the first segment: no entry. Offset 0 alone is not: a record may
+  // begin with a part of an oversized segment.
+  if (high === 0 && lowest === 0) return false
+  const slot = (lowest << (32 - log.shift)) | (high >>> log.shift)
   const offset = high & log.offsetMask
-  if (offset === 0) return false
   const recordWords = log.words[slot] ?? mapped(engine, slot)
   const record = offset << 1
   lookup.touched =

@@ -59,7 +59,12 @@ function flock(libc: Libc, path: string, mode: 'shared' | 'exclusive', holder: L
     if (!locked) closeSync(fd)
   }
   // Closing drops the lock. The file stays: unlinking it would let two openers lock two files.
-  return { release: () => closeSync(fd) }
+  return {
+    release: () => {
+      if (mode === 'exclusive') ftruncateSync(fd)
+      closeSync(fd)
+    },
+  }
 }
 
 /** Undefined where a reader finds no lock file: a store without one was never open for writing. */
@@ -76,20 +81,22 @@ function openLockFile(path: string, mode: 'shared' | 'exclusive'): number | unde
 function lockedBy(path: string, holder: LockHolder | undefined): StoreError {
   const who =
     holder === undefined
-      ? 'by another opener'
+      ? 'by readers, or by somebody who left no name'
       : `by process ${holder.processId}, thread ${holder.threadId}, since ${holder.since}`
   return new StoreError('STORE_LOCKED', `the store is open already, ${who} (${path})`, {
     details: holder === undefined ? { file: path } : { file: path, holder },
   })
 }
 
+/**
+ * Who wrote the lock file last, if that can be who holds the lock: readers hold it without a name,
+ * and a writer that was killed leaves its own.
+ */
 function readHolder(path: string): LockHolder | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as LockHolder
-  } catch {
-    // Only the name in a message is lost: the holder may be about to write it.
-    return undefined
-  }
+  const text = readFileSync(path, 'utf8')
+  if (!text.endsWith('}')) return undefined
+  const holder = JSON.parse(text) as LockHolder
+  return isProcessAlive(holder.processId) ? holder : undefined
 }
 
 const claimPath = (path: string): string => `${path}.claim`
@@ -155,13 +162,19 @@ function mayBeAlive(existing: Claim): boolean {
   const bootId = nodeDirectories.bootId()
   if (bootId !== '' && existing.bootId !== bootId) return false
   if (existing.processNamespace !== processNamespace()) return true
-  try {
-    process.kill(existing.processId, 0)
-  } catch (error) {
-    if (systemErrorCode(error) === 'ESRCH') return false
-  }
+  if (!isProcessAlive(existing.processId)) return false
   // The number may have been given to another process since.
   return existing.processStart === processStart(existing.processId)
+}
+
+/** False only where there is certainly no such process. */
+function isProcessAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0)
+    return true
+  } catch (error) {
+    return systemErrorCode(error) !== 'ESRCH'
+  }
 }
 
 /** The start time of a process in clock ticks since boot; '' where the system does not tell. */

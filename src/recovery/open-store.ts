@@ -54,6 +54,8 @@ export function openStore(path: string, options: OpenOptions): Engine {
 function openFiles(directory: string, options: OpenOptions, startedAtMs: number): Engine {
   const platform = choosePlatform(directory, options)
   const exists = findStore(platform, directory, options)
+  // Looked at before the lock file is made or written: what is not a store stays as it is.
+  if (exists) readSuperblock(platform, directory, options.readOnly)
   const lock = takeStoreLock(platform, directory, options)
   try {
     const superblock = exists

@@ -4,9 +4,10 @@
  */
 
 import { Packr } from 'msgpackr'
-import { toBufferKey } from 'ordered-binary'
+import { fromBufferKey, writeKey } from 'ordered-binary'
 import { shown } from '../base/shown.js'
-import type { Key } from '../engine/key.js'
+import { type Key, refuseOversize } from '../engine/key.js'
+import { keySizeBytesMax } from '../format/record.js'
 
 export const valueEncodingNames = ['msgpack', 'json', 'utf8', 'binary'] as const
 export const keyEncodingNames = ['utf8', 'binary', 'ordered'] as const
@@ -24,7 +25,7 @@ export interface CustomEncoding<V> {
 export type ValueEncoding<V = unknown> = ValueEncodingName | CustomEncoding<V>
 
 /** Keys of the encoding `'ordered'` sort as their values do. */
-export type OrderedKey = number | string | boolean | readonly OrderedKey[]
+export type OrderedKey = OrderedScalar | readonly OrderedScalar[]
 
 export type StoreKey = string | Uint8Array | OrderedKey
 
@@ -63,9 +64,7 @@ export function encodeValue(encoding: ValueEncoding<never>, value: unknown): Uin
   }
   if (encoding === 'utf8') {
     if (typeof value !== 'string') throw wrongValue(encoding, value, 'a string')
-    if (!value.isWellFormed()) {
-      throw new TypeError('value has a lone surrogate, which UTF-8 cannot carry')
-    }
+    requireWellFormed('value', value)
     return value
   }
   if (encoding === 'json') return encodeJson(value)
@@ -85,11 +84,17 @@ function encodeMsgpack(value: unknown): Uint8Array {
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw wrongValue('msgpack', value, 'what MessagePack can carry')
   }
+  if (typeof value === 'string') requireWellFormed('value', value)
   try {
     return packr.pack(value)
   } catch (error) {
     throw new TypeError(`value cannot be encoded as msgpack: ${String(error)}`, { cause: error })
   }
+}
+
+function requireWellFormed(what: 'key' | 'value', text: string): void {
+  if (text.isWellFormed()) return
+  throw new TypeError(`${what} has a lone surrogate, which UTF-8 cannot carry`)
 }
 
 function wrongValue(encoding: string, value: unknown, accepted: string): TypeError {
@@ -118,19 +123,67 @@ export function setKey(key: Key, encoding: KeyEncoding, value: unknown): void {
   }
 }
 
+type OrderedScalar = number | string | boolean
+
+/** Room for any key of 65,535 bytes, and for what is found to be longer only when it is written. */
+const orderedScratchSizeBytes = 2 ** 20
+let orderedScratch: Buffer | undefined
+
+/**
+ * ordered-binary gives `['a']` the bytes of `'a'`, and nested arrays those of flat ones. Here an
+ * array of one gets a null behind it, which sorts before whatever a longer array has there; other
+ * arrays that would lose their shape are refused.
+ */
 function encodeOrdered(value: unknown): Uint8Array {
-  requireOrdered(value)
-  return toBufferKey(value as Parameters<typeof toBufferKey>[0])
+  const elements: (OrderedScalar | null)[] = Array.isArray(value)
+    ? value.map(orderedScalar)
+    : [orderedScalar(value)]
+  if (elements.length === 0) throw wrongKey('ordered', value, `${orderedKinds}; this one is empty`)
+  refuseLongOrdered(elements)
+  if (Array.isArray(value) && elements.length === 1) elements.push(null)
+  orderedScratch ??= Buffer.alloc(orderedScratchSizeBytes)
+  const key = Array.isArray(value) ? elements : elements[0]
+  return orderedScratch.subarray(0, writeKey(key, orderedScratch, 0))
 }
 
-function requireOrdered(value: unknown): void {
-  if (Array.isArray(value)) {
-    for (const element of value) requireOrdered(element)
-    return
+/** Every character takes a byte or more, and every element two: what cannot fit is not written. */
+function refuseLongOrdered(elements: readonly (OrderedScalar | null)[]): void {
+  const least = elements.reduce<number>(
+    (sum, element) => sum + (typeof element === 'string' ? element.length : 1),
+    elements.length - 1,
+  )
+  if (least > keySizeBytesMax) refuseOversize(least)
+}
+
+/** The key that {@link setKey} made these bytes of. */
+export function decodeOrderedKey(bytes: Buffer): OrderedKey {
+  const value = fromBufferKey(bytes) as OrderedScalar | (OrderedScalar | null)[]
+  return Array.isArray(value) ? value.filter((element) => element !== null) : value
+}
+
+const orderedKinds = 'numbers, strings, booleans, and flat arrays of at least one of them'
+
+function orderedScalar(value: unknown): OrderedScalar {
+  // -0 and 0 are one number and must be one key.
+  if (typeof value === 'number' && !Number.isNaN(value)) return value === 0 ? 0 : value
+  if (typeof value === 'boolean') return value
+  if (typeof value === 'string') {
+    requireWellFormed('key', value)
+    return escapeControls(value)
   }
-  const isNumber = typeof value === 'number' && !Number.isNaN(value)
-  if (isNumber || typeof value === 'string' || typeof value === 'boolean') return
-  throw wrongKey('ordered', value, 'numbers, strings, booleans, and arrays of them')
+  throw wrongKey('ordered', value, orderedKinds)
+}
+
+const escapedByLibraryBelow = 64
+
+/**
+ * ordered-binary keeps the bytes 0 to 4 for itself and writes them behind a 4 where a string has
+ * them, but not in strings of 64 characters or more: there it is done here, in the same way.
+ */
+function escapeControls(text: string): string {
+  if (text.length < escapedByLibraryBelow) return text
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\0-\x04]/g, '\x04$&')
 }
 
 function wrongKey(encoding: string, value: unknown, accepted: string): TypeError {

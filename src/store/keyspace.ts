@@ -81,8 +81,9 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     this.#isRegistered = registered !== undefined
     this.#id = registered?.id ?? defaultKeyspaceId
     this.#generation = engine.control.get(layout.keyspaceGeneration)
-    // A named keyspace is made on first use; the default one remembers with its first write.
-    if (registered === undefined && name !== defaultKeyspaceName) this.#register()
+    if (registered === undefined && name !== defaultKeyspaceName && engine.isReadOnly) {
+      throw new StoreError('STORE_NOT_FOUND', `there is no keyspace ${shown(name)} in the store`)
+    }
   }
 
   /**
@@ -103,6 +104,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 
   /** The values of `keys` in their order, undefined in the place of a missing key. */
   getMany(keys: Iterable<K>): (V | undefined)[] {
+    this.engine.requireOpen()
     return Array.from(keys, (key) => this.get(key))
   }
 
@@ -154,9 +156,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
-    if (!this.#isRegistered) this.#register()
-    const id = this.#idNow()
-    setKey(this.engine.key, this.#keyEncoding, key)
+    const id = this.#takeKeyToWrite(key)
     return put(this.engine, id, bytes, condition)
   }
 
@@ -183,13 +183,17 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     return { encoding: encodingName(this.#encoding), keyEncoding: this.#keyEncoding }
   }
 
-  /** @internal The keyspace's part in a batch. */
-  encodeOperation(key: K, value: V | undefined): { id: number; bytes: Uint8Array | string } {
+  /** @internal The keyspace's part in a batch: its key is at hand then. Nothing is written yet. */
+  encodeOperation(key: K, value: V | undefined): Uint8Array | string {
     const bytes = value === undefined ? emptyBytes : encodeValue(this.#encoding, value)
-    if (!this.#isRegistered) this.#register()
-    const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
-    return { id, bytes }
+    return bytes
+  }
+
+  /** @internal The id under which records are written; registers the keyspace with its first. */
+  idToWrite(): number {
+    if (!this.#isRegistered) this.#register()
+    return this.#idNow()
   }
 
   #decodeAt(key: K, id: number): V | undefined {
@@ -205,6 +209,22 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       const what = `the value of key ${shown(key)} cannot be decoded as ${encoding}`
       throw new StoreError('STORE_CORRUPT', what, { details: { key, what }, cause: error })
     }
+  }
+
+  /**
+   * Makes `key` the key at hand and returns the keyspace's id, registering it with its first write.
+   * The key is looked at first: nothing is written for one that is refused.
+   */
+  #takeKeyToWrite(key: K): number {
+    if (this.engine.isClosed) this.engine.requireOpen()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    const generation = this.engine.control.get(layout.keyspaceGeneration)
+    if (this.#isRegistered && generation === this.#generation) return this.#id
+    if (this.#isRegistered) this.#lookUpAgain(generation)
+    else this.#register()
+    // Reading and writing the registry took the place of the key.
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return this.#id
   }
 
   #register(): void {
@@ -227,7 +247,8 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 
   #lookUpAgain(generation: number): void {
     const registered = readRegistry(this.engine).keyspaces[this.name]
-    if (registered === undefined && this.#isRegistered) {
+    const isAnother = registered !== undefined && registered.id !== this.#id
+    if (this.#isRegistered && (registered === undefined || isAnother)) {
       throw new StoreError('STORE_NOT_FOUND', `keyspace ${shown(this.name)} was dropped`)
     }
     this.#id = registered?.id ?? this.#id

@@ -2,10 +2,9 @@
  * The keys of a keyspace in log order, for the command `varve`. Not public: a scan that lasts while
  * others write needs snapshots, which this version does not have.
  */
-import { fromBufferKey } from 'ordered-binary'
 import { readRegistry } from '../engine/keyspaces.js'
 import { scanKeys } from '../engine/scan.js'
-import type { KeyEncoding, StoreKey } from './encoding.js'
+import { decodeOrderedKey, type KeyEncoding, type StoreKey } from './encoding.js'
 import type { Keyspace } from './keyspace.js'
 
 /** Live keys, the one whose record lies first in the log first. The store must not change. */
@@ -20,5 +19,5 @@ export function* scan<V, K extends StoreKey>(keyspace: Keyspace<V, K>): Generato
 
 function decodeKey(encoding: KeyEncoding, bytes: Buffer): StoreKey {
   if (encoding === 'utf8') return bytes.toString('utf8')
-  return encoding === 'binary' ? bytes : (fromBufferKey(bytes) as StoreKey)
+  return encoding === 'binary' ? bytes : decodeOrderedKey(bytes)
 }

@@ -25,6 +25,12 @@ export type WriteOperation<V = unknown, K = StoreKey> =
   | { readonly type: 'put'; readonly key: K; readonly value: V; readonly keyspace?: string }
   | { readonly type: 'delete'; readonly key: K; readonly keyspace?: string }
 
+/** An operation whose key and value are bytes, and whose keyspace may not have an id yet. */
+interface OperationDraft extends Omit<EncodedOperation, 'keyspaceId'> {
+  readonly keyspace: Keyspace<unknown, StoreKey>
+}
+
+const noEncodings = { encoding: undefined, keyEncoding: undefined }
 const operationFields = ['type', 'key', 'value', 'keyspace']
 const keyspaceNameLengthMax = 255
 
@@ -50,8 +56,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   write(operations: Iterable<WriteOperation<V, K> | WriteOperation>): void {
     this.engine.requireWritable()
     const keys = new BatchKeys()
-    const encoded: EncodedOperation[] = []
-    for (const operation of operations) encoded.push(this.#encodeOperation(operation, keys))
+    const drafts: OperationDraft[] = []
+    for (const operation of operations) drafts.push(this.#draftOperation(operation, keys))
+    // Every operation is good: only now is a keyspace made that did not exist.
+    const encoded = drafts.map((draft) => ({ ...draft, keyspaceId: draft.keyspace.idToWrite() }))
     writeBatch(this.engine, encoded, keys)
   }
 
@@ -72,6 +80,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       encoding: options.encoding as KeyspaceOptions['encoding'],
       keyEncoding: options.keyEncoding,
     })
+    keyspace.idToWrite()
     this.#keyspaces.set(name, keyspace as unknown as Keyspace<unknown, StoreKey>)
     return keyspace
   }
@@ -122,24 +131,21 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     await this.close()
   }
 
-  #encodeOperation(
+  #draftOperation(
     operation: WriteOperation<V, K> | WriteOperation,
     keys: BatchKeys,
-  ): EncodedOperation {
+  ): OperationDraft {
     checkOperation(operation)
     const { type, key, keyspace: name } = operation
-    const keyspace = name === undefined ? this : this.#keyspaceOf(name)
     const value = type === 'put' ? operation.value : undefined
     if (type === 'put' && value === undefined) {
       throw new TypeError('value is undefined; an operation of type "delete" removes a key')
     }
-    const { bytes, id } = (keyspace as unknown as Keyspace<unknown, StoreKey>).encodeOperation(
-      key as StoreKey,
-      value,
-    )
+    const keyspace = name === undefined ? this.#asAny() : this.#keyspaceOf(name)
+    const bytes = keyspace.encodeOperation(key as StoreKey, value)
     return {
       type,
-      keyspaceId: id,
+      keyspace,
       keyStart: keys.add(this.engine.key),
       keySizeBytes: this.engine.key.sizeBytes,
       // An encoder may use its output buffer again for the next value.
@@ -148,9 +154,18 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     }
   }
 
+  #asAny(): Keyspace<unknown, StoreKey> {
+    return this as unknown as Keyspace<unknown, StoreKey>
+  }
+
+  /** The keyspace of a name, with the encodings of its handle or of the registry. */
   #keyspaceOf(name: string): Keyspace<unknown, StoreKey> {
     const known = this.#keyspaces.get(name)
-    return known ?? (this.keyspace(name) as unknown as Keyspace<unknown, StoreKey>)
+    if (known !== undefined) return known
+    requireKeyspaceName(name)
+    const keyspace = new Keyspace<unknown, StoreKey>(this.engine, name, noEncodings)
+    this.#keyspaces.set(name, keyspace)
+    return keyspace
   }
 }
 

@@ -72,3 +72,13 @@ for (const mapping of ['mmap', 'file'] as const) {
     }
   })
 }
+
+test('a record that begins with a part of an oversized segment is found', async () => {
+  const store = open<string>(':memory:', { encoding: 'utf8', segmentSizeBytes })
+  const indexes = Array.from({ length: 10_000 }, (_, index) => index)
+  store.write(
+    indexes.map((index) => ({ type: 'put', key: `key-${index}`, value: 'x'.repeat(100) })),
+  )
+  for (const index of indexes) assert.ok(store.has(`key-${index}`), `key-${index}`)
+  await store.close()
+})

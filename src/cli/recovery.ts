@@ -1,0 +1,17 @@
+/** What the opening of a store found and did, in words. */
+import type { RecoveryReport } from '../store/index.js'
+import { counted, formatBytes, formatMs } from './quantities.js'
+
+const kinds: Readonly<Record<RecoveryReport['kind'], string>> = {
+  created: 'a new store',
+  clean: 'none needed: the store had been closed',
+  'same-boot': 'after a killed process: memory was as it left it',
+  replay: 'the log was read again',
+}
+
+export function recoveryInWords(report: RecoveryReport): string {
+  const { bytesDropped, durationMs, kind, recordsReplayed } = report
+  const read = kind === 'replay' ? `, ${counted(recordsReplayed, 'record')}` : ''
+  const dropped = bytesDropped === 0 ? '' : `, ${formatBytes(bytesDropped)} dropped`
+  return `${kinds[kind]}${read}${dropped} (${formatMs(durationMs)})`
+}

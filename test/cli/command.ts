@@ -1,0 +1,25 @@
+/** Running the command as a user does: another process, its exit code, its two outputs. */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export const mainPath = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+
+export interface Outcome {
+  readonly exitCode: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly input?: string | Uint8Array
+  readonly cwd?: string
+}
+
+export function varve(args: readonly string[], options: RunOptions = {}): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [mainPath, ...args], {
+    encoding: 'utf8',
+    input: options.input ?? '',
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  })
+  return { exitCode: status, stdout, stderr }
+}

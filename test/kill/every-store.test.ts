@@ -1,0 +1,63 @@
+/**
+ * Goal: a writer that dies between any two instructions leaves a store that is whole (I1, I6, I7).
+ * Method: before every single store that a change makes to shared memory, the files are copied as a
+ *   kill would leave them, and opened: as a killed store on this boot, and as one of another boot,
+ *   with the control file and without it.
+ * Properties checked: the change is whole or absent; nothing waits for ever; the store can go on;
+ *   the log alone leads to the same; another boot finds a prefix, at least up to the last sync.
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { temporaryDirectory } from '../support/directory.js'
+import { workloads } from './workloads.js'
+
+const child = fileURLToPath(new URL('./every-store-child.js', import.meta.url))
+const silenceMsMax = 60_000
+
+interface Outcome {
+  readonly lines: readonly string[]
+  readonly ended: boolean
+  readonly errors: string
+}
+
+/** Runs the child to its end, or until nothing was heard of it for too long. */
+function run(args: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const running = spawn(process.execPath, [child, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    let errors = ''
+    let ended = true
+    const giveUp = (): void => {
+      ended = false
+      running.kill('SIGKILL')
+    }
+    let timer = setTimeout(giveUp, silenceMsMax)
+    running.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      clearTimeout(timer)
+      timer = setTimeout(giveUp, silenceMsMax)
+    })
+    running.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors += text
+    })
+    running.on('close', () => {
+      clearTimeout(timer)
+      resolve({ lines: output.split('\n').filter((line) => line !== ''), ended, errors })
+    })
+  })
+}
+
+describe('a writer may die before any store to shared memory', () => {
+  for (const { name } of workloads) {
+    test(`${name} is whole or absent wherever it was stopped`, async (t) => {
+      const stride = process.env.VARVE_EVERY_STORE === undefined ? 3 : 1
+      const outcome = await run([temporaryDirectory(t), name, String(stride)])
+      const last = outcome.lines[outcome.lines.length - 1]
+      assert.ok(outcome.ended, `opening or reading never came back; last: ${last}`)
+      assert.deepEqual(outcome.lines.filter((line) => line.startsWith('problem')), [])
+      assert.match(last ?? outcome.errors, /^done [1-9]\d*$/, outcome.errors)
+    })
+  }
+})

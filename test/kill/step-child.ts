@@ -1,0 +1,163 @@
+/**
+ * Checks the directory that the run before left, then does something and kills itself at the n-th
+ * step of it: see every-step.test.ts. Steps are the beginnings and commits of control states, and
+ * every call that changes files.
+ */
+import fs, { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { join } from 'node:path'
+import { Control } from '../../src/control/control.js'
+import { open, type StoreOptions } from '../../src/store/index.js'
+import { copyStore } from '../support/directory.js'
+import {
+  applyChange,
+  type BinaryStore,
+  differenceOrRefusal,
+  emptyState,
+  type State,
+  stateAfter,
+} from '../support/state.js'
+import { changes, put } from './step-changes.js'
+import { segmentSizeBytes } from './workloads.js'
+
+export interface StepSetup {
+  readonly mapping: 'mmap' | 'file'
+  /** Where the run begins to count: with the opening, or when the store is open. */
+  readonly from: 'opening' | 'writing'
+  readonly step: number
+  /** Holds the store, and the count of changes that returned. */
+  readonly directory: string
+  /** The same of the run before, to be checked first. */
+  readonly former: string | undefined
+  /** Changes that the store held, synced, before the run. */
+  readonly held: number
+  /** Another boot: what was not synced may be gone. */
+  readonly mayLoseUnsynced: boolean
+}
+
+const states: readonly State[] = changes.reduce<State[]>(
+  (all, change) => [...all, stateAfter(all[all.length - 1], change)],
+  [emptyState],
+)
+
+const setup = JSON.parse(process.argv[2]) as StepSetup
+const options: StoreOptions<Buffer> = {
+  encoding: 'binary',
+  segmentSizeBytes,
+  syncIntervalMs: 0,
+  mapping: setup.mapping,
+}
+
+// Not one of the calls that are counted later.
+const writeNow = fs.writeSync
+
+const countFile = (directory: string): string => join(directory, 'count')
+
+function countOf(directory: string): number {
+  return existsSync(countFile(directory)) ? readFileSync(countFile(directory)).byteLength : 0
+}
+
+function requireState(store: BinaryStore, allowed: readonly State[], what: string): State {
+  const differences = allowed.map((state) => differenceOrRefusal(store, state))
+  const index = differences.lastIndexOf(undefined)
+  if (index >= 0) return allowed[index]
+  throw new Error(`${what}: ${[...new Set(differences)].join(' / ')}`)
+}
+
+async function checkFormer(directory: string): Promise<void> {
+  const done = countOf(directory)
+  const lowest = setup.mayLoseUnsynced ? setup.held : done
+  const store = open<Buffer>(join(directory, 'store'), options)
+  const allowed = states.slice(lowest, done + 2)
+  const state = requireState(store, allowed, `with ${done} changes acknowledged`)
+  const more = put('more', 10, 99)
+  await applyChange(store, more)
+  const last = stateAfter(state, more)
+  requireState(store, [last], 'after one more put')
+  await store.close()
+  copyStore(join(directory, 'store'), join(directory, 'copy'))
+  const copy = open<Buffer>(join(directory, 'copy'), { ...options, readOnly: true })
+  requireState(copy, [last], 'in a copy of the directory')
+  await copy.close()
+}
+
+/** From here on the n-th step is the last. */
+function arm(lastStep: number): void {
+  let step = 0
+  const hit = (): void => {
+    if (++step === lastStep) process.kill(process.pid, 'SIGKILL')
+  }
+  for (const name of ['begin', 'commit'] as const) {
+    const original = Control.prototype[name]
+    Control.prototype[name] = function around(this: Control): void {
+      hit()
+      original.call(this)
+      hit()
+    }
+  }
+  const calls = [
+    'openSync',
+    'renameSync',
+    'unlinkSync',
+    'ftruncateSync',
+    'fsyncSync',
+    'fdatasyncSync',
+    'mkdirSync',
+    'fdatasync',
+    'fsync',
+  ] as const
+  for (const name of calls) {
+    const original = fs[name] as (...args: unknown[]) => unknown
+    const around = (...args: unknown[]): unknown => {
+      // Opening to read changes nothing.
+      if (name === 'openSync' && ((args[1] as number) & fs.constants.O_CREAT) === 0) {
+        return original(...args)
+      }
+      hit()
+      const result = original(...args)
+      hit()
+      return result
+    }
+    Object.assign(fs, { [name]: around })
+  }
+  const { writeSync } = fs
+  const tear = (fd: number, bytes: Uint8Array, from: number, size: number, at: number): number => {
+    hit()
+    // A write that a kill cuts short.
+    if (step + 1 === lastStep) writeSync(fd, bytes, from, (size * lastStep * 37) % size, at)
+    hit()
+    return writeSync(fd, bytes, from, size, at)
+  }
+  Object.assign(fs, {
+    writeSync: (fd: number, data: Uint8Array | string, from: number, size: number, at: number) =>
+      typeof data === 'string' ? writeSync(fd, data) : tear(fd, data, from ?? 0, size, at),
+  })
+  syncBuiltinESMExports()
+}
+
+async function run(): Promise<void> {
+  if (setup.former !== undefined) {
+    await checkFormer(setup.former)
+    rmSync(setup.former, { recursive: true })
+  }
+  writeNow(1, 'checked\n')
+  const { directory, held } = setup
+  if (setup.from === 'opening') arm(setup.step)
+  const store = open<Buffer>(join(directory, 'store'), options)
+  if (setup.from === 'opening') {
+    writeNow(1, 'finished\n')
+    return process.kill(process.pid, 'SIGKILL') as unknown as Promise<void>
+  }
+  for (const [index, change] of changes.entries()) {
+    if (index === held) arm(setup.step)
+    await applyChange(store, change)
+    appendFileSync(countFile(directory), '.')
+  }
+  await store.close()
+  writeNow(1, 'finished\n')
+}
+
+run().catch((error: unknown) => {
+  writeNow(2, `${String((error as Error).stack)}\n`)
+  process.exit(1)
+})

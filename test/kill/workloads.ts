@@ -1,0 +1,212 @@
+/** Short runs of every kind of change, for tests that stop each of them everywhere. */
+import { hashKey } from '../../src/engine/probe.js'
+import { engineOf } from '../support/engine-of.js'
+import {
+  applyChange,
+  type BinaryStore,
+  type Change,
+  emptyState,
+  type Part,
+  type State,
+  stateAfter,
+} from '../support/state.js'
+
+export const segmentSizeBytes = 2 ** 20
+
+export interface Workload {
+  readonly name: string
+  /** Done in full before anything is stopped. */
+  readonly prepare: (store: BinaryStore) => Change[]
+  /** What is stopped everywhere. */
+  readonly changes: (store: BinaryStore) => Change[]
+}
+
+const put = (key: string, size: number, seed: number, space = ''): Change => ({
+  do: 'set',
+  parts: [{ space, key, value: { size, seed } }],
+})
+const remove = (key: string, space = ''): Change => ({
+  do: 'set',
+  parts: [{ space, key, value: undefined }],
+})
+const part = (key: string, size: number, seed: number, space = ''): Part => ({
+  space,
+  key,
+  value: { size, seed },
+})
+const sync: Change = { do: 'sync' }
+
+/** Keys whose home is the same bucket of a table that has not grown yet. */
+function keysOfOneBucket(store: BinaryStore, count: number): string[] {
+  const engine = engineOf(store)
+  const keys: string[] = []
+  for (let index = 0; keys.length < count; index++) {
+    const key = `b${index}`
+    engine.key.setText(key)
+    if (engine.index.bucketOf(hashKey(engine, 0)) === 7) keys.push(key)
+  }
+  return keys
+}
+
+/** Puts that leave less than `leftBytes` in the tail segment, and more than half of it. */
+function fill(store: BinaryStore, leftBytes: number): Change[] {
+  const changes: Change[] = []
+  let free = segmentSizeBytes - (engineOf(store).log.tailOffset + 40) * 8
+  for (let index = 0; free > leftBytes; index++) {
+    // A record of the header, a key of 8 bytes and the value; an eighth of the segment at most.
+    const size = Math.min(130_000, Math.max(8, Math.floor((free - leftBytes * 0.6) / 8) * 8 - 56))
+    changes.push(put(`f${String(index).padStart(7, '0')}`, size, index))
+    free -= size + 56
+  }
+  return changes
+}
+
+const fewKeys = (): Change[] => [put('a', 20, 1), put('b', 0, 2), put('c', 100, 3)]
+
+export const workloads: readonly Workload[] = [
+  {
+    name: 'a put of a new key',
+    prepare: fewKeys,
+    changes: () => [put('new', 30, 4), put('', 0, 5)],
+  },
+  {
+    name: 'the first put of a store',
+    prepare: () => [],
+    changes: () => [put('first', 30, 4)],
+  },
+  {
+    name: 'an update in place, to the same size, a smaller and a larger one',
+    prepare: fewKeys,
+    changes: () => [put('c', 100, 4), put('c', 40, 5), put('c', 96, 6), put('c', 100, 7)],
+  },
+  {
+    name: 'an update that appends: too long, or below the read-only boundary',
+    prepare: () => [...fewKeys(), sync],
+    changes: () => [put('c', 100, 4), put('c', 300, 5), put('a', 20, 6)],
+  },
+  {
+    name: 'a delete',
+    prepare: () => [...fewKeys(), sync, put('d', 5, 9)],
+    changes: () => [remove('b'), remove('d'), remove('missing'), put('b', 9, 9), remove('b')],
+  },
+  {
+    name: 'a batch with two keys in one bucket, a key twice, and deletes of missing keys',
+    prepare: () => [...fewKeys(), { do: 'make', space: 'one' }],
+    changes(store) {
+      const [first, second] = keysOfOneBucket(store, 2)
+      const parts = [
+        part(first, 30, 11),
+        part(second, 31, 12),
+        part('a', 20, 13),
+        { space: '', key: 'missing', value: undefined },
+        { space: '', key: 'c', value: undefined },
+        part(first, 8, 14),
+        part(first, 8, 15, 'one'),
+      ]
+      return [{ do: 'write', parts }, { do: 'write', parts: [part(second, 0, 16)] }]
+    },
+  },
+  {
+    name: 'a bucket that gets an overflow bucket, and a batch that fills two more',
+    prepare: (store) => keysOfOneBucket(store, 7).map((key, index) => put(key, 8, index)),
+    changes(store) {
+      const [, , , , , , , eighth, ...more] = keysOfOneBucket(store, 24)
+      return [
+        put(eighth, 8, 50),
+        { do: 'write', parts: more.map((key, index) => part(key, 4, 60 + index)) },
+        remove(eighth),
+      ]
+    },
+  },
+  {
+    name: 'splits of a bucket with and without overflow buckets',
+    prepare(store) {
+      const keys = keysOfOneBucket(store, 20)
+      for (let index = keys.length; index < 1280 + 7; index++) keys.push(`s${index}`)
+      return [{ do: 'write', parts: keys.map((key, index) => part(key, 4, index)) }, sync]
+    },
+    // The table has grown by 7 buckets; the next to be split is the full one.
+    changes: () => [
+      ...Array.from({ length: 5 }, (_, index) => put(`t${index}`, 4, index)),
+      { do: 'write', parts: Array.from({ length: 6 }, (_, index) => part(`u${index}`, 4, index)) },
+    ],
+  },
+  {
+    name: 'a put that begins a new segment',
+    prepare: (store) => fill(store, 400),
+    changes: () => [put('x', 100, 1), put('y', 600, 2), put('z', 10, 3)],
+  },
+  {
+    name: 'a batch that begins a new segment',
+    prepare: (store) => fill(store, 400),
+    changes: () => [
+      { do: 'write', parts: [part('x', 300, 1), part('y', 300, 2)] },
+      put('z', 10, 3),
+    ],
+  },
+  {
+    name: 'a batch larger than a segment, and what is written behind it',
+    prepare: fewKeys,
+    changes: () => [
+      {
+        do: 'write',
+        parts: Array.from({ length: 5 }, (_, index) => part(`l${index}`, 250_000, index)),
+      },
+      put('x', 100, 1),
+      put('a', 20, 2),
+    ],
+  },
+  {
+    name: 'a sync between writes',
+    prepare: fewKeys,
+    changes: () => [put('x', 10, 1), sync, put('x', 10, 2), sync, sync, remove('a'), sync],
+  },
+  {
+    name: 'a sync whose marker begins a new segment',
+    prepare: (store) => fill(store, 80),
+    changes: () => [sync, put('x', 100, 1), sync],
+  },
+  {
+    name: 'keyspaces made, used and dropped',
+    prepare: fewKeys,
+    changes: () => [
+      { do: 'make', space: 'one' },
+      put('a', 10, 1, 'one'),
+      { do: 'make', space: 'two' },
+      { do: 'write', parts: [part('a', 1, 2, 'one'), part('a', 2, 3, 'two'), part('a', 3, 4)] },
+      put('b', 10, 5, 'one'),
+      { do: 'drop', space: 'one' },
+      { do: 'make', space: 'one' },
+      remove('a', 'two'),
+    ],
+  },
+  {
+    name: 'a value in a segment of its own: new, replaced, deleted, in a batch',
+    prepare: fewKeys,
+    changes: () => [
+      put('x', segmentSizeBytes / 4 + 1, 1),
+      put('x', segmentSizeBytes / 4 + 5, 2),
+      { do: 'write', parts: [part('y', segmentSizeBytes / 2, 3), part('x', 10, 4)] },
+      remove('y'),
+    ],
+  },
+]
+
+export interface Prepared {
+  readonly state: State
+  /** Every state since the last completed sync: what another boot may find. */
+  readonly sinceSync: readonly State[]
+}
+
+/** Runs the changes that prepare a workload. */
+export async function prepareWorkload(workload: Workload, store: BinaryStore): Promise<Prepared> {
+  let state = emptyState
+  let sinceSync: State[] = [state]
+  for (const change of workload.prepare(store)) {
+    await applyChange(store, change)
+    state = stateAfter(state, change)
+    if (change.do === 'sync') sinceSync = []
+    sinceSync.push(state)
+  }
+  return { state, sinceSync }
+}

@@ -1,0 +1,124 @@
+/** The operations of the model test, as data: generated, shrunk and printed by fast-check. */
+import fc from 'fast-check'
+import {
+  type EncodingLabel,
+  type KeyEncodingLabel,
+  keyPools,
+  type ValueSpec,
+  valueSpecs,
+} from './data.js'
+
+/** One keyspace of the store under test; '' is the default one. */
+export interface Space {
+  readonly name: string
+  readonly encoding: EncodingLabel
+  readonly keyEncoding: KeyEncodingLabel
+}
+
+export type Condition = 'none' | 'sameVersion' | 'otherVersion' | 'absent'
+
+/** A place: the index of a keyspace, and that of a key in its pool. */
+export interface Place {
+  readonly space: number
+  readonly key: number
+}
+
+export type BatchPart = Place & { readonly value: ValueSpec | undefined }
+
+export type Operation =
+  | (Place & { readonly do: 'put'; readonly value: ValueSpec; readonly condition: Condition })
+  | (Place & { readonly do: 'delete'; readonly condition: Exclude<Condition, 'absent'> })
+  | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
+  | { readonly do: 'make' | 'drop'; readonly space: number }
+  | { readonly do: 'sync' | 'read' }
+  | { readonly do: 'reopen'; readonly readOnlyBetween: boolean }
+  | { readonly do: 'copy'; readonly sync: boolean; readonly goOn: boolean }
+
+function places(space: number, spaces: readonly Space[]): fc.Arbitrary<Place> {
+  const poolSize = keyPools[spaces[space].keyEncoding].length
+  return fc.record({ space: fc.constant(space), key: fc.nat(poolSize - 1) })
+}
+
+function inSpace(
+  space: number,
+  spaces: readonly Space[],
+  segmentSizeBytes: number,
+): fc.Arbitrary<Operation> {
+  const place = places(space, spaces)
+  const value = valueSpecs(spaces[space].encoding, segmentSizeBytes)
+  const condition = fc.constantFrom<Condition>(
+    'none',
+    'none',
+    'none',
+    'none',
+    'sameVersion',
+    'otherVersion',
+    'absent',
+  )
+  const deleteCondition = fc.constantFrom('none' as const, 'sameVersion' as const, 'otherVersion' as const)
+  return fc.oneof(
+    {
+      weight: 5,
+      arbitrary: fc
+        .tuple(place, value, condition)
+        .map(([at, spec, when]) => ({ do: 'put' as const, ...at, value: spec, condition: when })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(place, deleteCondition)
+        .map(([at, when]) => ({ do: 'delete' as const, ...at, condition: when })),
+    },
+  )
+}
+
+function batchPart(spaces: readonly Space[], segmentSizeBytes: number): fc.Arbitrary<BatchPart> {
+  const parts = spaces.map((space, index) =>
+    fc
+      .tuple(
+        places(index, spaces),
+        fc.option(valueSpecs(space.encoding, segmentSizeBytes), { nil: undefined, freq: 3 }),
+      )
+      .map(([at, value]) => ({ ...at, value })),
+  )
+  return fc.oneof(...parts)
+}
+
+/** Sequences of operations; those that need files only where there are some. */
+export function operations(
+  spaces: readonly Space[],
+  options: { readonly segmentSizeBytes: number; readonly hasFiles: boolean; readonly length: number },
+): fc.Arbitrary<Operation[]> {
+  const { segmentSizeBytes } = options
+  const single = spaces.map((_, index) => inSpace(index, spaces, segmentSizeBytes))
+  const named = fc.integer({ min: 1, max: spaces.length - 1 })
+  const always = [
+    { weight: 24, arbitrary: fc.oneof(...single) },
+    {
+      weight: 4,
+      arbitrary: fc
+        .array(batchPart(spaces, segmentSizeBytes), { maxLength: 6 })
+        .map((parts) => ({ do: 'write' as const, parts })),
+    },
+    { weight: 1, arbitrary: named.map((space) => ({ do: 'make' as const, space })) },
+    { weight: 1, arbitrary: named.map((space) => ({ do: 'drop' as const, space })) },
+    { weight: 2, arbitrary: fc.constantFrom({ do: 'sync' as const }, { do: 'read' as const }) },
+  ]
+  const withFiles = [
+    {
+      weight: 2,
+      arbitrary: fc.boolean().map((readOnlyBetween) => ({ do: 'reopen' as const, readOnlyBetween })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(fc.boolean(), fc.boolean())
+        .map(([sync, goOn]) => ({ do: 'copy' as const, sync, goOn })),
+    },
+  ]
+  const all = fc.oneof<fc.WeightedArbitrary<Operation>[]>(
+    ...always,
+    ...(options.hasFiles ? withFiles : []),
+  )
+  return fc.array(all, { minLength: 1, maxLength: options.length, size: 'max' })
+}

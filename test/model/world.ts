@@ -1,0 +1,356 @@
+/**
+ * A store and a model of it side by side: every operation is done on both, every answer compared.
+ * The model is a Map for each keyspace, from the place of a key in its pool to what was last written.
+ */
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
+import type { StoreStats } from '../../src/store/index.js'
+import {
+  type Keyspace,
+  open,
+  type Store,
+  type StoreKey,
+  type StoreOptions,
+  type WriteOperation,
+} from '../../src/store/index.js'
+import { copyStore } from '../support/directory.js'
+import { engineOf, oddBuckets } from '../support/engine-of.js'
+import { asRead, decodeAlone, keyPools, keySizeBytes, makeValue, reversing } from './data.js'
+import type { BatchPart, Operation, Place, Space } from './operations.js'
+
+interface Expected {
+  readonly value: unknown
+  readonly version: number
+  readonly sequence: number
+}
+
+type AnyStore = Store<unknown, StoreKey>
+type AnyKeyspace = Keyspace<unknown, StoreKey>
+
+export class World {
+  readonly #spaces: readonly Space[]
+  readonly #options: StoreOptions<unknown>
+  /** By index of the keyspace; undefined for one that does not exist. */
+  readonly #model: (Map<number, Expected> | undefined)[]
+  #directory: string
+  #copies = 0
+  #store: AnyStore
+  #sequence = 0
+  #version = 0
+
+  constructor(directory: string, spaces: readonly Space[], options: StoreOptions<unknown>) {
+    this.#directory = directory
+    this.#spaces = spaces
+    this.#options = { ...options, syncIntervalMs: 0, ...encodingsOf(spaces[0]) }
+    this.#model = spaces.map(() => undefined)
+    this.#model[0] = new Map()
+    this.#store = this.#open(directory)
+  }
+
+  async run(operations: readonly Operation[]): Promise<void> {
+    for (const operation of operations) {
+      await this.#apply(operation)
+      const { sequence, version } = this.#store.stats()
+      assert.ok(sequence >= this.#sequence && version >= this.#version, 'the clocks never go back')
+      this.#sequence = sequence
+      this.#version = version
+    }
+    this.#compareAll(this.#store)
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close()
+  }
+
+  #open(directory: string, more: StoreOptions<unknown> = {}): AnyStore {
+    const store = open<unknown, StoreKey>(directory, { ...this.#options, ...more })
+    assert.deepEqual(oddBuckets(engineOf(store)), [], 'no bucket is left odd')
+    return store
+  }
+
+  async #apply(operation: Operation): Promise<void> {
+    switch (operation.do) {
+      case 'put':
+        return this.#put(operation)
+      case 'delete':
+        return this.#delete(operation)
+      case 'write':
+        return this.#write(operation.parts)
+      case 'make':
+        this.#keyspace(this.#store, operation.space)
+        this.#model[operation.space] ??= new Map()
+        return this.#compareNames()
+      case 'drop':
+        return this.#drop(operation.space)
+      case 'sync':
+        await this.#store.sync()
+        assert.equal(this.#store.stats().durable, this.#store.stats().tail)
+        return
+      case 'read':
+        return this.#compareAll(this.#store)
+      case 'reopen':
+        return this.#reopen(operation.readOnlyBetween)
+      case 'copy':
+        return this.#copy(operation.sync, operation.goOn)
+    }
+  }
+
+  #keyspace(store: AnyStore, space: number): AnyKeyspace {
+    if (space === 0) return store
+    return store.keyspace<unknown, StoreKey>(
+      this.#spaces[space].name,
+      encodingsOf(this.#spaces[space]),
+    )
+  }
+
+  #entries(space: number): Map<number, Expected> {
+    this.#model[space] ??= new Map()
+    return this.#model[space]
+  }
+
+  #put(operation: Extract<Operation, { do: 'put' }>): void {
+    const { condition } = operation
+    const keyspace = this.#keyspace(this.#store, operation.space)
+    const entries = this.#entries(operation.space)
+    const key = this.#key(operation)
+    const before = entries.get(operation.key)
+    const value = makeValue(operation.value)
+    const options = {
+      none: undefined,
+      sameVersion: { ifVersion: before?.version ?? 1 },
+      otherVersion: { ifVersion: (before?.version ?? 1) + 1 },
+      absent: { ifAbsent: true },
+    }[condition]
+    const holds =
+      condition === 'none' ||
+      (condition === 'sameVersion' && before !== undefined) ||
+      (condition === 'absent' && before === undefined)
+    assert.equal(keyspace.put(key, value, options), holds, 'what put returns')
+    if (holds) this.#expect(operation, value)
+    this.#compareKey(this.#store, operation)
+    assert.equal(keyspace.count(), entries.size)
+  }
+
+  #delete(operation: Extract<Operation, { do: 'delete' }>): void {
+    const { condition } = operation
+    const keyspace = this.#keyspace(this.#store, operation.space)
+    const entries = this.#entries(operation.space)
+    const key = this.#key(operation)
+    const before = entries.get(operation.key)
+    const version = (before?.version ?? 1) + (condition === 'otherVersion' ? 1 : 0)
+    const options = condition === 'none' ? undefined : { ifVersion: version }
+    const holds = before !== undefined && condition !== 'otherVersion'
+    assert.equal(keyspace.delete(key, options), holds, 'what delete returns')
+    if (holds) {
+      entries.delete(operation.key)
+    }
+    this.#compareKey(this.#store, operation)
+    assert.equal(keyspace.count(), entries.size)
+  }
+
+  #write(parts: readonly BatchPart[]): void {
+    for (const { space } of parts) {
+      this.#keyspace(this.#store, space)
+      this.#entries(space)
+    }
+    const batch: WriteOperation[] = parts.map((part) => {
+      const { name } = this.#spaces[part.space]
+      const keyspace = name === '' ? {} : { keyspace: name }
+      const key = this.#key(part)
+      return part.value === undefined
+        ? { type: 'delete', key, ...keyspace }
+        : { type: 'put', key, value: makeValue(part.value), ...keyspace }
+    })
+    const before = this.#store.stats().sequence
+    this.#store.write(batch)
+    const after = this.#store.stats().sequence
+    assert.ok(after - before >= parts.length, 'every operation of a batch has a sequence')
+    for (const part of parts) this.#entries(part.space).delete(part.key)
+    parts.forEach((part, index) => {
+      const isLast = !parts.slice(index + 1).some((later) => samePlace(later, part))
+      if (!isLast || part.value === undefined) return
+      const entry = this.#keyspace(this.#store, part.space).getEntry(this.#key(part))
+      assert.equal(entry?.sequence, after - parts.length + 1 + index, 'sequences follow the batch')
+      this.#expect(part, makeValue(part.value))
+    })
+    for (const part of parts) this.#compareKey(this.#store, part)
+    for (const { space } of parts) {
+      assert.equal(this.#keyspace(this.#store, space).count(), this.#entries(space).size)
+    }
+  }
+
+  #drop(space: number): void {
+    const existed = this.#model[space] !== undefined
+    assert.equal(this.#store.dropKeyspace(this.#spaces[space].name), existed)
+    this.#model[space] = undefined
+    this.#compareNames()
+  }
+
+  async #reopen(readOnlyBetween: boolean): Promise<void> {
+    const before = this.#store.stats()
+    await this.#store.close()
+    if (readOnlyBetween) {
+      const reader = this.#open(this.#directory, { readOnly: true, createIfMissing: false })
+      this.#compareAll(reader)
+      await reader.close()
+    }
+    this.#store = this.#open(this.#directory)
+    this.#compareStats(before)
+    this.#compareAll(this.#store)
+  }
+
+  /** A copy of the live directory is a store of another boot: everything comes from the log. */
+  async #copy(sync: boolean, goOn: boolean): Promise<void> {
+    if (sync) await this.#store.sync()
+    const before = this.#store.stats()
+    const directory = `${this.#directory.replace(/\+\d+$/, '')}+${++this.#copies}`
+    copyStore(this.#directory, directory)
+    const copy = this.#open(directory)
+    assert.equal(copy.stats().lastRecovery.kind, 'replay')
+    assert.equal(copy.stats().lastRecovery.bytesDropped, 0)
+    const discarded = goOn ? this.#directory : directory
+    try {
+      this.#compareAll(copy)
+      if (goOn) {
+        const old = this.#store
+        this.#store = copy
+        this.#directory = directory
+        await old.close()
+        this.#compareStats(before)
+      } else {
+        await copy.close()
+      }
+    } finally {
+      rmSync(discarded, { recursive: true, force: true })
+    }
+  }
+
+  /** After a put: the entry's facts are the model's, and its numbers are above all before. */
+  #expect(place: Place, written: unknown): void {
+    const { encoding } = this.#spaces[place.space]
+    const key = this.#key(place)
+    const entries = this.#entries(place.space)
+    const entry = this.#keyspace(this.#store, place.space).getEntry(key)
+    assert.ok(entry !== undefined, 'a key that was put has an entry')
+    assert.ok(entry.version > (entries.get(place.key)?.version ?? 0), 'the version of a key rises')
+    assert.ok(entry.sequence > this.#sequence, 'a sequence is above all before')
+    assert.ok(entry.version > this.#version, 'a version is above all before')
+    const { version, sequence } = entry
+    entries.set(place.key, { value: asRead(encoding, written), version, sequence })
+  }
+
+  #key(place: Place): StoreKey {
+    return keyPools[this.#spaces[place.space].keyEncoding][place.key]
+  }
+
+  #compareKey(store: AnyStore, place: Place): void {
+    if (this.#model[place.space] === undefined) return
+    const keyspace = this.#keyspace(store, place.space)
+    const { encoding } = this.#spaces[place.space]
+    const key = this.#key(place)
+    const expected = this.#model[place.space]?.get(place.key)
+    requireEqual(keyspace.get(key), expected?.value, 'get')
+    assert.equal(keyspace.has(key), expected !== undefined, 'has')
+    const entry = keyspace.getEntry(key)
+    if (expected === undefined) {
+      assert.equal(entry, undefined)
+      assert.equal(keyspace.getInto(key, Buffer.alloc(0)), -1)
+      return
+    }
+    assert.ok(entry !== undefined)
+    requireEqual(entry.value, expected.value, 'the value of getEntry')
+    requireEqual(entry.key, key, 'the key of getEntry')
+    assert.equal(entry.version, expected.version)
+    assert.equal(entry.sequence, expected.sequence)
+    assert.ok(entry.sizeBytes >= 48 && entry.sizeBytes % 8 === 0, 'the size of a record')
+    assert.ok(Math.abs(Date.now() - entry.timestampMs) < 3_600_000, 'the time of a record')
+    const target = Buffer.alloc(3 + 2 ** 21, 0xaa)
+    const size = keyspace.getInto(key, target, 3)
+    requireEqual(decodeAlone(encoding, target.subarray(3, 3 + size)), expected.value, 'getInto')
+    assert.ok(target.subarray(0, 3).equals(Buffer.alloc(3, 0xaa)), 'getInto stays in its place')
+    assert.equal(target[3 + size], 0xaa, 'getInto stays in its place')
+    if (size > 0) {
+      const small = Buffer.alloc(size - 1, 0xbb)
+      assert.throws(() => keyspace.getInto(key, small), RangeError)
+      assert.ok(small.equals(Buffer.alloc(size - 1, 0xbb)), 'a target that is too small is left')
+    }
+  }
+
+  #compareNames(): void {
+    const expected = this.#spaces.flatMap(({ name }, index) =>
+      name === '' || this.#model[index] === undefined ? [] : [name],
+    )
+    assert.deepEqual(this.#store.keyspaces(), expected.sort())
+  }
+
+  #compareAll(store: AnyStore): void {
+    let records = 0
+    let keySizes: number | undefined = 0
+    let valueSizes = 0
+    const target = Buffer.alloc(2 ** 21)
+    this.#spaces.forEach(({ keyEncoding }, space) => {
+      const entries = this.#model[space]
+      if (entries === undefined) return
+      const keyspace = this.#keyspace(store, space)
+      const pool = keyPools[keyEncoding]
+      pool.forEach((_, key) => {
+        this.#compareKey(store, { space, key })
+      })
+      const expected = pool.map((_, key) => entries.get(key)?.value)
+      requireEqual(keyspace.getMany(pool), expected, 'getMany')
+      assert.equal(keyspace.count(), entries.size, 'count')
+      records += entries.size
+      for (const place of entries.keys()) {
+        const size = keySizeBytes(keyEncoding, pool[place])
+        keySizes = size === undefined || keySizes === undefined ? undefined : keySizes + size
+      }
+      for (const key of pool) valueSizes += Math.max(0, keyspace.getInto(key, target))
+    })
+    const stats = store.stats()
+    assert.equal(stats.records, records)
+    assert.equal(stats.keyBytes, keySizes ?? stats.keyBytes)
+    assert.equal(stats.valueBytes, valueSizes)
+    assert.ok(stats.garbageBytes >= 0 && stats.garbageRatio >= 0 && stats.garbageRatio <= 1)
+    assert.ok(stats.begin <= stats.durable && stats.durable <= stats.tail)
+  }
+
+  #compareStats(before: StoreStats): void {
+    const after = this.#store.stats()
+    assert.equal(after.records, before.records)
+    assert.equal(after.liveBytes, before.liveBytes)
+    assert.equal(after.sequence, before.sequence)
+    assert.equal(after.version, before.version)
+  }
+}
+
+function encodingsOf(space: Space): Pick<StoreOptions<unknown>, 'encoding' | 'keyEncoding'> {
+  const { encoding, keyEncoding } = space
+  return { encoding: encoding === 'custom' ? reversing : encoding, keyEncoding }
+}
+
+function samePlace(a: Place, b: Place): boolean {
+  return a.space === b.space && a.key === b.key
+}
+
+/** As deepStrictEqual, without printing a megabyte of it. */
+function requireEqual(actual: unknown, expected: unknown, what: string): void {
+  if (actual instanceof Buffer && expected instanceof Uint8Array) {
+    const at = firstDifference(actual, expected)
+    assert.equal(at, undefined, `${what}: ${actual.length} bytes for ${expected.length}`)
+    return
+  }
+  if (isDeepStrictEqual(actual, expected)) return
+  assert.fail(`${what} gives ${summary(actual)}, expected ${summary(expected)}`)
+}
+
+function firstDifference(a: Uint8Array, b: Uint8Array): number | undefined {
+  if (Buffer.compare(a, b) === 0) return undefined
+  const at = a.findIndex((byte, index) => byte !== b[index])
+  return at === -1 ? a.byteLength : at
+}
+
+function summary(value: unknown): string {
+  const text = value instanceof Uint8Array ? `${value.byteLength} bytes` : JSON.stringify(value)
+  return (text ?? String(value)).slice(0, 200)
+}

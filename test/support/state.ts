@@ -1,0 +1,135 @@
+/**
+ * What a store holds, as plain data, for tests that kill writers: which states are allowed after a
+ * kill, and whether a store is in one of them. Keys are text, values bytes made from a seed.
+ */
+import { type Keyspace, type Store, StoreError, type WriteOperation } from '../../src/store/index.js'
+import { engineOf, oddBuckets } from './engine-of.js'
+import { Random } from './random.js'
+
+export interface Value {
+  readonly size: number
+  readonly seed: number
+}
+
+export interface Part {
+  readonly space: string
+  readonly key: string
+  /** Undefined: the key is deleted. */
+  readonly value: Value | undefined
+}
+
+export type Change =
+  | { readonly do: 'set'; readonly parts: readonly [Part] }
+  | { readonly do: 'write'; readonly parts: readonly Part[] }
+  | { readonly do: 'make'; readonly space: string }
+  | { readonly do: 'drop'; readonly space: string }
+  | { readonly do: 'sync' }
+
+/** By keyspace, and '' is the default one, then by key. */
+export type State = ReadonlyMap<string, ReadonlyMap<string, Value>>
+
+export const emptyState: State = new Map([['', new Map()]])
+
+/** The state after a change; the one before is left as it is. */
+export function stateAfter(state: State, change: Change): State {
+  const next = new Map(state)
+  if (change.do === 'make') {
+    next.set(change.space, new Map(state.get(change.space)))
+  } else if (change.do === 'drop') {
+    next.delete(change.space)
+  } else if (change.do !== 'sync') {
+    const copied = new Set<string>()
+    for (const { space, key, value } of change.parts) {
+      if (!copied.has(space)) next.set(space, new Map(next.get(space)))
+      copied.add(space)
+      const entries = next.get(space) as Map<string, Value>
+      if (value === undefined) entries.delete(key)
+      else entries.set(key, value)
+    }
+  }
+  return next
+}
+
+export function bytesOf(value: Value): Buffer {
+  return new Random(value.seed).bytes(value.size)
+}
+
+export type BinaryStore = Store<Buffer>
+
+function keyspaceOf(store: BinaryStore, space: string): Keyspace<Buffer> {
+  if (space === '') return store
+  return store.keyspace<Buffer>(space, { encoding: 'binary', keyEncoding: 'utf8' })
+}
+
+/** Does one change; a sync has reached the medium when this resolves. */
+export async function applyChange(store: BinaryStore, change: Change): Promise<void> {
+  if (change.do === 'sync') await store.sync()
+  else applyChangeNow(store, change)
+}
+
+export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do: 'sync' }>): void {
+  if (change.do === 'make') keyspaceOf(store, change.space)
+  else if (change.do === 'drop') store.dropKeyspace(change.space)
+  else if (change.do === 'write') store.write(change.parts.map(asOperation))
+  else {
+    const [{ space, key, value }] = change.parts
+    if (value === undefined) keyspaceOf(store, space).delete(key)
+    else keyspaceOf(store, space).put(key, bytesOf(value))
+  }
+}
+
+function asOperation({ space, key, value }: Part): WriteOperation {
+  const keyspace = space === '' ? {} : { keyspace: space }
+  return value === undefined
+    ? { type: 'delete', key, ...keyspace }
+    : { type: 'put', key, value: bytesOf(value), ...keyspace }
+}
+
+/** What tells the store from the state, in a few words; undefined where nothing does. */
+export function differenceOf(store: BinaryStore, state: State): string | undefined {
+  const odd = oddBuckets(engineOf(store))
+  // A read of a key in such a bucket would never end.
+  if (odd.length > 0) return `buckets ${odd.join()} are left odd: reads of their keys wait for ever`
+  const names = [...state.keys()].filter((name) => name !== '').sort()
+  if (store.keyspaces().join() !== names.join()) {
+    return `keyspaces are "${store.keyspaces().join()}", not "${names.join()}"`
+  }
+  let records = 0
+  for (const [space, entries] of state) {
+    const keyspace = keyspaceOf(store, space)
+    records += entries.size
+    if (keyspace.count() !== entries.size) {
+      return `count() of "${space}" is ${keyspace.count()}, not ${entries.size}`
+    }
+    for (const [key, value] of entries) {
+      const found = differenceOfEntry(keyspace, key, value)
+      if (found !== undefined) return `"${space}" key ${JSON.stringify(key)}: ${found}`
+    }
+  }
+  const { records: counted } = store.stats()
+  return counted === records ? undefined : `stats().records is ${counted}, not ${records}`
+}
+
+function differenceOfEntry(
+  keyspace: Keyspace<Buffer>,
+  key: string,
+  value: Value,
+): string | undefined {
+  const entry = keyspace.getEntry(key)
+  if (entry === undefined) return 'is missing'
+  if (entry.value.byteLength !== value.size) {
+    return `has ${entry.value.byteLength} bytes, not ${value.size}`
+  }
+  if (!entry.value.equals(bytesOf(value))) return 'has other bytes'
+  return entry.version > 0 && entry.sequence > 0 ? undefined : 'has no version'
+}
+
+/** As {@link differenceOf}; a refusal to read counts as a difference. */
+export function differenceOrRefusal(store: BinaryStore, state: State): string | undefined {
+  try {
+    return differenceOf(store, state)
+  } catch (error) {
+    if (error instanceof StoreError) return `${error.code}: ${error.message}`
+    throw error
+  }
+}

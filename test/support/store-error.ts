@@ -1,0 +1,30 @@
+/** Asserting which refusal a call gives. */
+import assert from 'node:assert/strict'
+import { StoreError, type StoreErrorCode } from '../../src/store/index.js'
+
+/** The error that `action` throws; fails where it throws none. */
+export function thrownBy(action: () => unknown): unknown {
+  try {
+    action()
+  } catch (error) {
+    return error
+  }
+  return assert.fail('nothing was thrown')
+}
+
+export function asStoreError(error: unknown, code: StoreErrorCode): StoreError {
+  assert.ok(error instanceof StoreError, `expected ${code}, got ${String(error)}`)
+  assert.equal(error.code, code, error.message)
+  return error
+}
+
+export function storeErrorOf(action: () => unknown, code: StoreErrorCode): StoreError {
+  return asStoreError(thrownBy(action), code)
+}
+
+/** True for the two refusals of damaged or foreign bytes. */
+export function isDamageError(error: unknown): boolean {
+  return (
+    error instanceof StoreError && (error.code === 'STORE_CORRUPT' || error.code === 'STORE_FORMAT')
+  )
+}
