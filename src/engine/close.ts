@@ -1,7 +1,7 @@
 /** close: the last sync, the mark of a proper end, and every resource given back. */
 import * as layout from '../format/control-layout.js'
 import type { Engine } from './engine.js'
-import { sync } from './sync.js'
+import { finalSync } from './sync.js'
 
 /**
  * After this nothing of the engine is used again. Where the last sync fails the store is closed
@@ -14,7 +14,7 @@ export async function close(engine: Engine): Promise<void> {
   clearTimeout(syncQueue.timer)
   try {
     if (!engine.isReadOnly) {
-      await sync(engine)
+      await finalSync(engine)
       control.setSessionOpen(false)
     }
   } finally {

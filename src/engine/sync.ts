@@ -58,6 +58,27 @@ export function sync(engine: Engine): Promise<void> {
   return engine.syncQueue.run(() => flush(engine))
 }
 
+/**
+ * The last sync of a session. A marker tells only how far the sync before it had come; so that
+ * damage in the last stretch is not taken for a sync that never finished, one more marker follows.
+ */
+export async function finalSync(engine: Engine): Promise<void> {
+  await sync(engine)
+  if (!engine.isReadOnly && lacksEvidence(engine)) {
+    await engine.syncQueue.run(() => flushBehindMarker(engine))
+  }
+}
+
+/** True where no marker names the last one as synced. */
+function lacksEvidence(engine: Engine): boolean {
+  const { control, log } = engine
+  const lastMarker = control.get(layout.lastMarker)
+  if (lastMarker === 0) return false
+  const { slot, offset } = log.locate(lastMarker)
+  const value = offset + recordHeaderSizeBytes / 8
+  return log.doubles[slot][value + markerDurableDouble] !== lastMarker
+}
+
 /** Sees to it that what was just written is synced within `syncIntervalMs`. */
 export function scheduleSync(engine: Engine): void {
   const { syncQueue, syncIntervalMs } = engine
@@ -75,9 +96,14 @@ export function scheduleSync(engine: Engine): void {
 }
 
 async function flush(engine: Engine): Promise<void> {
-  const { control, log } = engine
+  const { control } = engine
   if (control.isPoisoned) throw poisonedError(engine)
   if (control.get(layout.durable) === control.get(layout.tail)) return
+  await flushBehindMarker(engine)
+}
+
+async function flushBehindMarker(engine: Engine): Promise<void> {
+  const { control, log } = engine
   writeMarker(engine)
   const end = control.get(layout.tail)
   const files = unsyncedSlots(engine)

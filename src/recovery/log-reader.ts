@@ -134,6 +134,9 @@ export class LogReader {
         throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
       }
       if (isNamed) {
+        if (!this.#referencesVerify(scan)) {
+          throw corrupt(file.path, scan.offset * 8, 'the value that a record refers to is damaged')
+        }
         named.push(scan.offset)
       } else if (!this.#take(scan)) {
         return scan.offset

@@ -38,7 +38,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   const { directory, manifest, options, platform } = files
   const former = readFormerSession(files)
   const found = findSegmentFiles(platform, directory, manifest)
-  readLog(files, found, former.claim, () => undefined)
+  readLog(files, found, former, () => undefined)
   // From here on the store is known to be whole.
   const isVolatileInMemory = options.readOnly || platform.kind === 'file'
   if (isVolatileInMemory && !options.readOnly) removeVolatileParts(platform, directory)
@@ -47,7 +47,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     directory,
     segmentSizeOf(files.superblock),
   )
-  const { engine, end } = rebuild(files, parts, { found, claim: former.claim, existed })
+  const { engine, end } = rebuild(files, parts, { found, former, existed })
   if (options.readOnly) return engine
   const used = usedSegments(found, end)
   settle(files, used, former.wasPoisoned)
@@ -61,17 +61,23 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
 interface FormerSession {
   readonly claim: TailClaim | undefined
   readonly wasPoisoned: boolean
+  /** What it says survived a sync: true whenever it was written, because the sync came first. */
+  readonly durable: number
 }
+
+const noFormerSession: FormerSession = { claim: undefined, wasPoisoned: false, durable: 0 }
 
 /** What a control file of an earlier boot, or of a copied store, still tells. */
 function readFormerSession(files: StoreFiles): FormerSession {
-  const { directory, platform, superblock } = files
-  if (!volatilePartsExist(platform, directory)) return { claim: undefined, wasPoisoned: false }
+  const { directory, manifest, platform, superblock } = files
+  if (!volatilePartsExist(platform, directory)) return noFormerSession
   const parts = openVolatileParts(platform, directory, segmentSizeOf(superblock), 'read')
   try {
-    if (!isSigned(parts, superblock.storeId)) return { claim: undefined, wasPoisoned: false }
     const { control } = parts
+    const isOfThisEpoch = control.doubles[layout.epochDouble] === manifest.epoch
+    if (!isSigned(parts, superblock.storeId) || !isOfThisEpoch) return noFormerSession
     return {
+      durable: control.get(layout.durable),
       claim: {
         tail: control.get(layout.tail),
         digestLow: control.get(layout.digestLow),
@@ -87,7 +93,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
 function readLog(
   files: StoreFiles,
   found: SegmentFiles,
-  claim: TailClaim | undefined,
+  former: FormerSession,
   believe: ConstructorParameters<typeof LogReader>[1],
 ): LogEnd {
   const { manifest, platform, superblock } = files
@@ -95,8 +101,8 @@ function readLog(
     {
       platform,
       shift: superblock.segmentShift,
-      durable: manifest.durable,
-      claim,
+      durable: Math.max(manifest.durable, former.durable),
+      claim: former.claim,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
     },
     believe,
@@ -107,7 +113,7 @@ function readLog(
 function rebuild(
   files: StoreFiles,
   parts: VolatileParts,
-  log: { found: SegmentFiles; claim: TailClaim | undefined; existed: boolean },
+  log: { found: SegmentFiles; former: FormerSession; existed: boolean },
 ): { engine: Engine; end: LogEnd } {
   const { manifest, options } = files
   const epoch = options.readOnly ? manifest.epoch : manifest.epoch + 1
@@ -119,7 +125,7 @@ function rebuild(
   for (const file of log.found.values) adoptSegment(draft, file, 'value')
   const adopted = new Set<number>()
   let recordsReplayed = 0
-  const end = readLog(files, log.found, log.claim, (stretch) => {
+  const end = readLog(files, log.found, log.former, (stretch) => {
     const { segmentNumber } = stretch.file.header
     if (!adopted.has(segmentNumber)) adoptSegment(draft, stretch.file, 'log')
     adopted.add(segmentNumber)
