@@ -12,6 +12,13 @@ export const bucketsFileName = 'buckets'
 export const overflowFileName = 'overflow'
 export const slotsFileName = 'slots'
 export const keyspacesFileName = 'keyspaces'
+export const volatileFileNames: readonly string[] = [
+  controlFileName,
+  bucketsFileName,
+  overflowFileName,
+  slotsFileName,
+  keyspacesFileName,
+]
 export const lockFileName = 'lock'
 /** A segment being prepared; it gets its number when it is put to use. */
 export const preparedSegmentFileName = 'prepared'

@@ -20,8 +20,12 @@ import { segmentShift } from '../format/address.js'
 import {
   lockFileName,
   manifestFileName,
+  manifestNextFileName,
   parseSegmentFileName,
+  preparedSegmentFileName,
   superblockFileName,
+  superblockNextFileName,
+  volatileFileNames,
 } from '../format/file-names.js'
 import type { Manifest } from '../format/manifest.js'
 import { type Superblock, segmentSizeOf } from '../format/superblock.js'
@@ -34,7 +38,7 @@ import type { Lock, Platform } from '../platform/platform.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
 import { recoverByReplay } from './recover-by-replay.js'
 import { recoverOnSameBoot } from './recover-on-same-boot.js'
-import { readManifest, readSuperblock, writeSuperblock } from './store-files.js'
+import { readManifest, readSuperblock, readWhole, writeSuperblock } from './store-files.js'
 import { createVolatileParts } from './volatile-parts.js'
 
 export const memoryPath = ':memory:'
@@ -150,15 +154,41 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
   return false
 }
 
-/** A store whose superblock is gone must not be taken for an empty directory. */
+/** Names that a store has only once it has a superblock. */
+const namesBehindSuperblock = [
+  manifestFileName,
+  manifestNextFileName,
+  preparedSegmentFileName,
+  ...volatileFileNames,
+]
+
+/**
+ * Before a store is made in a directory: a store whose superblock is gone must not be taken for an
+ * empty directory, and a file of somebody else's must not be written over because of its name.
+ */
 function refuseHeadless(platform: Platform, directory: string): void {
   if (!platform.exists(directory)) return
-  const own = platform
-    .list(directory)
-    .find((name) => name === manifestFileName || parseSegmentFileName(name) !== undefined)
-  if (own === undefined) return
-  const path = join(directory, superblockFileName)
-  throw corrupt(path, 0, `the superblock is missing, but there is a file ${own}`)
+  const superblock = join(directory, superblockFileName)
+  for (const name of platform.list(directory)) {
+    if (name === manifestFileName || parseSegmentFileName(name) !== undefined) {
+      throw corrupt(superblock, 0, `the superblock is missing, but there is a file ${name}`)
+    }
+    const isForeign =
+      namesBehindSuperblock.includes(name) ||
+      (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
+      (name === lockFileName && !isOwnLeftover(platform, directory, name))
+    if (isForeign) {
+      throw wrongFormat(join(directory, name), 'a store would use this name, and it is not a store')
+    }
+  }
+}
+
+/** What a kill in the middle of making a store leaves: nothing yet, or what it begins with. */
+function isOwnLeftover(platform: Platform, directory: string, name: string): boolean {
+  const bytes = readWhole(platform, join(directory, name))
+  const beginnings = ['VARVSTOR', '{"processId":', '\0']
+  const text = Buffer.from(bytes.subarray(0, 16)).toString('latin1')
+  return text === '' || beginnings.some((beginning) => text.startsWith(beginning))
 }
 
 function takeStoreLock(platform: Platform, directory: string, options: OpenOptions): Lock {

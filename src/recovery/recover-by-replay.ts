@@ -77,7 +77,11 @@ function readFormerSession(files: StoreFiles): FormerSession {
     const isOfThisEpoch = control.doubles[layout.epochDouble] === manifest.epoch
     if (!isSigned(parts, superblock.storeId) || !isOfThisEpoch) return noFormerSession
     return {
-      durable: control.get(layout.durable),
+      // The lesser of both states': neither has a checksum, and a bad bit must not refuse a store.
+      durable: Math.min(
+        control.doubles[control.state + layout.durable],
+        control.doubles[control.next + layout.durable],
+      ),
       claim: {
         tail: control.get(layout.tail),
         digestLow: control.get(layout.digestLow),

@@ -45,6 +45,7 @@ import {
   slotSizeBytes,
 } from '../log/slot-table.js'
 import { makeEngine, type StoreFiles, startSession } from './make-engine.js'
+import { requireOwnSegment } from './segment-files.js'
 import {
   areOfThisBoot,
   closeVolatileParts,
@@ -188,6 +189,7 @@ function removeUnused(engine: Engine): void {
   for (const name of platform.list(directory)) {
     const parsed = parseSegmentFileName(name)
     const isUnused = parsed !== undefined && log.slotOf(parsed.segmentNumber) === -1
+    if (isUnused) requireOwnSegment(platform, join(directory, name), log.storeId)
     if (isUnused || name === preparedSegmentFileName) platform.remove(join(directory, name))
   }
 }

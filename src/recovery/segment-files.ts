@@ -51,11 +51,13 @@ export function findSegmentFiles(
     const path = join(directory, name)
     const entry = named.get(segmentNumber)
     named.delete(segmentNumber)
+    const file = readHeader(platform, path, entry?.endBytes)
     if (entry === undefined && segmentNumber < manifest.nextSegmentNumber) {
+      // Dead files are removed: only where they are this store's own.
+      if (file !== undefined) requireStore(file, manifest.storeId)
       dead.push(path)
       continue
     }
-    const file = readHeader(platform, path, entry?.endBytes)
     if (file === undefined) {
       if (entry !== undefined) throw corrupt(path, 0, 'the segment header is blank')
       dead.push(path)
@@ -94,6 +96,17 @@ function readHeader(
   }
 }
 
+function requireStore({ header, path }: SegmentFile, storeId: Uint8Array): void {
+  if (storeId.every((byte, index) => header.storeId[index] === byte)) return
+  throw corrupt(path, 8, 'the segment belongs to another store')
+}
+
+/** Throws where a segment file that no slot names is not this store's to remove. */
+export function requireOwnSegment(platform: Platform, path: string, storeId: Uint8Array): void {
+  const file = readHeader(platform, path, undefined)
+  if (file !== undefined) requireStore(file, storeId)
+}
+
 function checkHeader(
   file: SegmentFile,
   expected: {
@@ -104,10 +117,7 @@ function checkHeader(
   },
 ): void {
   const { header, path } = file
-  const { storeId } = expected.manifest
-  if (!storeId.every((byte, index) => header.storeId[index] === byte)) {
-    throw corrupt(path, 8, 'the segment belongs to another store')
-  }
+  requireStore(file, expected.manifest.storeId)
   if (header.segmentNumber !== expected.segmentNumber) {
     throw corrupt(path, 24, `the segment is number ${header.segmentNumber} under another name`)
   }

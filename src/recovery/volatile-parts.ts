@@ -12,6 +12,7 @@ import {
   keyspacesFileName,
   overflowFileName,
   slotsFileName,
+  volatileFileNames,
 } from '../format/file-names.js'
 import { systemKeyspaceId } from '../format/record.js'
 import { formatVersion } from '../format/version.js'
@@ -31,14 +32,6 @@ export interface VolatileParts {
 /** Enough for the segments of a gigabyte, or for 16 small ones. */
 const rangeSegments = 16
 const rangeSizeBytesMax = 2 ** 30
-
-const fileNames = [
-  controlFileName,
-  bucketsFileName,
-  overflowFileName,
-  slotsFileName,
-  keyspacesFileName,
-] as const
 
 export function openVolatileParts(
   platform: Platform,
@@ -68,7 +61,7 @@ export function openVolatileParts(
 
 /** False also where the control file is cut short: it must not be mapped then. */
 export function volatilePartsExist(platform: Platform, directory: string): boolean {
-  if (!fileNames.every((name) => platform.exists(join(directory, name)))) return false
+  if (!volatileFileNames.every((name) => platform.exists(join(directory, name)))) return false
   const control = platform.openFile(join(directory, controlFileName), 'read')
   try {
     return control.sizeBytes() >= layout.controlSizeBytes
@@ -78,7 +71,7 @@ export function volatilePartsExist(platform: Platform, directory: string): boole
 }
 
 export function removeVolatileParts(platform: Platform, directory: string): void {
-  for (const name of fileNames) {
+  for (const name of volatileFileNames) {
     const path = join(directory, name)
     if (platform.exists(path)) platform.remove(path)
   }

@@ -84,12 +84,31 @@ function encodeMsgpack(value: unknown): Uint8Array {
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw wrongValue('msgpack', value, 'what MessagePack can carry')
   }
-  if (typeof value === 'string') requireWellFormed('value', value)
   try {
-    return packr.pack(value)
+    const bytes = packr.pack(value)
+    if (mayHoldLoneSurrogate(bytes) && hasLoneSurrogate(value)) {
+      throw new TypeError('a string in it has a lone surrogate, which UTF-8 cannot carry')
+    }
+    return bytes
   } catch (error) {
     throw new TypeError(`value cannot be encoded as msgpack: ${String(error)}`, { cause: error })
   }
+}
+
+const replacementCharacter = Buffer.from('\ufffd')
+const firstByteOfSurrogates = 0xed
+
+/** msgpackr writes a lone surrogate as a replacement or as it is: what to look for in the bytes. */
+function mayHoldLoneSurrogate(bytes: Buffer): boolean {
+  return bytes.includes(firstByteOfSurrogates) || bytes.includes(replacementCharacter)
+}
+
+function hasLoneSurrogate(value: unknown): boolean {
+  if (typeof value === 'string') return !value.isWellFormed()
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  if (value instanceof Map) return [...value].some(hasLoneSurrogate)
+  if (Array.isArray(value) || value instanceof Set) return [...value].some(hasLoneSurrogate)
+  return Object.entries(value).some(hasLoneSurrogate)
 }
 
 function requireWellFormed(what: 'key' | 'value', text: string): void {

@@ -134,7 +134,7 @@ for (const kind of ['closed', 'recovered'] as const) {
 
       if (mapping === 'mmap') {
         test('files that count on the same boot only do not matter on another', () => {
-          const all = check(/^(control|buckets|overflow|slots|keyspaces|lock)$/, (path) => ({
+          const all = check(/^(control|buckets|overflow|slots|keyspaces)$/, (path) => ({
             from: 0,
             to: Math.min(readFileSync(path).length, 8192),
             count: 15,
