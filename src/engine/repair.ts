@@ -3,8 +3,12 @@
  * unfinished batch is finished, and nothing of an unfinished record stays behind the tail. Each
  * step may itself be killed and done again.
  */
+
+import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
-import { applyPending } from './apply.js'
+import { wordOf } from '../index/hash-index.js'
+import { oldHomeOf } from '../index/split.js'
+import { applyPending, makeEven } from './apply.js'
 import type { Engine } from './engine.js'
 import { applyBatch } from './write-batch.js'
 
@@ -16,7 +20,23 @@ export function repair(engine: Engine, wasClosed: boolean): void {
   log.adoptTail()
   applyPending(engine)
   if (control.get(layout.batchFrame) !== 0) applyBatch(engine)
+  releaseSplit(engine)
   if (!wasClosed) wipeBehindTail(engine)
+}
+
+/**
+ * A split makes its two buckets odd before it is committed. Killed in between they are odd and
+ * nothing announces it; but which they would be follows from the size of the table.
+ */
+function releaseSplit(engine: Engine): void {
+  const { index } = engine
+  const newHome = index.bucketCount
+  for (const home of [oldHomeOf(newHome), newHome]) {
+    if (home >= index.homes.reservedCount) continue
+    const words = index.wordsOf(home)
+    const version = wordOf(home) + versionWordInBucket
+    if ((words[version] & 1) === 1) makeEven(words, version)
+  }
 }
 
 /**

@@ -5,12 +5,14 @@
  *    written.
  * 2. A frame and all records go to the tail, each record with its checksum, the frame's last.
  *    Killed here: nothing refers to any of them.
- * 3. The home buckets of all keys become odd: readers of these keys wait.
- * 4. One commit moves the tail over the frame and names it as the batch that is being applied.
+ * 3. One commit moves the tail over the frame and names it as the batch that is being applied.
  *    From here on the batch is done, by us or by repair.
+ * 4. The home buckets of all keys become odd: readers of these keys wait. Not before 3: a kill in
+ *    between would leave them odd with nobody who knows of it.
  * 5. Record by record, entries and counts change, each by a commit of its own that also says which
  *    record is next.
- * 6. A commit ends the batch and the home buckets become even: readers see all of it.
+ * 6. The home buckets become even, and readers see all of it; then a commit ends the batch. Not the
+ *    other way round: a kill in between would leave them odd.
  */
 
 import { assert } from '../base/assert.js'
@@ -140,7 +142,7 @@ function sizeOf(operation: EncodedOperation, valueSlot: number): number {
   return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
 }
 
-/** Steps 2 to 4. */
+/** Steps 2 and 3. */
 function writeFrame(
   engine: Engine,
   operations: readonly EncodedOperation[],
@@ -198,7 +200,6 @@ function writeFrame(
     log.words[frameSlot].fill(0, frame.offset * 2, (frame.offset + sizeDoubles) * 2)
     throw asWriteFailure(engine, error)
   }
-  turnHomes(engine, frameAddress, true)
   control.commit()
 }
 
@@ -237,7 +238,7 @@ function writeOperation(
   return seal(target, sizeDoubles)
 }
 
-/** Steps 5 and 6, from wherever they were left: also what repair does after a kill. */
+/** Steps 4 to 6, from wherever they were left: also what repair does after a kill. */
 export function applyBatch(engine: Engine): void {
   const { control } = engine
   const frame = control.get(layout.batchFrame)
@@ -245,11 +246,11 @@ export function applyBatch(engine: Engine): void {
   const end = batchEnd(engine, frame)
   turnHomes(engine, frame, true)
   while (control.get(layout.batchNext) < end) applyRecord(engine, control.get(layout.batchNext))
+  turnHomes(engine, frame, false)
   control.begin()
   control.set(layout.batchFrame, 0)
   control.set(layout.batchNext, 0)
   control.commit()
-  turnHomes(engine, frame, false)
 }
 
 function applyRecord(engine: Engine, address: number): void {

@@ -44,14 +44,19 @@ export function isSplitDue(index: HashIndex, entryCount: number): boolean {
   return entryCount > index.bucketCount * entriesPerBucketMax && index.bucketCount < bucketCountMax
 }
 
+/** The bucket whose entries a new one shares. */
+export function oldHomeOf(newHome: number): number {
+  return newHome - (1 << (31 - Math.clz32(newHome)))
+}
+
 /**
  * Plans the next split into `images`, or returns undefined where the chain is longer than that: the
  * table then keeps its size, and stays right. Throws `STORE_FULL` where the index cannot grow.
  */
 export function planSplit(index: HashIndex, images: Int32Array): SplitPlan | undefined {
   const newHome = index.bucketCount
-  const half = 1 << (31 - Math.clz32(newHome))
-  const oldHome = newHome - half
+  const oldHome = oldHomeOf(newHome)
+  const half = newHome - oldHome
   const chain = overflowChain(index, oldHome)
   // Both new chains together never have more overflow buckets than the old one, and one is freed
   // or kept for each: every bucket of the old chain gets one image.

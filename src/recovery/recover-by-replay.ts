@@ -12,6 +12,7 @@
  * 5. Files of the abandoned timeline are removed. 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
+import type { Control } from '../control/control.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { parseSegmentFileName, preparedSegmentFileName } from '../format/file-names.js'
@@ -79,8 +80,8 @@ function readFormerSession(files: StoreFiles): FormerSession {
     return {
       // The lesser of both states': neither has a checksum, and a bad bit must not refuse a store.
       durable: Math.min(
-        control.doubles[control.state + layout.durable],
-        control.doubles[control.next + layout.durable],
+        syncedAddress(control, control.state),
+        syncedAddress(control, control.next),
       ),
       claim: {
         tail: control.get(layout.tail),
@@ -92,6 +93,12 @@ function readFormerSession(files: StoreFiles): FormerSession {
   } finally {
     closeVolatileParts(parts)
   }
+}
+
+/** Before the first sync of a session only the manifest knows what is durable. */
+function syncedAddress(control: Control, state: number): number {
+  const hasSynced = control.doubles[state + layout.lastMarker] !== 0
+  return hasSynced ? control.doubles[state + layout.durable] : 0
 }
 
 function readLog(

@@ -105,7 +105,11 @@ describe('XXH32', () => {
         zeroed[checksumWord] = 0
         const expected = checksumWords(zeroed, 0, zeroed.length, seed)
         assert.equal(checksumRecord(record, start, even.length, seed), expected)
-        assert.equal(record[start + checksumWord], even[checksumWord], 'the record is left as it was')
+        assert.equal(
+          record[start + checksumWord],
+          even[checksumWord],
+          'the record is left as it was',
+        )
       }),
     )
   })

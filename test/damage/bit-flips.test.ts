@@ -89,7 +89,10 @@ for (const kind of ['closed', 'recovered'] as const) {
           flip(fixture, name, stretchOf(join(fixture.directory, name)), copies),
         )
         assert.ok(all.length > 0)
-        assert.deepEqual(all.flatMap((outcomes) => outcomes.summary()), [])
+        assert.deepEqual(
+          all.flatMap((outcomes) => outcomes.summary()),
+          [],
+        )
         return all
       }
 
@@ -111,7 +114,11 @@ for (const kind of ['closed', 'recovered'] as const) {
       })
 
       test('a segment header is refused', () => {
-        for (const outcomes of check(/^(segment|value)-/, () => ({ from: 0, to: 128, count: 40 }))) {
+        for (const outcomes of check(/^(segment|value)-/, () => ({
+          from: 0,
+          to: 128,
+          count: 40,
+        }))) {
           assert.equal(outcomes.right, 0)
         }
       })

@@ -11,7 +11,10 @@ export interface CutSetup {
   /** As JSON; the maps of the state as lists of entries. */
   readonly directory: string
   readonly mapping: Fixture['mapping']
-  readonly state: readonly (readonly [string, readonly (readonly [string, { size: number; seed: number }])[]])[]
+  readonly state: readonly (readonly [
+    string,
+    readonly (readonly [string, { size: number; seed: number }])[],
+  ])[]
   readonly parent: string
   readonly name: string
   readonly lengths: readonly number[]

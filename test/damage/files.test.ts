@@ -131,9 +131,11 @@ for (const kind of ['closed', 'recovered'] as const) {
     test('gives the right answers or refuses when a superblock or manifest is cut', () =>
       checkCut(/^superblock|^manifest/))
 
-    test('gives the right answers or refuses when a log segment is cut', () => checkCut(/^segment-/))
+    test('gives the right answers or refuses when a log segment is cut', () =>
+      checkCut(/^segment-/))
 
-    test('gives the right answers or refuses when a value segment is cut', () => checkCut(/^value-/))
+    test('gives the right answers or refuses when a value segment is cut', () =>
+      checkCut(/^value-/))
 
     test('gives the right answers when bytes are appended', () => {
       const names = ['superblock', ...segments(), ...volatileNames]

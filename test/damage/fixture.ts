@@ -137,7 +137,8 @@ export class Outcomes {
   /** For an assertion: [] where nothing was wrong. */
   summary(): string[] {
     return [...this.wrong].map(
-      ([outcome, places]) => `${outcome} (${places.length} times: ${places.slice(0, 6).join(', ')})`,
+      ([outcome, places]) =>
+        `${outcome} (${places.length} times: ${places.slice(0, 6).join(', ')})`,
     )
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { checksumBytes } from '../../src/base/checksum.js'
 import { decodeManifest, encodeManifest } from '../../src/format/manifest.js'
 import {
   decodeSegmentHeader,
@@ -11,47 +12,58 @@ import {
 } from '../../src/format/segment-header.js'
 import { decodeSuperblock, encodeSuperblock, type Superblock } from '../../src/format/superblock.js'
 import { formatVersion } from '../../src/format/version.js'
-import { checksumBytes } from '../../src/base/checksum.js'
 import { isDamageError, storeErrorOf, thrownBy } from '../support/store-error.js'
 
 const id = fc.uint8Array({ minLength: 16, maxLength: 16 })
 const whole = fc.maxSafeNat()
 const plain = { noNullPrototype: true } as const
 
-const superblocks: fc.Arbitrary<Superblock> = fc.record({
-  segmentShift: fc.integer({ min: 17, max: 27 }),
-  storeId: id,
-  lineageId: id,
-  hashSeedLow: fc.integer(),
-  hashSeedHigh: fc.integer(),
-  createdAtMs: whole,
-}, plain)
-const manifests = fc.record({
-  storeId: id,
-  epoch: whole,
-  nextSegmentNumber: whole,
-  durable: whole,
-  segments: fc.array(
-    fc.record({
-      segmentNumber: whole,
-      epoch: whole,
-      endBytes: whole,
-      kind: fc.constantFrom(1, 2),
-    }, plain),
-    { maxLength: 5 },
-  ),
-}, plain)
-const headers: fc.Arbitrary<SegmentHeader> = fc.record({
-  storeId: id,
-  segmentNumber: whole,
-  epoch: whole,
-  firstSequence: whole,
-  previousSegment: whole,
-  sizeBytes: whole,
-  kind: fc.constantFrom(1, 2),
-  reason: fc.constantFrom(1, 2, 3, 4),
-  flags: fc.constantFrom(0, 1),
-}, plain)
+const superblocks: fc.Arbitrary<Superblock> = fc.record(
+  {
+    segmentShift: fc.integer({ min: 17, max: 27 }),
+    storeId: id,
+    lineageId: id,
+    hashSeedLow: fc.integer(),
+    hashSeedHigh: fc.integer(),
+    createdAtMs: whole,
+  },
+  plain,
+)
+const manifests = fc.record(
+  {
+    storeId: id,
+    epoch: whole,
+    nextSegmentNumber: whole,
+    durable: whole,
+    segments: fc.array(
+      fc.record(
+        {
+          segmentNumber: whole,
+          epoch: whole,
+          endBytes: whole,
+          kind: fc.constantFrom(1, 2),
+        },
+        plain,
+      ),
+      { maxLength: 5 },
+    ),
+  },
+  plain,
+)
+const headers: fc.Arbitrary<SegmentHeader> = fc.record(
+  {
+    storeId: id,
+    segmentNumber: whole,
+    epoch: whole,
+    firstSequence: whole,
+    previousSegment: whole,
+    sizeBytes: whole,
+    kind: fc.constantFrom(1, 2),
+    reason: fc.constantFrom(1, 2, 3, 4),
+    flags: fc.constantFrom(0, 1),
+  },
+  plain,
+)
 
 interface Structure {
   readonly name: string
@@ -86,7 +98,9 @@ function flipped(bytes: Uint8Array, bit: number): Uint8Array {
 for (const { name, encoded, decode } of structures) {
   describe(`a ${name}`, () => {
     test('reads as it was written', () => {
-      fc.assert(fc.property(encoded, ({ bytes, fields }) => assert.deepEqual(decode(bytes), fields)))
+      fc.assert(
+        fc.property(encoded, ({ bytes, fields }) => assert.deepEqual(decode(bytes), fields)),
+      )
     })
   })
 }

@@ -28,7 +28,9 @@ describe('I10: after a flush that failed', () => {
       store.put('later', 'yes')
       const failure = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
       const { log } = engineOf(store)
-      const file = log.fileOf(log.tailSlot) as { -readonly [K in keyof PlatformFile]: PlatformFile[K] }
+      const file = log.fileOf(log.tailSlot) as {
+        -readonly [K in keyof PlatformFile]: PlatformFile[K]
+      }
       let flushes = 0
       file.sync = () => {
         flushes++
@@ -52,7 +54,10 @@ describe('I10: after a flush that failed', () => {
       assert.equal(store.get('later'), 'yes')
       assert.equal(store.stats().poisoned, true)
       assert.equal(store.stats().durable, durable)
-      await assert.rejects(store.close(), (error) => (error as StoreError).code === 'STORE_POISONED')
+      await assert.rejects(
+        store.close(),
+        (error) => (error as StoreError).code === 'STORE_POISONED',
+      )
       const inodes = segmentNames(directory).map((name) => statSync(join(directory, name)).ino)
 
       const again = open<string>(directory, options)

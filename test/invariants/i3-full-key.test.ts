@@ -16,7 +16,10 @@ import { engineOf } from '../support/engine-of.js'
 const options = { segmentSizeBytes: 2 ** 20, encoding: 'utf8' } as const
 
 /** Pairs of keys with one hash: among 200,000 keys there are about four. */
-function collidingPairs(engine: Engine, keyspaceIds: readonly [number, number]): [string, string][] {
+function collidingPairs(
+  engine: Engine,
+  keyspaceIds: readonly [number, number],
+): [string, string][] {
   const [a, b] = keyspaceIds
   const keyByHash = new Map<number, string>()
   const pairs: [string, string][] = []

@@ -72,7 +72,10 @@ describe('I4: below the read-only boundary', () => {
   }
 
   test('durable stays where it was while a flush is under way', async (t) => {
-    const store = open<string>(temporaryDirectory(t), { segmentSizeBytes: 2 ** 20, encoding: 'utf8' })
+    const store = open<string>(temporaryDirectory(t), {
+      segmentSizeBytes: 2 ** 20,
+      encoding: 'utf8',
+    })
     store.put('a', '1')
     await store.sync()
     const { durable } = store.stats()
@@ -82,7 +85,10 @@ describe('I4: below the read-only boundary', () => {
     store.put('a', '3')
     await flush
     const after = store.stats()
-    assert.ok(after.durable > durable && after.durable < after.tail, 'what came later is not covered')
+    assert.ok(
+      after.durable > durable && after.durable < after.tail,
+      'what came later is not covered',
+    )
     assert.equal(store.get('a'), '3')
     await store.close()
   })

@@ -8,12 +8,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Engine } from '../../src/engine/engine.js'
+import { Key } from '../../src/engine/key.js'
+import { Lookup } from '../../src/engine/lookup.js'
 import { hashKey, probe } from '../../src/engine/probe.js'
 import { versionWordInBucket } from '../../src/format/bucket.js'
 import { versionDouble } from '../../src/format/record.js'
 import { wordOf } from '../../src/index/hash-index.js'
-import { Key } from '../../src/engine/key.js'
-import { Lookup } from '../../src/engine/lookup.js'
 import { open, type WriteOperation } from '../../src/store/index.js'
 import { engineOf } from '../support/engine-of.js'
 
@@ -60,8 +60,12 @@ describe('I6: a batch', () => {
     assert.ok(before.every((version, index) => version !== after[index] || index % 4 === 0))
     assert.ok(moments.length >= 80)
     for (const [moment, versions] of moments.entries()) {
-      const isBefore = versions.every((version, key) => version === undefined || version === before[key])
-      const isAfter = versions.every((version, key) => version === undefined || version === after[key])
+      const isBefore = versions.every(
+        (version, key) => version === undefined || version === before[key],
+      )
+      const isAfter = versions.every(
+        (version, key) => version === undefined || version === after[key],
+      )
       assert.ok(isBefore || isAfter, `half of the batch can be read at moment ${moment}`)
     }
     assert.ok(

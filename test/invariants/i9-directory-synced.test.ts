@@ -62,7 +62,8 @@ describe('I9: when a sync has resolved', () => {
       const store = open<Buffer>(directory, { ...options, mapping })
       const durableNames = watchDirectory(engineOf(store), directory)
       for (let round = 0; round < 8; round++) {
-        for (let index = 0; index < 13; index++) store.put(`${round}-${index}`, Buffer.alloc(60_000))
+        for (let index = 0; index < 13; index++)
+          store.put(`${round}-${index}`, Buffer.alloc(60_000))
         if (round % 3 === 0) store.put('large', Buffer.alloc(300_000))
         await requireDurableNames(store, directory, durableNames)
       }

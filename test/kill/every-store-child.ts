@@ -63,7 +63,10 @@ function stateOf(store: BinaryStore, states: readonly State[], what: string): St
 /** What the store is after a kill: whole, and able to go on. */
 function checkKilled(image: Image, states: readonly State[]): void {
   let state: State | undefined
-  const more: Change = { do: 'set', parts: [{ space: '', key: 'more', value: { size: 9, seed: 9 } }] }
+  const more: Change = {
+    do: 'set',
+    parts: [{ space: '', key: 'more', value: { size: 9, seed: 9 } }],
+  }
   withStore(image.killed, false, (store) => {
     const { kind } = store.stats().lastRecovery
     if (kind !== 'same-boot') problem(`the store was opened by "${kind}", not "same-boot"`)

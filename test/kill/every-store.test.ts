@@ -56,7 +56,10 @@ describe('a writer may die before any store to shared memory', () => {
       const outcome = await run([temporaryDirectory(t), name, String(stride)])
       const last = outcome.lines[outcome.lines.length - 1]
       assert.ok(outcome.ended, `opening or reading never came back; last: ${last}`)
-      assert.deepEqual(outcome.lines.filter((line) => line.startsWith('problem')), [])
+      assert.deepEqual(
+        outcome.lines.filter((line) => line.startsWith('problem')),
+        [],
+      )
       assert.match(last ?? outcome.errors, /^done [1-9]\d*$/, outcome.errors)
     })
   }

@@ -3,7 +3,14 @@
  * one, each for itself, and a count of acknowledged changes says everything.
  */
 import { Random } from '../support/random.js'
-import { type Change, emptyState, type Part, type State, stateAfter, type Value } from '../support/state.js'
+import {
+  type Change,
+  emptyState,
+  type Part,
+  type State,
+  stateAfter,
+  type Value,
+} from '../support/state.js'
 
 export interface HistoryOptions {
   readonly seed: number

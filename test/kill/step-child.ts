@@ -35,10 +35,8 @@ export interface StepSetup {
   readonly mayLoseUnsynced: boolean
 }
 
-const states: readonly State[] = changes.reduce<State[]>(
-  (all, change) => [...all, stateAfter(all[all.length - 1], change)],
-  [emptyState],
-)
+const states: State[] = [emptyState]
+for (const change of changes) states.push(stateAfter(states[states.length - 1], change))
 
 const setup = JSON.parse(process.argv[2]) as StepSetup
 const options: StoreOptions<Buffer> = {

@@ -103,7 +103,10 @@ export const workloads: readonly Workload[] = [
         part(first, 8, 14),
         part(first, 8, 15, 'one'),
       ]
-      return [{ do: 'write', parts }, { do: 'write', parts: [part(second, 0, 16)] }]
+      return [
+        { do: 'write', parts },
+        { do: 'write', parts: [part(second, 0, 16)] },
+      ]
     },
   },
   {

@@ -54,7 +54,12 @@ describe('the store answers as the model does', () => {
       for (const encoding of encodingLabels) {
         const base = { encoding, keyEncoding, mapping }
         test(`${mapping}, ${keyEncoding} keys, ${encoding} values, segments of 1 MiB`, () =>
-          check({ ...base, segmentSizeBytes: mebibyte, runs: mapping === 'mmap' ? 8 : 4, length: 60 }))
+          check({
+            ...base,
+            segmentSizeBytes: mebibyte,
+            runs: mapping === 'mmap' ? 8 : 4,
+            length: 60,
+          }))
       }
     }
   }

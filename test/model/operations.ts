@@ -55,7 +55,11 @@ function inSpace(
     'otherVersion',
     'absent',
   )
-  const deleteCondition = fc.constantFrom('none' as const, 'sameVersion' as const, 'otherVersion' as const)
+  const deleteCondition = fc.constantFrom(
+    'none' as const,
+    'sameVersion' as const,
+    'otherVersion' as const,
+  )
   return fc.oneof(
     {
       weight: 5,
@@ -87,7 +91,11 @@ function batchPart(spaces: readonly Space[], segmentSizeBytes: number): fc.Arbit
 /** Sequences of operations; those that need files only where there are some. */
 export function operations(
   spaces: readonly Space[],
-  options: { readonly segmentSizeBytes: number; readonly hasFiles: boolean; readonly length: number },
+  options: {
+    readonly segmentSizeBytes: number
+    readonly hasFiles: boolean
+    readonly length: number
+  },
 ): fc.Arbitrary<Operation[]> {
   const { segmentSizeBytes } = options
   const single = spaces.map((_, index) => inSpace(index, spaces, segmentSizeBytes))
@@ -107,7 +115,9 @@ export function operations(
   const withFiles = [
     {
       weight: 2,
-      arbitrary: fc.boolean().map((readOnlyBetween) => ({ do: 'reopen' as const, readOnlyBetween })),
+      arbitrary: fc
+        .boolean()
+        .map((readOnlyBetween) => ({ do: 'reopen' as const, readOnlyBetween })),
     },
     {
       weight: 2,

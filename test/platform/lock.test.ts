@@ -32,7 +32,9 @@ interface Claim {
 }
 
 /** A process that claims a lock without FFI, says how it went, and waits to be killed. */
-function claimElsewhere(path: string): Promise<{ readonly answer: string; readonly kill: () => Promise<void> }> {
+function claimElsewhere(
+  path: string,
+): Promise<{ readonly answer: string; readonly kill: () => Promise<void> }> {
   return new Promise((resolve, reject) => {
     const running = spawn(process.execPath, [child, path], { stdio: ['pipe', 'pipe', 'inherit'] })
     const kill = (): Promise<void> =>

@@ -48,7 +48,10 @@ describe('keys of the encoding "ordered"', () => {
   ]
   for (const keys of close) {
     test(`are told apart: ${keys.map(labelOf).join(' ').slice(0, 70)}`, async () => {
-      const store = open<number, OrderedKey>(':memory:', { keyEncoding: 'ordered', encoding: 'json' })
+      const store = open<number, OrderedKey>(':memory:', {
+        keyEncoding: 'ordered',
+        encoding: 'json',
+      })
       keys.forEach((value, index) => {
         store.put(value, index)
       })

@@ -28,9 +28,7 @@ export function temporaryDirectory(test: Cleanup): string {
 }
 
 /** Runs `action` with a fresh directory: for many short runs within one test. */
-export async function withDirectory<T>(
-  action: (directory: string) => Promise<T> | T,
-): Promise<T> {
+export async function withDirectory<T>(action: (directory: string) => Promise<T> | T): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'varve-'))
   try {
     return await action(directory)

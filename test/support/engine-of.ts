@@ -1,7 +1,7 @@
 /** The inside of an open store, for tests that look at memory and not only at answers. */
 import type { Engine } from '../../src/engine/engine.js'
-import * as layout from '../../src/format/control-layout.js'
 import { versionWordInBucket } from '../../src/format/bucket.js'
+import * as layout from '../../src/format/control-layout.js'
 import { wordOf } from '../../src/index/hash-index.js'
 import type { Keyspace, StoreKey } from '../../src/store/index.js'
 

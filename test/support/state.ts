@@ -2,7 +2,12 @@
  * What a store holds, as plain data, for tests that kill writers: which states are allowed after a
  * kill, and whether a store is in one of them. Keys are text, values bytes made from a seed.
  */
-import { type Keyspace, type Store, StoreError, type WriteOperation } from '../../src/store/index.js'
+import {
+  type Keyspace,
+  type Store,
+  StoreError,
+  type WriteOperation,
+} from '../../src/store/index.js'
 import { engineOf, oddBuckets } from './engine-of.js'
 import { Random } from './random.js'
 

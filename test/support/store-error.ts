@@ -28,3 +28,14 @@ export function isDamageError(error: unknown): boolean {
     error instanceof StoreError && (error.code === 'STORE_CORRUPT' || error.code === 'STORE_FORMAT')
   )
 }
+
+export type ErrorClass = typeof TypeError | typeof RangeError
+
+/** The action throws an error of the class, and its message has all the words. */
+export function refused(action: () => unknown, type: ErrorClass, ...words: string[]): void {
+  const error = thrownBy(action)
+  assert.ok(error instanceof type, `expected a ${type.name}, got ${String(error)}`)
+  for (const word of words) {
+    assert.ok(error.message.includes(word), `"${error.message}" does not say ${word}`)
+  }
+}

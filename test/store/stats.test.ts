@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { open, type StoreStats } from '../../src/store/index.js'
+import { copyStore, temporaryDirectory } from '../support/directory.js'
+
+const options = { segmentSizeBytes: 2 ** 20, encoding: 'binary', syncIntervalMs: 0 } as const
+
+/** What must not depend on how the store was opened. */
+function lasting(stats: StoreStats): Partial<StoreStats> {
+  const { records, keyBytes, valueBytes, liveBytes, begin, sequence, version, segments } = stats
+  return { records, keyBytes, valueBytes, liveBytes, begin, sequence, version, segments }
+}
+
+describe('the numbers of a store', () => {
+  test('count live records, their bytes, garbage and segments', async (t) => {
+    const store = open<Buffer>(temporaryDirectory(t), options)
+    store.put('a', Buffer.alloc(10))
+    const one = store.stats()
+    assert.equal(one.records, 1)
+    assert.equal(one.keyBytes, 1)
+    assert.equal(one.valueBytes, 10)
+    assert.equal(one.segments, 1)
+    assert.ok(one.fileBytes >= 2 ** 20 && one.indexBytes > 0)
+    await store.sync()
+    store.put('a', Buffer.alloc(20))
+    const updated = store.stats()
+    assert.equal(updated.valueBytes, 20)
+    // The old record of 48 + 8 + 16 bytes, and the marker of the sync.
+    assert.equal(updated.garbageBytes - one.garbageBytes, 72 + 88)
+    assert.equal(updated.syncs, 1)
+    store.delete('a')
+    const empty = store.stats()
+    assert.equal(empty.records, 0)
+    assert.equal(empty.keyBytes, 0)
+    assert.equal(empty.valueBytes, 0)
+    store.put('large', Buffer.alloc(300_000))
+    const large = store.stats()
+    assert.equal(large.segments, 2)
+    assert.ok(large.liveBytes - empty.liveBytes >= 300_000)
+    await store.close()
+  })
+
+  test('are the same after a close, and after the log was read again', async (t) => {
+    const parent = temporaryDirectory(t)
+    const store = open<Buffer>(join(parent, '1'), options)
+    store.keyspace('gone', { encoding: 'binary' }).put('x', Buffer.alloc(5) as never)
+    store.dropKeyspace('gone')
+    for (let index = 0; index < 50; index++) {
+      store.put(`key-${index % 20}`, Buffer.alloc(30_000 + index))
+      if (index % 9 === 0) store.delete(`key-${index % 7}`)
+    }
+    store.put('large', Buffer.alloc(300_000))
+    await store.sync()
+    const before = lasting(store.stats())
+    copyStore(join(parent, '1'), join(parent, '2'))
+    await store.close()
+    const again = open<Buffer>(join(parent, '1'))
+    assert.deepEqual(lasting(again.stats()), before)
+    await again.close()
+    const reader = open<Buffer>(join(parent, '2'), { readOnly: true })
+    assert.equal(reader.stats().lastRecovery.kind, 'replay')
+    assert.deepEqual(lasting(reader.stats()), before)
+    await reader.close()
+    const replayed = open<Buffer>(join(parent, '2'))
+    assert.equal(replayed.stats().lastRecovery.kind, 'replay')
+    // The segment that every recovery begins is one more.
+    const { segments } = replayed.stats()
+    assert.deepEqual({ ...lasting(replayed.stats()), segments: segments - 1 }, before)
+    await replayed.close()
+  })
+})
