@@ -96,9 +96,11 @@ export function dropKeyspace(engine: Engine, name: string): boolean {
   return true
 }
 
-/** Finishes the sweeps of keyspaces that were dropped and are not swept out. */
+/**
+ * Finishes the sweeps of keyspaces that were dropped and are not swept out. Whoever may not write
+ * has control file and index to itself, so it does so as well.
+ */
 export function sweepOrphans(engine: Engine): void {
-  if (engine.isReadOnly) return
   const registry = readRegistry(engine)
   const named = new Set(Object.values(registry.keyspaces).map((entry) => entry.id))
   for (let id = systemKeyspaceId + 1; id < registry.nextId; id++) {
