@@ -26,7 +26,8 @@ const stride = Number(strideText)
 const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0 } as const
 const live = join(directory, 'live')
 const again = join(directory, 'again')
-let place = 0
+// The places are others in each run; a problem names its own, to be found again with a stride of 1.
+let place = Date.now() % stride
 let looking = 0
 let problems = 0
 
@@ -142,7 +143,8 @@ async function run(): Promise<void> {
       report(`change ${index} store ${image.place}`)
       looking = image.place
       checkKilled(image, [state, after])
-      checkOtherBoot(image, [...sinceSync, after])
+      // It takes longer, and there is less that could go wrong.
+      if (image.place % 3 === 0) checkOtherBoot(image, [...sinceSync, after])
       rmSync(image.killed, { recursive: true })
       rmSync(image.copied, { recursive: true })
     }

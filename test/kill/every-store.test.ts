@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
+import { isThorough } from '../support/thorough.js'
 import { workloads } from './workloads.js'
 
 const child = fileURLToPath(new URL('./every-store-child.js', import.meta.url))
@@ -52,7 +53,7 @@ function run(args: readonly string[]): Promise<Outcome> {
 describe('a writer may die before any store to shared memory', () => {
   for (const { name } of workloads) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
-      const stride = process.env.VARVE_EVERY_STORE === undefined ? 3 : 1
+      const stride = isThorough ? 1 : 4
       const outcome = await run([temporaryDirectory(t), name, String(stride)])
       const last = outcome.lines[outcome.lines.length - 1]
       assert.ok(outcome.ended, `opening or reading never came back; last: ${last}`)

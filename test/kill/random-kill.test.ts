@@ -13,6 +13,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
+import { isThorough } from '../support/thorough.js'
 import type { WriterSetup } from './writer.js'
 
 const writer = fileURLToPath(new URL('./writer.js', import.meta.url))
@@ -136,9 +137,10 @@ async function killAgainAndAgain(kind: Kind, directory: string, seed: number): P
 
 describe('a process killed at random loses nothing that was acknowledged', () => {
   for (const kind of kinds) {
-    test(`${kind.name}, ${kind.kills} kills`, (t) => {
+    const kills = isThorough ? kind.kills * 5 : kind.kills
+    test(`${kind.name}, ${kills} kills`, (t) => {
       const seed = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000)
-      return killAgainAndAgain(kind, temporaryDirectory(t), seed)
+      return killAgainAndAgain({ ...kind, kills }, temporaryDirectory(t), seed)
     })
   }
 })
