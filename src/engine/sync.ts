@@ -39,7 +39,7 @@ import {
   writeSizes,
   writeStamp,
 } from '../log/append.js'
-import { makeRoom } from '../log/roll.js'
+import { firstRecordOffset, makeRoom } from '../log/roll.js'
 import { kindLog, kindValue, slotKind, slotNumber, slotUnsynced } from '../log/slot-table.js'
 import { asWriteFailure } from './append-record.js'
 import { type Engine, poisonedError } from './engine.js'
@@ -147,7 +147,9 @@ function unsyncedSlots(engine: Engine): number[] {
 function isNewFile(engine: Engine, slot: number): boolean {
   const { control, log } = engine
   if (log.slots.get(slot, slotKind) === kindValue) return true
-  return log.slots.get(slot, slotNumber) * log.segmentWords > control.get(layout.durable)
+  // A session begins with `durable` at the first record of its first segment.
+  const firstRecord = log.slots.get(slot, slotNumber) * log.segmentWords + firstRecordOffset
+  return firstRecord >= control.get(layout.durable)
 }
 
 /** The number of the last part of the log segment in `slot`. */

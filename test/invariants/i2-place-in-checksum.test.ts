@@ -7,7 +7,7 @@
  *   `rebuild` and the new segment of `startLog`.
  */
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { typeBatch } from '../../src/format/record.js'
@@ -15,7 +15,7 @@ import { decodeSegmentHeader } from '../../src/format/segment-header.js'
 import { recordType } from '../../src/log/record-fields.js'
 import { firstRecordOffset } from '../../src/log/roll.js'
 import { type SegmentBytes, SegmentScan } from '../../src/log/segment-scan.js'
-import { open } from '../../src/store/index.js'
+import { open, type Store } from '../../src/store/index.js'
 import { copyStore, segmentNames, temporaryDirectory } from '../support/directory.js'
 
 const options = { segmentSizeBytes: 2 ** 20, encoding: 'utf8', syncIntervalMs: 0 } as const
@@ -140,25 +140,53 @@ describe('I2: what was cut off', () => {
     for (const store of [first, second, third]) await store.close()
   })
 
-  test('never comes back where a segment file of the abandoned time is put back', async (t) => {
+  test('never comes back where a segment file of the abandoned time is put in', async (t) => {
+    const parent = temporaryDirectory(t)
+    const write = (store: Store<string>, name: string, count: number): void => {
+      for (let index = 0; index < count; index++) store.put(`${name}-${index}`, 'x'.repeat(9000))
+    }
+    const first = open<string>(join(parent, '1'), options)
+    first.put('kept', 'old')
+    await first.sync()
+    write(first, 'abandoned', 300)
+    copyStore(join(parent, '1'), join(parent, '2'))
+    rmSync(join(parent, '2', 'control'))
+    const second = open<string>(join(parent, '2'), options)
+    write(second, 'new', 300)
+    await second.close()
+    // The abandoned store goes on as well, to numbers that the other has not reached.
+    write(first, 'later', 1000)
+    await first.close()
+    const used = segmentNames(join(parent, '2'))
+    const foreign = segmentNames(join(parent, '1')).filter((name) => name > used[used.length - 1])
+    assert.ok(foreign.length >= 2)
+    copyStore(join(parent, '2'), join(parent, '3'))
+    for (const name of foreign) copyFileSync(join(parent, '1', name), join(parent, '3', name))
+    const third = open<string>(join(parent, '3'), options)
+    assert.equal(third.count(), 301)
+    assert.equal(third.get('later-0'), undefined)
+    assert.equal(third.get('new-299')?.length, 9000)
+    await third.close()
+  })
+
+  test('has numbers that are not used again', async (t) => {
     const parent = temporaryDirectory(t)
     const first = open<string>(join(parent, '1'), options)
     first.put('kept', 'old')
     await first.sync()
-    for (let index = 0; index < 400; index++) first.put(`abandoned-${index}`, 'x'.repeat(9000))
+    for (let index = 0; index < 300; index++) first.put(`abandoned-${index}`, 'x'.repeat(9000))
     copyStore(join(parent, '1'), join(parent, '2'))
     rmSync(join(parent, '2', 'control'))
     const second = open<string>(join(parent, '2'), options)
-    for (let index = 0; index < 400; index++) second.put(`new-${index}`, 'y'.repeat(9000))
-    await second.close()
+    for (let index = 0; index < 300; index++) second.put(`new-${index}`, 'y'.repeat(9000))
     const abandoned = segmentNames(join(parent, '1')).slice(1)
     const used = segmentNames(join(parent, '2'))
     assert.ok(abandoned.length >= 2 && used.length >= 3)
     assert.deepEqual(
       abandoned.filter((name) => used.includes(name)),
       [],
-      'no segment number is used twice',
     )
     await first.close()
+    await second.close()
   })
 })

@@ -12,8 +12,13 @@ import { Key } from '../../src/engine/key.js'
 import { Lookup } from '../../src/engine/lookup.js'
 import { hashKey, probe } from '../../src/engine/probe.js'
 import { versionWordInBucket } from '../../src/format/bucket.js'
-import { versionDouble } from '../../src/format/record.js'
+import * as layout from '../../src/format/control-layout.js'
+import { checksumWord, recordHeaderWords, versionDouble } from '../../src/format/record.js'
+import { checksumRecord, recordSeed } from '../../src/format/record-checksum.js'
 import { wordOf } from '../../src/index/hash-index.js'
+import { recordSpan } from '../../src/log/record-fields.js'
+import { type SegmentBytes, SegmentScan } from '../../src/log/segment-scan.js'
+import { slotEpoch, slotNumber } from '../../src/log/slot-table.js'
 import { open, type WriteOperation } from '../../src/store/index.js'
 import { engineOf } from '../support/engine-of.js'
 
@@ -90,6 +95,37 @@ describe('I6: a batch', () => {
     assert.equal(store.stats().tail, before.tail)
     store.write([{ type: 'put', key: 'b', value: 'new' }])
     assert.equal(store.get('b'), 'new')
+    await store.close()
+  })
+
+  test('is bound to its frame: a record put in the place of another is not taken for it', async () => {
+    const store = open<string>(':memory:', { segmentSizeBytes: 2 ** 20, encoding: 'utf8' })
+    const { log, control } = engineOf(store)
+    const frame = log.tailOffset
+    store.write([
+      { type: 'put', key: 'a', value: 'first' },
+      { type: 'put', key: 'b', value: 'other' },
+    ])
+    const slot = log.tailSlot
+    const segment: SegmentBytes = {
+      words: log.words[slot],
+      doubles: log.doubles[slot],
+      storeId: log.storeId,
+      epoch: log.slots.get(slot, slotEpoch),
+      segmentNumber: log.slots.get(slot, slotNumber),
+      shift: log.shift,
+      endOffset: control.get(layout.tail) - log.starts[slot],
+    }
+    const scan = new SegmentScan(segment, frame)
+    assert.equal(scan.look(), 'record')
+    const [, second] = scan.recordOffsets()
+    // The same record with another value and a right checksum, as an earlier attempt might leave it.
+    log.words[slot][second * 2 + recordHeaderWords + 2] ^= 1
+    const seed = recordSeed(log.seeds[slot], second, true)
+    const wordCount = recordSpan(log.words[slot], second * 2) * 2
+    const checksum = checksumRecord(log.words[slot], second * 2, wordCount, seed)
+    log.words[slot][second * 2 + checksumWord] = checksum
+    assert.equal(new SegmentScan(segment, frame).look(), 'bad')
     await store.close()
   })
 })
