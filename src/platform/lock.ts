@@ -13,6 +13,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   ftruncateSync,
   linkSync,
   openSync,
@@ -101,11 +102,19 @@ function readHolder(path: string): LockHolder | undefined {
 
 const claimPath = (path: string): string => `${path}.claim`
 
+/** Undefined where there is none. One that cannot be read is somebody's all the same. */
 function readClaim(path: string): Claim | undefined {
+  let text: string
   try {
-    return JSON.parse(readFileSync(claimPath(path), 'utf8')) as Claim
+    text = readFileSync(claimPath(path), 'utf8')
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    return JSON.parse(text) as Claim
+  } catch (error) {
+    if (error instanceof SyntaxError) throw lockedBy(claimPath(path), undefined)
     throw error
   }
 }
@@ -116,6 +125,9 @@ function refuseLiveClaim(path: string): void {
 }
 
 function claim(path: string, holder: LockHolder): Lock {
+  // Whoever has FFI holds the lock itself, which cannot be asked for here, and signs its file.
+  const flockHolder = existsSync(path) ? readHolder(path) : undefined
+  if (flockHolder !== undefined) throw lockedBy(path, flockHolder)
   const mine: Claim = {
     ...holder,
     processStart: processStart(process.pid),
