@@ -42,6 +42,9 @@ export function takeLock(
 ): Lock {
   refuseLiveClaim(path)
   if (libc !== undefined) return flock(libc, path, mode, holder)
+  // Whoever has FFI holds the lock itself, which cannot be asked for here, and signs its file.
+  const flockHolder = existsSync(path) ? readHolder(path) : undefined
+  if (flockHolder !== undefined) throw lockedBy(path, flockHolder)
   return mode === 'exclusive' ? claim(path, holder) : { release: () => undefined }
 }
 
@@ -125,9 +128,6 @@ function refuseLiveClaim(path: string): void {
 }
 
 function claim(path: string, holder: LockHolder): Lock {
-  // Whoever has FFI holds the lock itself, which cannot be asked for here, and signs its file.
-  const flockHolder = existsSync(path) ? readHolder(path) : undefined
-  if (flockHolder !== undefined) throw lockedBy(path, flockHolder)
   const mine: Claim = {
     ...holder,
     processStart: processStart(process.pid),
