@@ -42,7 +42,8 @@ import { announceInsert, announceRemove, announceReplace, grow } from './publish
 import { writeReference } from './reference.js'
 import { versionsPerMs } from './version-clock.js'
 
-const noBytes = new Uint8Array(0)
+/** The value of a tombstone. */
+export const noBytes: Uint8Array = new Uint8Array(0)
 
 /** The operation at hand. `engine.key` and `engine.lookup` belong to it. */
 export interface RecordDraft {

@@ -1,6 +1,6 @@
 /** delete: a tombstone at the tail, and the key's entry leaves the index. */
 import { typeTombstone } from '../format/record.js'
-import { appendRecord, draft } from './append-record.js'
+import { appendRecord, draft, noBytes } from './append-record.js'
 import type { Engine } from './engine.js'
 import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
@@ -16,6 +16,7 @@ export function remove(engine: Engine, keyspaceId: number, condition: number): b
   draft.keyspaceId = keyspaceId
   draft.hash = hash
   draft.found = true
+  draft.value = noBytes
   draft.valueSizeBytes = 0
   draft.valueSlot = -1
   appendRecord(engine)

@@ -19,6 +19,7 @@ import { parseSegmentFileName, preparedSegmentFileName } from '../format/file-na
 import type { Manifest, ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
+import { firstRecordOffset } from '../log/roll.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
@@ -145,6 +146,10 @@ function rebuild(
   const { control } = parts
   control.begin()
   control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
+  if (end.endBySegment.size > 0) {
+    const first = Math.min(...end.endBySegment.keys())
+    control.set(layout.begin, first * draft.log.segmentWords + firstRecordOffset)
+  }
   control.set(
     layout.nextSegmentNumber,
     Math.max(control.get(layout.nextSegmentNumber), manifest.nextSegmentNumber, freeNumber(files)),

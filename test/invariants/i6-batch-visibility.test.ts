@@ -101,6 +101,7 @@ describe('I6: a batch', () => {
   test('is bound to its frame: a record put in the place of another is not taken for it', async () => {
     const store = open<string>(':memory:', { segmentSizeBytes: 2 ** 20, encoding: 'utf8' })
     const { log, control } = engineOf(store)
+    store.put('before', '')
     const frame = log.tailOffset
     store.write([
       { type: 'put', key: 'a', value: 'first' },

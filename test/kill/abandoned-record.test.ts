@@ -21,7 +21,7 @@ type Fill = 'one segment' | 'an oversized one'
 
 /** Keys that fill a segment, or one made for a large batch, up to some 30,000 bytes. */
 function fillings(kind: Fill): WriteOperation[] {
-  const count = kind === 'one segment' ? 7 : 11
+  const count = kind === 'one segment' ? 7 : 14
   const batch = Array.from({ length: count }, (_, index) => ({
     type: 'put' as const,
     key: `fill-${index}`,
