@@ -39,7 +39,7 @@ import {
   writeSizes,
   writeStamp,
 } from '../log/append.js'
-import { firstRecordOffset, makeRoom } from '../log/roll.js'
+import { firstRecordOffset, makeRoomForMarker } from '../log/roll.js'
 import { kindLog, kindValue, slotKind, slotNumber, slotUnsynced } from '../log/slot-table.js'
 import { asWriteFailure } from './append-record.js'
 import { type Engine, poisonedError } from './engine.js'
@@ -161,9 +161,7 @@ function lastNumberOf(engine: Engine, slot: number): number {
 /** Puts a marker at the tail and moves the read-only boundary behind it. */
 export function writeMarker(engine: Engine): void {
   const { control, log } = engine
-  if (log.tailOffset + markerSizeWords > log.nextCheck) {
-    makeRoom(log, markerSizeWords, engine.epoch)
-  }
+  makeRoomForMarker(log, engine.epoch)
   const nowMs = engine.clock.nowMs()
   targetTail(log, target, false)
   const { offset, words, doubles } = target

@@ -15,6 +15,7 @@ import { StoreError } from '../base/errors.js'
 import { slotCountMax } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
 import { preparedSegmentFileName, segmentFileName } from '../format/file-names.js'
+import { markerSizeWords } from '../format/record.js'
 import {
   encodeSegmentHeader,
   segmentFlagAppendOnly,
@@ -48,6 +49,12 @@ const prefaultSizeBytes = 2 ** 21
 /** A segment this full gets a successor: stores that hold little never take a second one's blocks. */
 const prepareFromPart = 0.25
 
+/**
+ * At the end of each segment there is room for the marker of a sync and for the last one of a
+ * session, so that what was written can be synced on a full disk.
+ */
+const markerReserve = 2 * markerSizeWords
+
 /** Where the segment's records begin, in 8-byte words. */
 export const firstRecordOffset = segmentHeaderSizeBytes / 8
 
@@ -57,17 +64,25 @@ export const firstRecordOffset = segmentHeaderSizeBytes / 8
  * Throws `STORE_FULL`; the log is then as it was.
  */
 export function makeRoom(log: Log, sizeDoubles: number, epoch: number): void {
-  if (log.tailOffset + sizeDoubles > log.tailLimit) roll(log, sizeDoubles, epoch)
+  if (log.tailOffset + sizeDoubles > log.tailLimit - markerReserve) roll(log, sizeDoubles, epoch)
   prepareNext(log)
   const stride = Math.min(prefaultSizeBytes / 8, log.segmentWords >>> 2)
   const strideEnd = (Math.floor(log.tailOffset / stride) + 1) * stride
-  log.nextCheck = Math.min(log.tailLimit, Math.max(strideEnd, log.tailOffset + sizeDoubles)) | 0
+  log.nextCheck =
+    Math.min(log.tailLimit - markerReserve, Math.max(strideEnd, log.tailOffset + sizeDoubles)) | 0
   // A store that is hardly written to does without: the helper thread starts with the first job.
   if (log.tailOffset >= stride || log.prepared !== undefined) {
     log.prefault(log.tailSlot, log.nextCheck, stride)
   }
   // Before anything is written up to there: it bounds what repair has to look at.
   log.control.doubles[layout.writeLimitDouble] = log.nextCheck
+}
+
+/** Room for a marker: the reserve, where nothing else fits any more. */
+export function makeRoomForMarker(log: Log, epoch: number): void {
+  if (log.tailOffset + markerSizeWords > log.tailLimit) roll(log, markerSizeWords, epoch)
+  const end = log.tailOffset + markerSizeWords
+  log.control.doubles[layout.writeLimitDouble] = Math.max(log.nextCheck, end)
 }
 
 function prepareNext(log: Log): void {
@@ -89,7 +104,7 @@ function prepareNext(log: Log): void {
 /** Goes on in a new segment with room for `sizeDoubles`. */
 export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   const { control } = log
-  const neededBytes = segmentHeaderSizeBytes + sizeDoubles * 8
+  const neededBytes = segmentHeaderSizeBytes + (sizeDoubles + markerReserve) * 8
   const partCount = Math.ceil(neededBytes / log.segmentSizeBytes)
   const sizeBytes = partCount * log.segmentSizeBytes
   const number = control.get(layout.nextSegmentNumber)

@@ -129,7 +129,10 @@ export class LogReader {
         throw corrupt(file.path, scan.offset * 8, 'a record does not match its checksum')
       }
       if (result === 'bad') return scan.offset
-      if (result === 'end') break
+      if (result === 'end') {
+        if (!isNamed) this.#gatherFrom(scan)
+        break
+      }
       if (!isKnownKind(bytes.words, scan.offset * 2)) {
         throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
       }
@@ -271,12 +274,19 @@ export class LogReader {
     rest.forEach((file, index) => {
       const bytes = this.#load(file)
       const from = index === 0 ? badOffset : undefined
-      const scan = new SegmentScan(bytes, from ?? segmentHeaderSizeBytes / 8)
-      for (const offset of scan.markersBehind()) {
-        const value = offset + recordHeaderSizeBytes / 8
-        this.#durable = Math.max(this.#durable, bytes.doubles[value + markerDurableDouble])
-      }
+      this.#gatherFrom(new SegmentScan(bytes, from ?? segmentHeaderSizeBytes / 8))
     })
+  }
+
+  /** Records that were lost may read as zeros, as the end does: only what lies behind tells. */
+  #gatherFrom(scan: SegmentScan): void {
+    const { doubles } = scan.segment
+    const { offset: end } = scan
+    for (const offset of scan.markersBehind()) {
+      const value = offset + recordHeaderSizeBytes / 8
+      this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
+    }
+    scan.offset = end
   }
 
   #droppedBytes(): number {

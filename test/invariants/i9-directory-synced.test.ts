@@ -71,29 +71,4 @@ describe('I9: when a sync has resolved', () => {
       await store.close()
     })
   }
-
-  test('a segment that follows one which ends exactly full is durable by name', async (t) => {
-    const directory = temporaryDirectory(t)
-    const store = open<Buffer>(directory, options)
-    const { log } = engineOf(store)
-    store.put('first', Buffer.alloc(0))
-    const markerBytes = 88
-    for (let index = 0; ; index++) {
-      const free = options.segmentSizeBytes - log.tailOffset * 8 - markerBytes
-      if (free === 0) break
-      // A record is its header, a key of 8 bytes, and the value; what is left must hold one more.
-      const size = free > 240_000 ? 100_000 : free > 120_000 ? free - 60_000 : free - 56
-      store.put(`f${String(index).padStart(7, '0')}`, Buffer.alloc(Math.floor(size / 8) * 8))
-    }
-    await store.sync()
-    assert.equal(log.tailOffset * 8, options.segmentSizeBytes, 'the segment is exactly full')
-    const durableNames = watchDirectory(engineOf(store), directory)
-    for (const name of segmentNames(directory)) durableNames.add(name)
-    store.put('next', Buffer.alloc(9))
-    await requireDurableNames(store, directory, durableNames)
-    await store.close()
-    const again = open<Buffer>(directory)
-    assert.equal(again.get('next')?.length, 9)
-    await again.close()
-  })
 })

@@ -31,8 +31,9 @@ describe('a store on a full file system', { skip: noMountNamespaces }, () => {
       test(`says STORE_FULL and keeps everything: ${mapping}, values of ${valueSizeBytes}`, (t) =>
         fillAndReopen(temporaryDirectory(t), mapping, valueSizeBytes, 'to-read'))
     }
-
-    test(`can be opened again to delete from it (${mapping})`, (t) =>
-      fillAndReopen(temporaryDirectory(t), mapping, 300_000, 'to-write'))
   }
+
+  // Without a mapping, opening for writing begins a segment, for which there is no space.
+  test('can be opened again to delete from it (mmap)', (t) =>
+    fillAndReopen(temporaryDirectory(t), 'mmap', 300_000, 'to-write'))
 })
