@@ -69,6 +69,8 @@ export interface LogEnd {
   readonly endBytes: number
   /** Where the believed records of each segment end, in bytes; segments without any are not in. */
   readonly endBySegment: ReadonlyMap<number, number>
+  /** Address below which everything is known to have survived a completed sync. */
+  readonly durable: number
   /** Bytes of records that were there and are not believed. */
   readonly bytesDropped: number
 }
@@ -255,7 +257,12 @@ export class LogReader {
         'records that had been synced are missing or do not match their checksums',
       )
     }
-    return { ...this.#end, endBySegment: this.#endBySegment, bytesDropped: this.#droppedBytes() }
+    return {
+      ...this.#end,
+      endBySegment: this.#endBySegment,
+      durable: this.#durable,
+      bytesDropped: this.#droppedBytes(),
+    }
   }
 
   /** In a segment without in-place updates, records that verify in a row are what was written. */

@@ -148,7 +148,9 @@ function rebuild(
   control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
   if (end.endBySegment.size > 0) {
     const first = Math.min(...end.endBySegment.keys())
-    control.set(layout.begin, first * draft.log.segmentWords + firstRecordOffset)
+    const begin = first * draft.log.segmentWords + firstRecordOffset
+    control.set(layout.begin, begin)
+    control.set(layout.durable, Math.max(begin, end.durable))
   }
   control.set(
     layout.nextSegmentNumber,
