@@ -127,27 +127,24 @@ for (const kind of ['closed', 'recovered'] as const) {
         check(/^segment-/, (path) => ({ from: 128, to: usedEnd(path), count: 150 }))
       })
 
-      // Without a mapping nothing outside the log says what was synced: a sector of zeros over the
-      // last records and both markers behind them looks like a sync that never finished.
-      if (mapping === 'mmap')
-        test('a stretch of zeros in the place of records never gives a wrong answer', () => {
-          const outcomes = new Outcomes()
-          for (const name of names(/^segment-/)) {
-            const path = join(fixture.directory, name)
-            const bytes = readFileSync(path)
-            const end = usedEnd(path)
-            const step = isThorough ? 8 : 8 * Math.ceil(end / 8 / 60)
-            for (let from = 128; from < end; from += step) {
-              for (const size of [8, 64, 512]) {
-                overwrite(path, from, new Uint8Array(size))
-                outcomes.add(`${name} ${size} from ${from}`, outcomeOf(fixture.directory, fixture))
-                overwrite(path, from, bytes.subarray(from, from + size))
-              }
+      test('a stretch of zeros in the place of records never gives a wrong answer', () => {
+        const outcomes = new Outcomes()
+        for (const name of names(/^segment-/)) {
+          const path = join(fixture.directory, name)
+          const bytes = readFileSync(path)
+          const end = usedEnd(path)
+          const step = isThorough ? 8 : 8 * Math.ceil(end / 8 / 60)
+          for (let from = 128; from < end; from += step) {
+            for (const size of [8, 64, 512]) {
+              overwrite(path, from, new Uint8Array(size))
+              outcomes.add(`${name} ${size} from ${from}`, outcomeOf(fixture.directory, fixture))
+              overwrite(path, from, bytes.subarray(from, from + size))
             }
           }
-          assert.deepEqual(outcomes.summary(), [])
-          assert.ok(outcomes.refused > 0)
-        })
+        }
+        assert.deepEqual(outcomes.summary(), [])
+        assert.ok(outcomes.refused > 0)
+      })
 
       test('a large value never gives a wrong answer', () => {
         check(/^value-/, (path) => ({ from: 128, to: usedEnd(path), count: 40 }))
