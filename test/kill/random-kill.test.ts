@@ -13,6 +13,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
+import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import type { WriterSetup } from './writer.js'
 
@@ -110,7 +111,7 @@ const kinds: readonly Kind[] = [
   },
 ]
 
-async function killAgainAndAgain(kind: Kind, directory: string, seed: number): Promise<void> {
+async function killAgainAndAgain(kind: Kind, directory: string): Promise<void> {
   const { keyCount, store, hugeBatches = false } = kind
   const segmentSizeBytes = store.segmentSizeBytes ?? 64 * mebibyte
   const history = { seed, keyCount, segmentSizeBytes, hugeBatches }
@@ -121,16 +122,16 @@ async function killAgainAndAgain(kind: Kind, directory: string, seed: number): P
     const fromStart = random.chance(0.1)
     const afterMs = fromStart ? 30 + random.below(80) : random.below(45)
     const end = await runWriter(directory, setup, { afterMs, fromStart })
-    check(end, `seed ${seed}, kill ${kill}`)
+    check(end, `VARVE_SEED=${seed}, kill ${kill}`)
   }
   const last = await runWriter(directory, { ...setup, checkOnly: true }, undefined)
-  check(last, `seed ${seed}, after the last kill`)
+  check(last, `VARVE_SEED=${seed}, after the last kill`)
   assert.match(last.output, /^\S+ [1-9]\d*\n$/, 'changes were acknowledged')
   copyStore(join(directory, 'store'), join(directory, 'copy'))
   rmSync(join(directory, 'store'), { recursive: true })
   copyStore(join(directory, 'copy'), join(directory, 'store'))
   const copied = await runWriter(directory, { ...setup, checkOnly: true }, undefined)
-  check(copied, `seed ${seed}, a copy of the directory`)
+  check(copied, `VARVE_SEED=${seed}, a copy of the directory`)
   assert.match(copied.output, /^replay /)
   assert.ok(!existsSync(join(directory, 'store', 'manifest.next')))
 }
@@ -139,8 +140,7 @@ describe('a process killed at random loses nothing that was acknowledged', () =>
   for (const kind of kinds) {
     const kills = isThorough ? kind.kills * 5 : kind.kills
     test(`${kind.name}, ${kills} kills`, (t) => {
-      const seed = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000)
-      return killAgainAndAgain({ ...kind, kills }, temporaryDirectory(t), seed)
+      return killAgainAndAgain({ ...kind, kills }, temporaryDirectory(t))
     })
   }
 })

@@ -7,8 +7,8 @@
  */
 import { rmSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { withDirectory } from '../support/directory.js'
+import { fc } from '../support/properties.js'
 import { isThorough } from '../support/thorough.js'
 import { type EncodingLabel, encodingLabels, type KeyEncodingLabel, keyEncodings } from './data.js'
 import { operations, type Space } from './operations.js'
