@@ -104,7 +104,7 @@ function isBatchUnfinished(directory: string): boolean {
   return doubles[state + layout.batchFrame] !== 0
 }
 
-const base = { mapping: 'mmap', held: heldChanges, mayLoseUnsynced: false, stride: 3 } as const
+const base = { mapping: 'mmap', held: heldChanges, mayLoseUnsynced: false, stride: 4 } as const
 
 /** Kills a process within a batch, and returns what it left. */
 async function leaveUnfinishedBatch(parent: string): Promise<string> {
@@ -136,24 +136,24 @@ describe('a process may be killed at every step', () => {
 
   test('of writing, in mapped memory', async (t) => {
     const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, from: 'writing', stride: 6 },
+      ...{ ...base, from: 'writing', stride: 8 },
       begin: () => undefined,
     })
-    assert.ok(kills > 15)
+    assert.ok(kills > 12)
   })
 
   test('of writing without a mapping, also half way through a write', async (t) => {
     const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, mapping: 'file', from: 'writing', stride: 6 },
+      ...{ ...base, mapping: 'file', from: 'writing', stride: 8 },
       begin: () => undefined,
     })
-    assert.ok(kills > 15)
+    assert.ok(kills > 12)
   })
 
   for (const mapping of ['mmap', 'file'] as const) {
     test(`of closing (${mapping})`, async (t) => {
       const kills = await killAtEverySteps(temporaryDirectory(t), {
-        ...{ ...base, mapping, from: 'closing', stride: 4 },
+        ...{ ...base, mapping, from: 'closing', stride: 5 },
         begin: () => undefined,
       })
       assert.ok(kills > 3)
