@@ -30,13 +30,17 @@ import {
   flagInBatch,
   flagReference,
   kindWordOf,
+  previousDouble,
   recordHeaderSizeBytes,
   recordHeaderWords,
   recordSizeWords,
+  sequenceDouble,
+  timestampDouble,
   typeBatch,
   typePut,
   typeTombstone,
   valueOffset,
+  versionDouble,
 } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
 import {
@@ -48,7 +52,9 @@ import {
   writeSizes,
   writeStamp,
   writeValue,
+  writeValueWords,
 } from '../log/append.js'
+import type { Log } from '../log/log.js'
 import {
   occupiedBytes,
   recordFlags,
@@ -63,44 +69,13 @@ import { slotSizeBytes } from '../log/slot-table.js'
 import { accountInsert, accountRemove, accountReplace, addToDigest } from './account.js'
 import { asWriteFailure } from './append-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
+import type { BatchDraft, EncodedOperation } from './batch-draft.js'
 import type { Engine } from './engine.js'
-import type { Key } from './key.js'
 import { hashKey, probe } from './probe.js'
 import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
 import { createReference, writeReference } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { nextVersion } from './version-clock.js'
-
-/** One operation, its key and value already bytes. */
-export interface EncodedOperation {
-  readonly type: 'put' | 'delete'
-  readonly keyspaceId: number
-  /** Where the key lies in the batch's {@link BatchKeys}. */
-  readonly keyStart: number
-  readonly keySizeBytes: number
-  readonly value: Uint8Array | string
-  readonly valueSizeBytes: number
-}
-
-/** The keys of a batch, one behind the other as zero-padded words. */
-export class BatchKeys {
-  words: Int32Array = new Int32Array(1024)
-  #used = 0
-
-  /** Keeps a copy of the key at hand; returns where it lies. */
-  add(key: Key): number {
-    const start = this.#used
-    const count = (key.sizeBytes + 3) >>> 2
-    if (start + count > this.words.length) {
-      const grown = new Int32Array(2 * (start + count))
-      grown.set(this.words)
-      this.words = grown
-    }
-    for (let index = 0; index < count; index++) this.words[start + index] = key.words[index]
-    this.#used = start + count
-    return start
-  }
-}
 
 const target: RecordTarget = {
   words: new Int32Array(0),
@@ -114,27 +89,30 @@ const target: RecordTarget = {
 export function writeBatch(
   engine: Engine,
   operations: readonly EncodedOperation[],
-  keys: BatchKeys,
+  draft: BatchDraft,
 ): void {
   engine.requireWritable()
   if (operations.length === 0) return
-  const valueSlots = operations.map((operation) =>
-    operation.valueSizeBytes > engine.inlineValueSizeBytesMax
-      ? createReference(engine, operation.value, operation.valueSizeBytes)
-      : -1,
-  )
-  const sizeDoubles = operations.reduce(
-    (sum, operation, index) => sum + sizeOf(operation, valueSlots[index]),
-    batchFrameSizeWords,
-  )
+  const valueSlots = operations.map((operation) => takeValueSlot(engine, operation))
+  let sizeDoubles = batchFrameSizeWords
+  for (let index = 0; index < operations.length; index++) {
+    sizeDoubles += sizeOf(operations[index], valueSlots[index])
+  }
   const { control, index, log } = engine
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
-  writeFrame(engine, operations, keys, valueSlots, sizeDoubles)
-  applyBatch(engine)
+  const hashes = hashOperations(engine, operations, draft)
+  writeFrame(engine, { operations, draft, valueSlots, hashes, sizeDoubles })
+  applyRecords(engine, hashes)
   for (let count = 0; count < operations.length; count++) grow(engine)
   scheduleSync(engine)
+}
+
+/** Makes a segment for a value that needs one of its own; -1 for any other. */
+function takeValueSlot(engine: Engine, { value, valueSizeBytes }: EncodedOperation): number {
+  const isLarge = value !== undefined && valueSizeBytes > engine.inlineValueSizeBytesMax
+  return isLarge ? createReference(engine, value, valueSizeBytes) : -1
 }
 
 function sizeOf(operation: EncodedOperation, valueSlot: number): number {
@@ -142,15 +120,32 @@ function sizeOf(operation: EncodedOperation, valueSlot: number): number {
   return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
 }
 
-/** Steps 2 and 3. */
-function writeFrame(
+function hashOperations(
   engine: Engine,
   operations: readonly EncodedOperation[],
-  keys: BatchKeys,
-  valueSlots: readonly number[],
-  sizeDoubles: number,
-): void {
+  draft: BatchDraft,
+): Int32Array {
+  const hashes = new Int32Array(operations.length)
+  for (let index = 0; index < operations.length; index++) {
+    const { keyStart, keySizeBytes, keyspaceId } = operations[index]
+    engine.key.setWords(draft.words, keyStart, keySizeBytes)
+    hashes[index] = hashKey(engine, keyspaceId)
+  }
+  return hashes
+}
+
+interface PlannedBatch {
+  readonly operations: readonly EncodedOperation[]
+  readonly draft: BatchDraft
+  readonly valueSlots: readonly number[]
+  readonly hashes: Int32Array
+  readonly sizeDoubles: number
+}
+
+/** Steps 2 and 3. */
+function writeFrame(engine: Engine, batch: PlannedBatch): void {
   const { control, log } = engine
+  const { operations, valueSlots, sizeDoubles } = batch
   const frameAddress = control.get(layout.tail)
   const frame: RecordTarget = { ...target }
   targetTail(log, frame, false)
@@ -163,18 +158,19 @@ function writeFrame(
   // The writer's own tail runs ahead over the records; the state's moves by the commit.
   advanceTail(log, batchFrameSizeWords)
   try {
-    operations.forEach((operation, index) => {
+    for (let index = 0; index < operations.length; index++) {
       sequence++
       version = nextVersion(version, nowMs)
-      checksums[index] = writeOperation(engine, operation, keys, valueSlots[index], {
-        sequence,
-        version,
-        nowMs,
-      })
+      const record = log.doubles[log.tailSlot]
+      const offset = log.tailOffset
+      record[offset + versionDouble] = version
+      record[offset + sequenceDouble] = sequence
+      record[offset + timestampDouble] = nowMs
+      checksums[index] = writeOperation(engine, batch, index)
       const valueSlot = valueSlots[index]
       if (valueSlot !== -1) usedBytes += log.slots.get(valueSlot, slotSizeBytes)
-      advanceTail(log, sizeOf(operation, valueSlot))
-    })
+      advanceTail(log, sizeOf(operations[index], valueSlot))
+    }
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
     writeStamp(frame, version, first, nowMs, noAddress)
@@ -193,7 +189,7 @@ function writeFrame(
     control.set(layout.usedBytes, control.get(layout.usedBytes) + usedBytes)
     control.set(layout.batchFrame, frameAddress)
     control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
-    for (const checksum of checksums) addToDigest(control, checksum)
+    for (let index = 0; index < checksums.length; index++) addToDigest(control, checksums[index])
     addToDigest(control, frameChecksum)
   } catch (error) {
     log.adoptTail()
@@ -203,64 +199,77 @@ function writeFrame(
   control.commit()
 }
 
-interface Stamp {
-  readonly sequence: number
-  readonly version: number
-  readonly nowMs: number
-}
-
-function writeOperation(
-  engine: Engine,
-  operation: EncodedOperation,
-  keys: BatchKeys,
-  valueSlot: number,
-  stamp: Stamp,
-): number {
+/** Writes a record, all but its version, sequence and time; returns its checksum. */
+function writeOperation(engine: Engine, batch: PlannedBatch, index: number): number {
   const { key, log, lookup } = engine
-  const { keyspaceId, valueSizeBytes } = operation
-  key.setWords(keys.words, operation.keyStart, operation.keySizeBytes)
-  const found = probe(engine, hashKey(engine, keyspaceId), keyspaceId)
-  const previous = found ? log.address(lookup.slot, lookup.offset) : 0
+  const { words } = batch.draft
+  const operation = batch.operations[index]
+  const valueSlot = batch.valueSlots[index]
+  const { keyspaceId, value, valueStart, valueSizeBytes } = operation
+  key.setWords(words, operation.keyStart, operation.keySizeBytes)
+  const found = probe(engine, batch.hashes[index], keyspaceId)
   const isPut = operation.type === 'put'
   const flags = flagInBatch | (valueSlot === -1 ? 0 : flagReference)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   targetTail(log, target, true)
+  target.doubles[target.offset + previousDouble] = found
+    ? log.starts[lookup.slot] + lookup.offset
+    : noAddress
   const kind = kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId)
-  writeStamp(target, stamp.version, stamp.sequence, stamp.nowMs, previous)
   writeSizes(target, kind, key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
-  if (valueSlot === -1) {
-    const start = valueOffset(key.sizeBytes, flags)
-    writeValue(target, operation.value, valueSizeBytes, start, sizeDoubles)
-  } else {
+  if (valueSlot !== -1) {
     writeReference(log, target, key.sizeBytes, valueSlot, valueSizeBytes)
+  } else {
+    const start = valueOffset(key.sizeBytes, flags)
+    if (value === undefined) writeValueWords(target, words, valueStart, start, sizeDoubles)
+    else writeValue(target, value, valueSizeBytes, start, sizeDoubles)
   }
   return seal(target, sizeDoubles)
 }
 
-/** Steps 4 to 6, from wherever they were left: also what repair does after a kill. */
+/** Steps 4 to 6, from wherever a kill left them. */
 export function applyBatch(engine: Engine): void {
+  applyRecords(engine, hashRecords(engine))
+}
+
+/** The hashes of the keys of the batch that is being applied, from its records. */
+function hashRecords(engine: Engine): Int32Array {
+  const place = firstRecord(engine)
+  const hashes = new Int32Array(countRecords(engine))
+  for (let index = 0; index < hashes.length; index++) {
+    const words = engine.log.words[place.slot]
+    takeKey(engine, words, place.offset * 2)
+    hashes[index] = hashKey(engine, recordKeyspace(words, place.offset * 2))
+    passRecord(engine, place)
+  }
+  return hashes
+}
+
+/** `hashes` are those of the keys of all records, in order. */
+function applyRecords(engine: Engine, hashes: Int32Array): void {
   const { control } = engine
-  const frame = control.get(layout.batchFrame)
-  assert(frame !== 0, 'a batch is being applied')
-  const end = batchEnd(engine, frame)
-  turnHomes(engine, frame, true)
-  while (control.get(layout.batchNext) < end) applyRecord(engine, control.get(layout.batchNext))
-  turnHomes(engine, frame, false)
+  turnHomes(engine, hashes, true)
+  const place = firstRecord(engine)
+  const next = control.get(layout.batchNext)
+  for (let index = 0; index < hashes.length; index++) {
+    if (place.address >= next) applyRecord(engine, hashes[index], place)
+    passRecord(engine, place)
+  }
+  turnHomes(engine, hashes, false)
   control.begin()
   control.set(layout.batchFrame, 0)
   control.set(layout.batchNext, 0)
   control.commit()
 }
 
-function applyRecord(engine: Engine, address: number): void {
+function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   const { control, log } = engine
-  const { slot, offset } = log.locate(address)
+  const { address, slot, offset } = place
   const words = log.words[slot]
   const start = offset * 2
   const keyspaceId = recordKeyspace(words, start)
   takeKey(engine, words, start)
-  const hash = hashKey(engine, keyspaceId)
   const found = probe(engine, hash, keyspaceId)
   control.begin()
   control.set(layout.batchNext, address + recordSpan(words, start))
@@ -286,14 +295,10 @@ function applyRecord(engine: Engine, address: number): void {
 }
 
 /** Makes the home bucket of every key of the batch odd, or even again. */
-function turnHomes(engine: Engine, frame: number, toOdd: boolean): void {
-  const { index, log } = engine
-  const end = batchEnd(engine, frame)
-  for (let address = frame + batchFrameSizeWords; address < end; ) {
-    const { slot, offset } = log.locate(address)
-    const words = log.words[slot]
-    takeKey(engine, words, offset * 2)
-    const home = index.bucketOf(hashKey(engine, recordKeyspace(words, offset * 2)))
+function turnHomes(engine: Engine, hashes: Int32Array, toOdd: boolean): void {
+  const { index } = engine
+  for (let record = 0; record < hashes.length; record++) {
+    const home = index.bucketOf(hashes[record])
     const homeWords = index.wordsOf(home)
     const versionIndex = wordOf(home) + versionWordInBucket
     // Two keys of a batch may share a home: it is turned once.
@@ -301,15 +306,44 @@ function turnHomes(engine: Engine, frame: number, toOdd: boolean): void {
       if (toOdd) makeOdd(homeWords, versionIndex)
       else makeEven(homeWords, versionIndex)
     }
-    address += recordSpan(words, offset * 2)
   }
 }
 
-/** The address behind the last record of the batch. */
-function batchEnd(engine: Engine, frame: number): number {
-  const { slot, offset } = engine.log.locate(frame)
+/** Where a record of the batch lies, for a walk over all of them. */
+interface RecordPlace {
+  address: number
+  slot: number
+  offset: number
+}
+
+/** The first record of the batch that is being applied; its segment is mapped. */
+function firstRecord(engine: Engine): RecordPlace {
+  const { control, log } = engine
+  const frame = control.get(layout.batchFrame)
+  assert(frame !== 0, 'a batch is being applied')
+  const place = { address: frame, ...log.locate(frame) }
+  pass(log, place, batchFrameSizeWords)
+  return place
+}
+
+function passRecord({ log }: Engine, place: RecordPlace): void {
+  pass(log, place, recordSpan(log.words[place.slot], place.offset * 2))
+}
+
+function pass(log: Log, place: RecordPlace, sizeDoubles: number): void {
+  place.address += sizeDoubles
+  place.offset += sizeDoubles
+  // In an oversized segment, from one part, and slot, to the next.
+  while (place.offset > log.offsetMask) {
+    place.slot++
+    place.offset -= log.segmentWords
+  }
+}
+
+function countRecords({ control, log }: Engine): number {
+  const { slot, offset } = log.locate(control.get(layout.batchFrame))
   const value = offset + recordHeaderSizeBytes / 8
-  return frame + batchFrameSizeWords + engine.log.doubles[slot][value + batchSizeDouble]
+  return log.words[slot][value * 2 + batchCountWord]
 }
 
 /** Makes the key of a record the key at hand. */
