@@ -71,7 +71,7 @@ import { asWriteFailure } from './append-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
 import type { BatchDraft, EncodedOperation } from './batch-draft.js'
 import type { Engine } from './engine.js'
-import { hashKey, probe } from './probe.js'
+import { fetchAhead, hashKey, probe } from './probe.js'
 import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
 import { createReference, writeReference } from './reference.js'
 import { scheduleSync } from './sync.js'
@@ -103,6 +103,7 @@ export function writeBatch(
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
   const hashes = hashOperations(engine, operations, draft)
+  fetchAhead(engine, hashes)
   writeFrame(engine, { operations, draft, valueSlots, hashes, sizeDoubles })
   applyRecords(engine, hashes)
   for (let count = 0; count < operations.length; count++) grow(engine)
