@@ -48,10 +48,15 @@ export class OrderedDraft {
   }
 
   addKey(key: OrderedKey, rest: number, child: number): void {
-    const count = Math.min(wordCountOf(key.sizeBytes), inPageWordsMax)
-    const start = this.#startEntry(count)
-    for (let word = 0; word < count; word++) this.words[start + word] = key.words[word]
-    this.#endEntry(count, key.sizeBytes, rest, child)
+    this.addWords(key.words, 0, key.sizeBytes, rest, child)
+  }
+
+  /** Adds a key that lies in `words` from word `start` on. */
+  addWords(words: Int32Array, start: number, sizeBytes: number, rest: number, child: number): void {
+    const count = Math.min(wordCountOf(sizeBytes), inPageWordsMax)
+    const target = this.#startEntry(count)
+    for (let word = 0; word < count; word++) this.words[target + word] = words[start + word]
+    this.#endEntry(count, sizeBytes, rest, child)
   }
 
   /** Adds entries `from` to `to` of a page, the latter not included. */
