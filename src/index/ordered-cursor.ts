@@ -1,23 +1,16 @@
 /**
  * Reading the ordered index while it changes: a cursor is filled with the keys of one leaf at a time.
  *
- * A reader goes down from the header: it takes the version of a page, then what the page says about
- * the next one, then the version of that one, and then looks whether the first is still what it was.
- * So each page was the child of the page above it at a moment when that one was whole. What is in a
- * cursor was copied out of a leaf whose version was the same before and after; what changes under a
- * reader's eyes it may read, but never believes.
+ * What is in a cursor was copied out of a leaf whose version was the same before and after. What
+ * changes under a reader's eyes it may read, but never believes: it begins again at the root.
  *
- * Between two leaves it holds no page, but a key: the separator that ended the leaf, from where the
- * next seek goes on. Pages between may be split, merged and freed. A key that is there all along is
- * found, once, and keys come in order; one inserted or removed meanwhile is found or not.
- *
- * Order of loads: a version before all that is read under it (`loadWordFirst`), and again after it
- * (`Atomics.load`); base/shared-words.ts says why that is enough.
+ * Between two leaves a cursor holds no page, but a key: the separator at the edge of the leaf (its
+ * fence), from where the next seek goes on. Pages between may be split, merged and freed. A key that
+ * is there all along is found, once, and keys come in order; one inserted or removed meanwhile is
+ * found or not. Going on by a key takes a descent for each leaf, 5 ns for each key of it, and links
+ * between leaves would have to be changed and checked together with pages under other parents.
  */
-import { loadWordFirst } from '../base/shared-words.js'
 import {
-  heightMax,
-  heightWord,
   innerEntryWords,
   inPageWordsMax,
   leafEntryWords,
@@ -26,15 +19,14 @@ import {
   pageWords,
   placeBits,
   placeMask,
-  rootWord,
   shapeWord,
   suffixSizeMask,
   versionWord,
 } from '../format/ordered-page.js'
+import { descend, isLeafUnchanged, OrderedDescent } from './ordered-descent.js'
 import { baseOf, type OrderedIndex } from './ordered-index.js'
 import { OrderedKey, swapBytes, wordOfHead } from './ordered-key.js'
 import {
-  childAt,
   entryAt,
   entryCountOf,
   isPlausible,
@@ -71,14 +63,7 @@ export class OrderedCursor {
   /** From where the next leaf is sought: from it on, or in reverse from below it. */
   readonly from: OrderedKey = new OrderedKey()
   readonly fence: OrderedKey = new OrderedKey()
-  /** The leaf that the last descent ended at. */
-  leafWords: Int32Array = new Int32Array(0)
-  leafBase = 0
-  leafVersion = 0
-  /** Where the fence of that leaf lies, and 0 for the page where it has none. */
-  fencePage = 0
-  fenceEntry = 0
-  fenceVersion = 0
+  readonly descent: OrderedDescent = new OrderedDescent()
 }
 
 /**
@@ -134,12 +119,12 @@ export function contains(
   start: number,
   keySizeBytes: number,
 ): number {
-  const { from } = cursor
+  const { descent, from } = cursor
   from.set(keyspaceId, keyWords, start, keySizeBytes)
   for (let retry = 0; retry <= cursor.retriesMax; retry++) {
-    if (!descend(index, cursor, from, false, false)) continue
-    const found = searchPage(index, cursor.leafWords, cursor.leafBase, from)
-    if (isLeafUnchanged(cursor)) return (found & 1) === 1 ? seekFound : seekEnd
+    if (!descend(index, descent, from, false, false)) continue
+    const found = searchPage(index, descent.leafWords, descent.leafBase, from)
+    if (isLeafUnchanged(descent)) return (found & 1) === 1 ? seekFound : seekEnd
   }
   return seekBusy
 }
@@ -151,86 +136,30 @@ function seekFrom(
   isInclusive: boolean,
   isReverse: boolean,
 ): number {
-  const { fence, from } = cursor
+  const { descent, fence, from } = cursor
   cursor.keyspaceWord = keyspaceWord
   cursor.isReverse = isReverse
   let includes = isInclusive
   for (let retry = 0; retry <= cursor.retriesMax; retry++) {
     cursor.count = 0
     cursor.isLast = false
-    if (!descend(index, cursor, from, isReverse && !includes, isReverse)) continue
+    if (!descend(index, descent, from, isReverse && !includes, isReverse)) continue
     if (!fillFromLeaf(index, cursor, includes)) continue
     if (cursor.count > 0) return seekFound
     if (cursor.isLast) return seekEnd
-    // The leaf has nothing on this side of the key: on from its edge.
+    // The leaf has nothing on this side of the key: on from its edge. That is a retry, too: in a
+    // tree that is whole it happens once, and one that is not must not lead around for ever.
     from.setKey(fence, fence.sizeBytes)
     includes = !isReverse
-    retry = 0
   }
   cursor.count = 0
   return seekBusy
 }
 
-/**
- * Goes down to the leaf of the key, or where `isBelow` to that of the keys just below it. False where
- * a page changed on the way.
- */
-function descend(
-  index: OrderedIndex,
-  cursor: OrderedCursor,
-  key: OrderedKey,
-  isBelow: boolean,
-  isReverse: boolean,
-): boolean {
-  const header = index.words[0]
-  let words = header
-  let base = 0
-  let version = loadWordFirst(header, versionWord)
-  if ((version & 1) === 1) return false
-  let child = header[rootWord]
-  const height = header[heightWord]
-  if (height < 1 || height > heightMax) return false
-  cursor.fencePage = 0
-  for (let level = height - 1; ; level--) {
-    if (!index.hasPage(child)) return false
-    const childWords = index.wordsOf(child)
-    const childBase = baseOf(child)
-    const childVersion = loadWordFirst(childWords, childBase + versionWord)
-    if ((childVersion & 1) === 1) return false
-    if (Atomics.load(words, base + versionWord) !== version) return false
-    const page = child
-    words = childWords
-    base = childBase
-    version = childVersion
-    if (level === 0) break
-    if ((words[base + shapeWord] & 0xff) !== level) return false
-    const found = searchPage(index, words, base, key)
-    if (found < 0) return false
-    const position = (found >>> 1) + (isBelow ? 0 : found & 1)
-    const fence = isReverse ? position - 1 : position
-    if (fence >= 0 && fence < entryCountOf(words, base)) {
-      cursor.fencePage = page
-      cursor.fenceEntry = fence
-      cursor.fenceVersion = version
-    }
-    const childWord = childAt(words, base, position)
-    if (childWord >= base + pageWords) return false
-    child = words[childWord]
-  }
-  cursor.leafWords = words
-  cursor.leafBase = base
-  cursor.leafVersion = version
-  return true
-}
-
-function isLeafUnchanged(cursor: OrderedCursor): boolean {
-  const { leafWords, leafBase, leafVersion } = cursor
-  return Atomics.load(leafWords, leafBase + versionWord) === leafVersion
-}
-
 /** Copies what the leaf has of the keyspace. False where it changed meanwhile. */
 function fillFromLeaf(index: OrderedIndex, cursor: OrderedCursor, isInclusive: boolean): boolean {
-  const { from, isReverse, keyspaceWord, leafWords, leafBase } = cursor
+  const { descent, from, isReverse, keyspaceWord } = cursor
+  const { leafWords, leafBase } = descent
   if (!isPlausible(leafWords, leafBase) || (leafWords[leafBase + shapeWord] & 0xff) !== 0) {
     return false
   }
@@ -254,7 +183,7 @@ function fillFromLeaf(index: OrderedIndex, cursor: OrderedCursor, isInclusive: b
     isFull = copied === copiedNone
     break
   }
-  if (!isLeafUnchanged(cursor)) return false
+  if (!isLeafUnchanged(descent)) return false
   if (hasOtherKeyspace) {
     cursor.isLast = true
     return true
@@ -276,7 +205,7 @@ function copyEntry(
   entry: number,
   keyspaceWord: number,
 ): number {
-  const { leafWords, leafBase } = cursor
+  const { leafWords, leafBase } = cursor.descent
   const { count } = cursor
   const prefixWords = leafWords[leafBase + shapeWord] >>> 8
   const place = leafWords[entry + 1]
@@ -284,8 +213,7 @@ function copyEntry(
   const keyspace = prefixWords === 0 ? head : leafWords[leafBase + pageHeaderWords]
   if (keyspace !== keyspaceWord) return copiedOtherKeyspace
   if ((place & longFlag) !== 0) return copyLongEntry(index, cursor, entry)
-  const start =
-    count === 0 ? 0 : cursor.starts[count - 1] + ((cursor.sizesBytes[count - 1] + 3) >>> 2)
+  const start = nextStart(cursor)
   const tailWords = tailWordsOf(place)
   if (start + prefixWords + tailWords + 1 > cursor.words.length) return copiedNone
   const target = cursor.words
@@ -304,11 +232,17 @@ function copyEntry(
   return copiedKey
 }
 
+/** Where in the cursor's words the next key goes. */
+function nextStart(cursor: OrderedCursor): number {
+  const last = cursor.count - 1
+  return last < 0 ? 0 : cursor.starts[last] + ((cursor.sizesBytes[last] + 3) >>> 2)
+}
+
 function copyLongEntry(index: OrderedIndex, cursor: OrderedCursor, entry: number): number {
-  const { count, leafWords, leafBase } = cursor
+  const { count } = cursor
+  const { leafWords, leafBase } = cursor.descent
   if (!readEntry(index, leafWords, leafBase, entry, longKey)) return copiedTorn
-  const start =
-    count === 0 ? 0 : cursor.starts[count - 1] + ((cursor.sizesBytes[count - 1] + 3) >>> 2)
+  const start = nextStart(cursor)
   const sizeBytes = longKey.sizeBytes - 4
   const wordCount = (sizeBytes + 3) >>> 2
   if (start + wordCount > cursor.words.length) {
@@ -328,30 +262,26 @@ function fenceAtLastKey(cursor: OrderedCursor): boolean {
   const { count, fence, isReverse, keyspaceWord } = cursor
   const start = cursor.starts[count - 1]
   const sizeBytes = cursor.sizesBytes[count - 1]
-  fence.set(swapBytes(keyspaceWord) >>> 0, cursor.words, start, sizeBytes)
+  fence.set(swapBytes(keyspaceWord), cursor.words, start, sizeBytes)
   // Forward a fence is the first key that is not in the cursor: here the least above the last.
-  if (!isReverse) {
-    const wordCount = (fence.sizeBytes + 4) >>> 2
-    fence.reserve(wordCount)
-    fence.words[wordCount] = 0
-    fence.sizeBytes++
-  }
+  if (!isReverse) fence.raise()
   return true
 }
 
 /** The separator at the edge of the leaf, from where the next seek goes on. */
-function takeFence(index: OrderedIndex, cursor: OrderedCursor): boolean {
-  const { fence, fencePage, isReverse, keyspaceWord } = cursor
+export function takeFence(index: OrderedIndex, cursor: OrderedCursor): boolean {
+  const { descent, fence, isReverse, keyspaceWord } = cursor
+  const { fencePage } = descent
   if (fencePage === 0) {
     cursor.isLast = true
     return true
   }
   const words = index.wordsOf(fencePage)
   const base = baseOf(fencePage)
-  const at = entryAt(words, base, cursor.fenceEntry)
+  const at = entryAt(words, base, descent.fenceEntry)
   if (at + innerEntryWords > base + pageWords) return false
   const isRead = readEntry(index, words, base, at, fence)
-  if (Atomics.load(words, base + versionWord) !== cursor.fenceVersion || !isRead) return false
+  if (Atomics.load(words, base + versionWord) !== descent.fenceVersion || !isRead) return false
   cursor.isLast = isReverse ? isBelowKeyspace(fence, keyspaceWord) : fence.words[0] !== keyspaceWord
   return true
 }

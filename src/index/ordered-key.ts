@@ -29,6 +29,14 @@ export class OrderedKey {
     this.#end(sizeBytes, count)
   }
 
+  /** Becomes the least key above itself: its bytes and a zero. */
+  raise(): void {
+    const wordCount = wordCountOf(this.sizeBytes + 1)
+    this.reserve(wordCount)
+    this.words[wordCount] = 0
+    this.sizeBytes++
+  }
+
   /** Makes room for `count` words; they are then to be written, and ended with {@link end}. */
   reserve(count: number): Int32Array {
     if (count + 1 > this.words.length) {
@@ -51,7 +59,7 @@ export class OrderedKey {
   }
 
   get keyspaceId(): number {
-    return swapBytes(this.words[0]) >>> 0
+    return swapBytes(this.words[0])
   }
 }
 
