@@ -6,7 +6,7 @@
 // planned and applied, as the store would, without the store's commit in between.
 // Not a goal: the log, the hash index, values, keys that were made from strings.
 //
-//   node bench/ordered.mjs [--keys 1000000] [--rounds 3] [--sets sequential,paths] [--dist <directory>] [--json]
+//   node --expose-gc bench/ordered.mjs [--keys 1000000] [--rounds 3] [--sets sequential,paths] [--dist <directory>] [--json]
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -170,14 +170,18 @@ function expect(condition, what) {
   if (!condition) throw new Error(`${what}: the index answers wrongly`)
 }
 
-function measure(keys) {
-  const { length } = keys
+/** The keys in both orders. As buffers they are garbage then, which nobody collects on the clock. */
+function prepare(keys) {
+  const keyBytes = keys.reduce((sum, key) => sum + key.byteLength, 0)
   const inOrder = layOut(
     keys,
     keys.map((_, index) => index),
   )
-  const atRandom = layOut(keys, shuffled(length))
-  const keyBytes = keys.reduce((sum, key) => sum + key.byteLength, 0)
+  const atRandom = layOut(keys, shuffled(keys.length))
+  return { length: keys.length, keyBytes, inOrder, atRandom }
+}
+
+function measure({ length, keyBytes, inOrder, atRandom }) {
   const beyondKeys = (tree) => (tree.pageEnd * pageSizeBytes - keyBytes) / length
   const cursor = new OrderedCursor()
   const rows = {}
@@ -234,20 +238,23 @@ function median(numbers) {
 }
 
 const results = {}
-for (const name of options.sets.split(',')) measure(keySets[name](Math.min(keyCount, 50_000)))
-for (const name of options.sets.split(',')) {
-  const keys = keySets[name](keyCount)
-  const rounds = Array.from({ length: Number(options.rounds) }, () => measure(keys))
-  results[name] = Object.fromEntries(
-    Object.keys(rounds[0]).map((row) => [row, median(rounds.map((round) => round[row]))]),
-  )
-  const keyBytes = keys.reduce((sum, key) => sum + key.byteLength, 0)
-  results[name] = { 'bytes of a key': keyBytes / keys.length, ...results[name] }
+const names = options.sets.split(',')
+for (const name of names) measure(prepare(keySets[name](Math.min(keyCount, 50_000))))
+for (const name of names) {
+  const prepared = prepare(keySets[name](keyCount))
+  const rounds = []
+  for (let round = 0; round < Number(options.rounds); round++) {
+    globalThis.gc?.()
+    rounds.push(measure(prepared))
+  }
+  results[name] = { 'bytes of a key': prepared.keyBytes / keyCount }
+  for (const row of Object.keys(rounds[0])) {
+    results[name][row] = median(rounds.map((round) => round[row]))
+  }
 }
 console.log(options.json ? JSON.stringify(results, null, 2) : formatTable())
 
 function formatTable() {
-  const names = Object.keys(results)
   const rows = Object.keys(results[names[0]])
   const lines = rows.map((row) => {
     const digits = row.startsWith('bytes') ? 1 : 0
