@@ -22,6 +22,7 @@ import {
   resolveStoreOptions,
   type StoreOptions,
 } from './options.js'
+import { Pin, Snapshot } from './snapshot.js'
 
 /** One operation of {@link Store.write}. */
 export type WriteOperation<V = unknown, K = StoreKey> =
@@ -156,6 +157,15 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   async sync(): Promise<void> {
     this.engine.requireOpen()
     await sync(this.engine)
+  }
+
+  /**
+   * The store as it is now, in all keyspaces, however it changes afterwards. O(1); close it when it is
+   * no longer needed: it holds back the space of what is replaced and deleted meanwhile.
+   */
+  snapshot(): Snapshot<V, K> {
+    this.engine.requireOpen()
+    return new Snapshot<V, K>(new Pin(this.engine), this)
   }
 
   /** The numbers of the store, from memory. */
