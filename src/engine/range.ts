@@ -73,6 +73,7 @@ export class RangeReader {
     this.sequence = sequence ?? openSnapshot(engine)
     this.#cursor = engine.spareCursor ?? new OrderedCursor()
     engine.spareCursor = undefined
+    this.#cursor.count = 0
   }
 
   /** The bytes of a key of the batch; they hold good until the next batch. */
