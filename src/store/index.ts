@@ -5,6 +5,7 @@ export {
   type StoreErrorCode,
   type StoreErrorDetails,
 } from '../base/errors.js'
+export type { Attachment } from '../control/attachments.js'
 export type { RecoveryReport } from '../engine/engine.js'
 export type { StoreStats } from '../engine/stats.js'
 export type {

@@ -2,6 +2,7 @@
  * The store: the default keyspace, and what concerns all keyspaces together.
  */
 import { shown } from '../base/shown.js'
+import type { Attachment } from '../control/attachments.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
 import { defaultKeyspaceName, dropKeyspace, readRegistry } from '../engine/keyspaces.js'
@@ -119,6 +120,20 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   /** The numbers of the store, from memory. */
   stats(): StoreStats {
     return stats(this.engine)
+  }
+
+  /**
+   * Who has the store open right now, this one included: an entry for each time that a thread of a
+   * process opened it. Whoever died is not among them.
+   *
+   * Empty where nothing is shared: `:memory:`, or `mapping: 'file'`. Nobody's list has a reader that
+   * may not write the directory, or that reads from a copy in its memory.
+   *
+   * Cost: a few system calls for each entry.
+   */
+  attachments(): Attachment[] {
+    this.engine.requireOpen()
+    return this.engine.attachments.list()
   }
 
   /** Syncs and closes. Idempotent; every other method throws `STORE_CLOSED` from the call on. */
