@@ -16,6 +16,7 @@ export type {
   ValueEncoding,
   ValueEncodingName,
 } from './encoding.js'
+export type { StoreEvents } from './events.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
 export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'
 export { open, Store, type WriteOperation } from './store.js'
