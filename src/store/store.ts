@@ -232,9 +232,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
  * Opens a store, or makes one. Synchronous: when it returns, the store is ready.
  *
  * @param path a directory, or `':memory:'` for a store without files
- * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere),
- * `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`, `STORE_CORRUPT`, `STORE_FULL`. A store that is
- * refused is left byte for byte as it was.
+ * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
+ * or somebody who opens or closes it stands still), `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`,
+ * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
   path: string,
