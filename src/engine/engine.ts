@@ -53,6 +53,7 @@ export interface Renewal {
   /** True where the store is no longer what the reader has. */
   isDue(): boolean
   open(): Engine
+  close(): void
 }
 
 /** What opening found and did. */
@@ -159,6 +160,7 @@ export class Engine {
     order.region.close()
     control.close()
     this.space?.close()
+    this.#renewal?.close()
   }
 
   /** True where memory is this one's own: nobody writes to it, and changes stay in it. */

@@ -43,7 +43,7 @@ import { recoverOnSameBoot } from './recover-on-same-boot.js'
 import {
   beginSession,
   countOpening,
-  readOpenings,
+  OpeningsWatch,
   type SessionPlace,
   takeStoreLock,
   thisHolder,
@@ -127,8 +127,8 @@ function openToWrite(
  * of its own, leaves the files as they are, and opens again as soon as somebody wrote to them.
  */
 function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): Engine {
-  const before = readOpenings(place)
   const { directory, options } = files
+  const openings = new OpeningsWatch(place)
   let isCopied = true
   const own: StoreFiles = {
     ...files,
@@ -136,15 +136,15 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
       if (files.access === 'shared' && !isRebuild) countOpening(place, false)
     },
     renewal: {
-      isDue: () => {
-        const now = readOpenings(place)
-        return now.rebuildCount !== before.rebuildCount || (isCopied && now.count !== before.count)
-      },
+      isDue: () => openings.wasRebuilt() || (isCopied && openings.wasOpened()),
       open: () => openFiles(directory, options, performance.now()),
+      close: () => openings.close(),
     },
   }
-  const attached = isAlone ? undefined : attachToLive(own)
-  const onSameBoot = attached ?? recoverOnSameBoot(own)
+  // One that is attached has files that nobody replaces.
+  const followed = files.access === 'private' ? own : { ...own, renewal: undefined }
+  const attached = isAlone ? undefined : attachToLive(followed)
+  const onSameBoot = attached ?? recoverOnSameBoot(followed)
   isCopied =
     onSameBoot === undefined ||
     (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
@@ -249,7 +249,7 @@ function choosePlatform(directory: string, options: OpenOptions): Platform {
     )
   }
   const platform = createMmapPlatform(libc)
-  const unmappable = platform.exists(directory) ? unmappableFileSystem(directory) : undefined
+  const unmappable = unmappableFileSystem(directory)
   if (unmappable === undefined) return platform
   if (!required) return createFilePlatform()
   throw new TypeError(
