@@ -95,6 +95,11 @@ export function differenceOf(store: BinaryStore, state: State): string | undefin
   const odd = oddBuckets(engineOf(store))
   // A read of a key in such a bucket would never end.
   if (odd.length > 0) return `buckets ${odd.join()} are left odd: reads of their keys wait for ever`
+  return differenceSeen(store, state)
+}
+
+/** As {@link differenceOf}, for a store that others may be writing to: only what readers see. */
+export function differenceSeen(store: BinaryStore, state: State): string | undefined {
   const names = [...state.keys()].filter((name) => name !== '').sort()
   if (store.keyspaces().join() !== names.join()) {
     return `keyspaces are "${store.keyspaces().join()}", not "${names.join()}"`

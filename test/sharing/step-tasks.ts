@@ -1,0 +1,179 @@
+/**
+ * A client that dies, or stops, at its n-th step while another one has the store open, and what the
+ * other one finds: see every-step.test.ts and hazards.test.ts.
+ */
+import fs, { existsSync, readFileSync } from 'node:fs'
+import { open, type Store } from '../../src/store/index.js'
+import { changes, heldChanges, put } from '../kill/step-changes.js'
+import { trapStores } from '../kill/store-traps.js'
+import { engineOf } from '../support/engine-of.js'
+import {
+  applyChange,
+  applyChangeNow,
+  type BinaryStore,
+  type Change,
+  differenceSeen,
+  emptyState,
+  type State,
+  stateAfter,
+} from '../support/state.js'
+import { trapSteps } from '../support/step-trap.js'
+import { held, openHeld } from './holding-tasks.js'
+import type { SharedOptions } from './options.js'
+
+/** The state after each of the changes. */
+const states: State[] = [emptyState]
+for (const change of changes) states.push(stateAfter(states[states.length - 1], change))
+
+export interface OwnerSetup {
+  readonly path: string
+  readonly options: SharedOptions
+  /** Has a byte for every change that returned. */
+  readonly countFile: string
+  /** Where it begins to count its steps. */
+  readonly from: 'opening' | 'writing'
+  /** Steps are beginnings, commits and calls, or every store to shared memory. */
+  readonly every: 'step' | 'store'
+  /** What it does to itself at which step. */
+  readonly step: number
+  readonly signal: 'SIGKILL' | 'SIGSTOP'
+}
+
+/** Does the changes that the other tests begin with, and keeps the store open. */
+export async function prepareSteps(setup: {
+  readonly path: string
+  readonly options: SharedOptions
+}): Promise<void> {
+  openHeld(setup)
+  for (const change of changes.slice(0, heldChanges)) {
+    await applyChange(held(setup.path), change)
+  }
+}
+
+/** Returns how many steps there were, if it comes to its end. */
+export async function runOwner(setup: OwnerSetup): Promise<number> {
+  let steps = 0
+  let isArmed = false
+  const onStep = (): void => {
+    if (isArmed && ++steps === setup.step) process.kill(process.pid, setup.signal)
+  }
+  // Before the traps: it is no step.
+  const acknowledge = appendWith(setup.countFile)
+  if (setup.every === 'step') trapSteps(onStep)
+  isArmed = setup.from === 'opening'
+  const store = open<Buffer>(setup.path, { ...setup.options, encoding: 'binary' })
+  const release = setup.every === 'store' ? trapEveryStore(store, onStep) : undefined
+  isArmed = true
+  for (const change of changes.slice(heldChanges)) {
+    await applyChange(store, change)
+    isArmed = false
+    acknowledge()
+    isArmed = true
+  }
+  release?.()
+  await store.close()
+  isArmed = false
+  return steps
+}
+
+function appendWith(file: string): () => void {
+  const fd = fs.openSync(file, 'a')
+  const { writeSync } = fs
+  return () => {
+    writeSync(fd, '.')
+  }
+}
+
+function trapEveryStore(store: Store<Buffer>, onStore: () => void): () => void {
+  const release = trapStores(engineOf(store), onStore)
+  return release
+}
+
+export interface SurvivorSetup {
+  readonly path: string
+  readonly countFile: string
+  /** Puts that came between the owner's, by others: they are in every state. */
+  readonly others: readonly string[]
+  /** Writes, not only reads. */
+  readonly writes: boolean
+}
+
+export interface Finding {
+  readonly problem: string | undefined
+  /** How long the first read and the first write took. */
+  readonly readMs: number
+  readonly writeMs: number
+}
+
+const otherValue = (key: string): Change => put(key, key.length + 5, key.length)
+
+/** A put that is in none of the changes. */
+export function putOther({ path, key }: { readonly path: string; readonly key: string }): void {
+  applyChangeNow(held(path), otherValue(key) as Exclude<Change, { do: 'sync' }>)
+}
+
+/** What the survivor finds when the owner is gone; undefined where all is as it must be. */
+export async function checkSurvivor(setup: SurvivorSetup): Promise<Finding> {
+  const store = held(setup.path)
+  const done = existsSync(setup.countFile) ? readFileSync(setup.countFile).byteLength : 0
+  const reached = heldChanges + done
+  const withOthers = (state: State): State =>
+    setup.others.reduce((before, key) => stateAfter(before, otherValue(key)), state)
+  const allowed = states.slice(reached, reached + 2).map(withOthers)
+  const startedMs = performance.now()
+  store.get('a')
+  const readMs = performance.now() - startedMs
+  const found = stateFound(store, allowed)
+  if (typeof found === 'string') {
+    return { problem: `after ${reached} changes: ${found}`, readMs, writeMs: 0 }
+  }
+  if (!setup.writes) return { problem: undefined, readMs, writeMs: 0 }
+  const more = put('more', 10, 99)
+  const writingMs = performance.now()
+  await applyChange(store, more)
+  const writeMs = performance.now() - writingMs
+  // With the write everything that was announced is done, and what was seen before is still there.
+  let state = stateAfter(found, more)
+  const late = stateFound(store, [state])
+  if (typeof late === 'string') return { problem: `after a put: ${late}`, readMs, writeMs }
+  for (let index = 0; index < 300; index++) {
+    const another = put(`more${index}`, index * 3, index)
+    await applyChange(store, another)
+    state = stateAfter(state, another)
+  }
+  await applyChange(store, { do: 'sync' })
+  const last = stateFound(store, [state])
+  const problem = typeof last === 'string' ? `after more puts: ${last}` : undefined
+  return { problem, readMs, writeMs }
+}
+
+/** Whether a store that is opened now holds what the survivor of this path last held. */
+export async function compareWith(setup: {
+  readonly path: string
+  readonly other: string
+  readonly options: SharedOptions
+}): Promise<string | undefined> {
+  const store = open<Buffer>(setup.other, { ...setup.options, encoding: 'binary' })
+  const survivor = held(setup.path)
+  const problem = differenceBetween(survivor, store)
+  await store.close()
+  return problem
+}
+
+function differenceBetween(one: BinaryStore, other: BinaryStore): string | undefined {
+  if (one.count() !== other.count()) return `count() is ${other.count()}, not ${one.count()}`
+  const keys = changes.flatMap((change) => ('parts' in change ? change.parts : []))
+  for (const { key } of keys) {
+    const [found, expected] = [other.get(key), one.get(key)]
+    if (found === undefined ? expected !== undefined : !(expected && found.equals(expected))) {
+      return `key ${key} differs`
+    }
+  }
+  return undefined
+}
+
+function stateFound(store: BinaryStore, allowed: readonly State[]): State | string {
+  const differences = allowed.map((state) => differenceSeen(store, state))
+  const index = differences.lastIndexOf(undefined)
+  return index >= 0 ? allowed[index] : [...new Set(differences)].join(' / ')
+}
