@@ -1,7 +1,10 @@
 /** Holding a store open, and doing single things with it when asked. */
 import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open, type Store, StoreError } from '../../src/store/index.js'
+import { Random } from '../support/random.js'
 import type { Failure } from './hosts.js'
 import type { SharedOptions } from './options.js'
 import type { Tell } from './tasks.js'
@@ -177,4 +180,53 @@ export function startSleeper(_argument: undefined): number {
   const sleeper = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' })
   sleeper.unref()
   return sleeper.pid as number
+}
+
+/** A sync whose flush the device refuses. */
+export async function failSync({ path }: AtPath): Promise<void> {
+  const refuse = (_fd: number, done: (error: Error) => void): void => {
+    setImmediate(done, Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }))
+  }
+  Object.assign(fs, { fdatasync: refuse, fsync: refuse })
+  syncBuiltinESMExports()
+  await held(path).sync()
+}
+
+interface Stamps extends AtPath {
+  readonly keys: number
+}
+
+/** Writes the next number under all keys at once, again and again. */
+export async function writeStamps(setup: Stamps & { readonly times: number }): Promise<void> {
+  const store = held(setup.path)
+  for (let count = 0; count < setup.times; count++) {
+    const last = Number(store.get('stamp0')?.toString() ?? 0)
+    const value = Buffer.from(String(last + 1))
+    const keys = Array.from({ length: setup.keys }, (_, index) => `stamp${index}`)
+    store.write(keys.map((key) => ({ type: 'put', key, value })))
+    if (count % 10 === 0) await nextTurn()
+  }
+}
+
+/** Reads the numbers in any order, until told by a key `stop`: they must never fall. */
+export async function readStamps(
+  setup: Stamps & { readonly seed: number },
+): Promise<{ readonly reads: number; readonly problem: string | undefined }> {
+  const store = held(setup.path)
+  const random = new Random(setup.seed)
+  let highest = 0
+  let reads = 0
+  while (store.get('stop') === undefined) {
+    for (let left = 500; left > 0; left--) {
+      const key = `stamp${random.below(setup.keys)}`
+      const stamp = Number(store.get(key)?.toString() ?? Number.NaN)
+      reads++
+      if (!(stamp >= highest)) {
+        return { reads, problem: `${key} is ${stamp}, when ${highest} was seen before` }
+      }
+      highest = stamp
+    }
+    await nextTurn()
+  }
+  return { reads, problem: undefined }
 }

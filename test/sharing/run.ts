@@ -62,8 +62,8 @@ const operationsMax = 1500
 
 function planOf(seed: number, kills: boolean): Plan {
   const random = new Random(seed)
-  const count = 2 + random.below(5)
-  const durationMs = 80 + random.below(150)
+  const count = 2 + Math.min(random.below(5), random.below(5))
+  const durationMs = 60 + random.below(120)
   const clients: PlannedClient[] = []
   const add = (startsAtMs: number, killedAtMs: number | undefined): void => {
     const writes = clients.length < 2 || random.chance(0.9)
