@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -37,6 +37,21 @@ function shared(t: TestContext): Shared {
   return { pool: hostsFor(t), directory, path: join(directory, 'store') }
 }
 
+/** A store of its own for each of many rounds, and the hosts of the rounds before. */
+function round(setting: Shared, number: number): Shared {
+  const directory = join(setting.directory, `round-${number}`)
+  mkdirSync(directory)
+  return { pool: setting.pool, directory, path: join(directory, 'store') }
+}
+
+/** The round is over: its hosts serve in the next. */
+async function release({ pool, path }: Shared, ...hosts: Host[]): Promise<void> {
+  for (const host of hosts) {
+    await host.call('closeHeld', { path })
+    pool.giveBack(host)
+  }
+}
+
 /** A host that has the store open. */
 async function holder(
   { pool, path }: Shared,
@@ -55,11 +70,15 @@ function told(host: Host): Promise<void> {
   })
 }
 
-async function gone(call: Promise<unknown>): Promise<void> {
-  await assert.rejects(call, (error) => {
+/** Resolves when the host was killed in the middle of what it was called for. */
+function gone(call: Promise<unknown>): Promise<void> {
+  const ended = assert.rejects(call, (error) => {
     if (error instanceof RemoteError) throw error
     return error instanceof HostGone
   })
+  // It is waited for later.
+  ended.catch(() => undefined)
+  return ended
 }
 
 describe('C6: a table that grows under readers', () => {
@@ -129,13 +148,13 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     for (let round = isThorough ? 100 : 8; round > 0; round--) {
       const victim = await holder(setting, random.pick(['process', 'thread']))
       const writing = { path, durationMs: 250, keys: 40 }
-      const running = victim.call('writeFor', { ...writing, prefix: 'v', durationMs: 60_000 })
+      const dying = gone(victim.call('writeFor', { ...writing, prefix: 'v', durationMs: 60_000 }))
       const killing = delay(60 + random.below(80)).then(() => victim.kill())
       const reports = await Promise.all(
         survivors.map((host, index) => host.call('writeFor', { ...writing, prefix: `s${index}` })),
       )
       await killing
-      await gone(running)
+      await dying
       for (const report of reports) slowestMs = Math.max(slowestMs, report.slowestMs)
       for (const host of survivors) {
         idleMs = Math.max(idleMs, await host.call('putHeld', { path, key: 'idle', value: '' }))
@@ -155,11 +174,12 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
 
   test('the others go on, whatever store to memory it was about to make', async (t) => {
     const random = new Random(seed)
+    const setting = shared(t)
     let slowestMs = 0
     let kills = 0
     for (let step = 1 + random.below(40); ; step += isThorough ? 11 : 140 + random.below(80)) {
-      const setting = shared(t)
-      const { path, directory, pool } = setting
+      const own = round(setting, step)
+      const { path, directory, pool } = own
       const countFile = join(directory, 'count')
       const survivor = pool.take('process')
       await survivor.call('prepareSteps', { path, options: unsynced })
@@ -173,7 +193,7 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
       })
       assert.equal(finding.problem, undefined, `step ${step}`)
       slowestMs = Math.max(slowestMs, finding.readMs, finding.writeMs)
-      await pool.close()
+      await release(own, survivor)
       if (!isKilled) break
       kills++
     }
@@ -184,13 +204,14 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
 
   test('one that is stopped is waited for, and goes on', { skip: noProc }, async (t) => {
     const random = new Random(seed)
+    const setting = shared(t)
     let waited = 0
-    for (let round = isThorough ? 200 : 10; round > 0; round--) {
-      const setting = shared(t)
-      const { path, directory, pool } = setting
+    for (let left = isThorough ? 200 : 5; left > 0; left--) {
+      const own = round(setting, left)
+      const { path, directory, pool } = own
       const survivor = pool.take('process')
       await survivor.call('prepareSteps', { path, options: unsynced })
-      const { owner, running, isStopped } = await stopAt(setting, 1 + random.below(500))
+      const { owner, running, isStopped } = await stopAt(own, 1 + random.below(500))
       const putting = survivor.call('putOther', { path, key: 'other' })
       let isDone = false
       const watched = putting.then(() => {
@@ -205,7 +226,8 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
         ...{ path, countFile: join(directory, 'count'), others: ['other'], writes: true },
       })
       assert.equal(finding.problem, undefined, `seed ${seed}`)
-      await pool.close()
+      await release(own, survivor)
+      pool.giveBack(owner)
     }
     t.diagnostic(`seed ${seed}: ${waited} times it had the lock in its hand`)
   })
@@ -214,14 +236,15 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     skip: noProc,
   }, async (t) => {
     const random = new Random(seed)
+    const setting = shared(t)
     let refusals = 0
-    for (let round = isThorough ? 200 : 14; round > 0; round--) {
-      const setting = shared(t)
-      const { path, directory, pool } = setting
+    for (let left = isThorough ? 200 : 5; left > 0; left--) {
+      const own = round(setting, left)
+      const { path, directory, pool } = own
       const keeper = pool.take('process')
       await keeper.call('prepareSteps', { path, options: unsynced })
-      const hasty = await holder(setting, 'process', { ...unsynced, lockTimeoutMs: 120 })
-      const { owner, running, isStopped } = await stopAt(setting, 1 + random.below(500))
+      const hasty = await holder(own, 'process', { ...unsynced, lockTimeoutMs: 120 })
+      const { owner, running, isStopped } = await stopAt(own, 1 + random.below(500))
       const { refusal, tookMs, waits } = await hasty.call('tryPut', { path, key: 'h', value: 'h' })
       if (isStopped && refusal !== undefined) {
         refusals++
@@ -236,8 +259,9 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
       const again = await hasty.call('tryPut', { path, key: 'h', value: 'h' })
       assert.equal(again.refusal, undefined)
       assert.equal(await keeper.call('getHeld', { path, key: 'h' }), 'h')
-      assert.equal(readFileSync(join(directory, 'count')).byteLength > 0, true)
-      await pool.close()
+      assert.ok(readFileSync(join(directory, 'count')).byteLength > 0)
+      await release(own, keeper, hasty)
+      pool.giveBack(owner)
     }
     t.diagnostic(`seed ${seed}: refused ${refusals} times`)
     assert.ok(refusals > 0, `seed ${seed}: the lock was never in its hand`)
@@ -283,15 +307,15 @@ describe('H11: threads that end, and processes that begin, in the middle of thin
       const keeper = await holder(setting, 'process')
       const neighbour = await holder(setting, 'thread')
       let slowestMs = 0
-      for (let round = isThorough ? 200 : 12; round > 0; round--) {
+      for (let round = isThorough ? 200 : 8; round > 0; round--) {
         const thread =
           task === 'openForEver' ? pool.take('thread') : await holder(setting, 'thread')
         const begun = told(thread)
-        const running = thread.call(task, { path, options: smallOptions })
+        const dying = gone(thread.call(task, { path, options: smallOptions }))
         await begun
         await delay(random.below(40))
         await thread.kill()
-        await gone(running)
+        await dying
         for (const host of [keeper, neighbour]) {
           const tookMs = await host.call('putHeld', { path, key: 'k', value: String(round) })
           slowestMs = Math.max(slowestMs, tookMs)
@@ -313,10 +337,10 @@ describe('H11: threads that end, and processes that begin, in the middle of thin
     t.after(() => {
       process.kill(sleeper, 'SIGKILL')
     })
-    const running = owner.call('putForEver', { path })
+    const dying = gone(owner.call('putForEver', { path }))
     await delay(30)
     await owner.kill()
-    await gone(running)
+    await dying
     await keeper.call('putHeld', { path, key: 'k', value: 'k' })
     assert.equal(await keeper.call('attachmentsOf', { path }), 1)
     await keeper.kill()
@@ -363,10 +387,10 @@ describe('H17: half a batch is never seen', () => {
       const random = new Random(seed)
       for (let round = isThorough ? 200 : 8; round > 0; round--) {
         const writer = await holder(setting, random.pick(['process', 'thread']))
-        const writing = writer.call('writeStamps', { ...batch, times: Number.MAX_SAFE_INTEGER })
+        const dying = gone(writer.call('writeStamps', { ...batch, times: Number.MAX_SAFE_INTEGER }))
         await delay(20 + random.below(60))
         await writer.kill()
-        await gone(writing)
+        await dying
       }
       await first.call('putHeld', { path, key: 'stop', value: '' })
       const reports = await Promise.all(readings)
@@ -402,11 +426,12 @@ describe('M20: coming and going', () => {
   })
 
   test('many make one store at the same time, and it is one store', async (t) => {
-    for (let round = isThorough ? 100 : 5; round > 0; round--) {
-      const setting = shared(t)
-      const { path, pool } = setting
+    const setting = shared(t)
+    for (let left = isThorough ? 100 : 10; left > 0; left--) {
+      const own = round(setting, left)
+      const { path } = own
       const kinds = ['process', 'thread', 'process', 'thread'] as const
-      const hosts = await Promise.all(kinds.map((kind) => holder(setting, kind)))
+      const hosts = await Promise.all(kinds.map((kind) => holder(own, kind)))
       await Promise.all(
         hosts.map((host, index) => host.call('putHeld', { path, key: `k${index}`, value: 'v' })),
       )
@@ -416,7 +441,7 @@ describe('M20: coming and going', () => {
         }
         assert.equal(await host.call('attachmentsOf', { path }), hosts.length)
       }
-      await pool.close()
+      await release(own, ...hosts)
     }
   })
 

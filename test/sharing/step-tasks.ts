@@ -3,6 +3,7 @@
  * other one finds: see every-step.test.ts and hazards.test.ts.
  */
 import fs, { existsSync, readFileSync } from 'node:fs'
+import { types } from 'node:util'
 import { open, type Store } from '../../src/store/index.js'
 import { changes, heldChanges, put } from '../kill/step-changes.js'
 import { trapStores } from '../kill/store-traps.js'
@@ -84,9 +85,30 @@ function appendWith(file: string): () => void {
   }
 }
 
+/** As `trapStores`, and what compares and exchanges words counts, too. */
 function trapEveryStore(store: Store<Buffer>, onStore: () => void): () => void {
   const release = trapStores(engineOf(store), onStore)
-  return release
+  const restore: (() => void)[] = []
+  for (const name of ['compareExchange', 'exchange', 'add', 'sub', 'and', 'or'] as const) {
+    const original = Atomics[name] as (words: Int32Array, ...args: number[]) => number
+    Object.assign(Atomics, {
+      [name]: (words: Int32Array, ...args: number[]): number => {
+        onStore()
+        return original(plainOf(words), ...args)
+      },
+    })
+    restore.push(() => Object.assign(Atomics, { [name]: original }))
+  }
+  return () => {
+    release()
+    for (const action of restore) action()
+  }
+}
+
+/** The words under a proxy, which `Atomics` refuses. */
+function plainOf(words: Int32Array): Int32Array {
+  if (!types.isProxy(words)) return words
+  return new Int32Array(words.buffer, words.byteOffset, words.length)
 }
 
 export interface SurvivorSetup {
