@@ -71,6 +71,9 @@ export function wrongFormat(file: string, what: string): StoreError {
   })
 }
 
+/** Codes of system errors for what the caller has no right to change. */
+export const notWritableCodes: readonly string[] = ['EROFS', 'EACCES', 'EPERM']
+
 /** The `code` of a system error (`ENOENT`, ...), if it is one. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined

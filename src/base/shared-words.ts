@@ -9,6 +9,9 @@
  *
  * What must not be plain anywhere is the second of two loads of one word: V8 may take the first
  * one's result for it. It is an `Atomics.load` by whoever compares.
+ *
+ * On arm64 an acquire load does not hold back the plain loads before it, nor a release store the
+ * plain stores after it: both sides of a seqlock need {@link fence} there.
  */
 const isTotalStoreOrder = process.arch === 'x64'
 
@@ -21,4 +24,12 @@ export function publishWord(words: Int32Array, index: number, value: number): vo
 /** Loads a word before everything that is loaded after. */
 export function loadWordFirst(words: Int32Array, index: number): number {
   return isTotalStoreOrder ? words[index] : Atomics.load(words, index)
+}
+
+const fenceWords = new Int32Array(new SharedArrayBuffer(4))
+
+/** Keeps everything before it before everything after it, where the processor does not by itself. */
+export function fence(): void {
+  // An atomic read-modify-write is a full barrier for what surrounds it.
+  if (!isTotalStoreOrder) Atomics.add(fenceWords, 0, 1)
 }

@@ -9,13 +9,14 @@ import { StoreError } from '../base/errors.js'
 import {
   bucketsFileName,
   controlFileName,
+  isAttachmentFileName,
   keyspacesFileName,
+  lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
   overflowFileName,
   parseSegmentFileName,
-  preparedSegmentFileName,
   slotsFileName,
   superblockFileName,
   superblockNextFileName,
@@ -30,11 +31,11 @@ const ownFileNames: readonly string[] = [
   bucketsFileName,
   controlFileName,
   keyspacesFileName,
+  lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
   overflowFileName,
-  preparedSegmentFileName,
   slotsFileName,
   superblockFileName,
   superblockNextFileName,
@@ -60,14 +61,19 @@ function requireDemoStore(path: string): void {
 }
 
 function isOwnFileName(name: string): boolean {
-  return ownFileNames.includes(name) || parseSegmentFileName(name) !== undefined
+  const isSegment = parseSegmentFileName(name) !== undefined
+  return ownFileNames.includes(name) || isSegment || isAttachmentFileName(name)
 }
 
 /** Whatever is wrong with the old store does not matter, unless somebody has it open. */
 async function requireUnused(path: string): Promise<void> {
+  let others = 0
   try {
-    await openForWriting(path).close()
+    const store = openForWriting(path)
+    others = store.stats().attachments - 1
+    await store.close()
   } catch (error) {
     if (error instanceof StoreError && error.code === 'STORE_LOCKED') throw error
   }
+  if (others > 0) throw new Failure(`${path} is open elsewhere, so it is left as it is`)
 }

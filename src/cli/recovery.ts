@@ -4,6 +4,7 @@ import { counted, formatBytes, formatMs } from './quantities.js'
 
 const kinds: Readonly<Record<RecoveryReport['kind'], string>> = {
   created: 'a new store',
+  attached: 'none needed: the store is open elsewhere',
   clean: 'none needed: the store had been closed',
   'same-boot': 'after a killed process: memory was as it left it',
   replay: 'the log was read again',

@@ -8,7 +8,9 @@
  * again: it is the same when made twice.
  *
  * Invariants: `state` and `next` name the two states and never the same one. Between operations
- * the announced change of `state` is applied in full.
+ * the announced change of `state` is applied in full. Only who holds the writer's word writes a
+ * state; what others find in `state` and `next` may be old until they {@link adopt}, and what they
+ * read counts only if no commit came in between ({@link read}).
  *
  * Not here: what the fields mean (format/control-layout.ts) and how changes are applied
  * (engine/apply.ts).
@@ -43,6 +45,8 @@ export class Control {
   state: number
   /** First double of the other one. */
   next: number
+  /** The commit word as last seen. */
+  #commits: number
   readonly #mapping: Mapping
 
   constructor(file: PlatformFile, access: MapAccess, space: MappingSpace | undefined) {
@@ -53,13 +57,38 @@ export class Control {
     this.words = new Int32Array(buffer, byteOffset, sizeBytes / 4)
     this.doubles = new Float64Array(buffer, byteOffset, sizeBytes / 8)
     this.bytes = Buffer.from(buffer as ArrayBuffer, byteOffset, sizeBytes)
-    const current = Atomics.load(this.words, currentWord) & 1
+    this.#commits = 0
+    this.state = stateDouble
+    this.next = stateDouble + stateSizeDoubles
+    this.adopt()
+  }
+
+  /** Takes over what others committed. */
+  adopt(): void {
+    this.#commits = Atomics.load(this.words, currentWord)
+    const current = this.#commits & 1
     this.state = stateDouble + current * stateSizeDoubles
     this.next = stateDouble + (1 - current) * stateSizeDoubles
   }
 
+  /** A field as the writer knows it. */
   get(field: number): number {
     return this.doubles[this.state + field]
+  }
+
+  /** A field as last committed by whomever, for those who do not hold the writer's word. */
+  read(field: number): number {
+    return this.readState()[field]
+  }
+
+  /** All fields as of one commit. */
+  readState(): Float64Array {
+    for (;;) {
+      this.adopt()
+      const fields = this.doubles.slice(this.state, this.state + stateFieldCount)
+      // A state is written only after another commit made the other one count.
+      if (Atomics.load(this.words, currentWord) === this.#commits) return fields
+    }
   }
 
   /** Sets a field of the state to come; between {@link begin} and {@link commit} only. */
@@ -81,7 +110,8 @@ export class Control {
     const { next } = this
     this.next = this.state
     this.state = next
-    publishWord(this.words, currentWord, next === stateDouble ? 0 : 1)
+    this.#commits = (this.#commits + 1) | 0
+    publishWord(this.words, currentWord, this.#commits)
   }
 
   /** First byte of the redo area of a state. */

@@ -23,15 +23,21 @@ export class KeyspaceCounts {
   }
 
   get(keyspaceId: number, field: 0 | 1 | 2): number {
-    const piece = this.region.doubles[pieceOf(keyspaceId, firstShift)]
-    return piece?.[indexInPiece(keyspaceId, firstShift) * elementDoubles + field] ?? 0
+    const piece = this.#piece(keyspaceId)
+    return piece[indexInPiece(keyspaceId, firstShift) * elementDoubles + field]
   }
 
   set(keyspaceId: number, records: number, keyBytes: number, valueBytes: number): void {
-    const piece = this.region.doubles[pieceOf(keyspaceId, firstShift)]
+    const piece = this.#piece(keyspaceId)
     const first = indexInPiece(keyspaceId, firstShift) * elementDoubles
     piece[first] = records
     piece[first + 1] = keyBytes
     piece[first + 2] = valueBytes
+  }
+
+  #piece(keyspaceId: number): Float64Array {
+    const piece = pieceOf(keyspaceId, firstShift)
+    if (this.region.doubles[piece] === undefined) this.region.ensure(keyspaceId + 1)
+    return this.region.doubles[piece]
   }
 }

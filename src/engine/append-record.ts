@@ -39,7 +39,7 @@ import { accountAppend, accountInsert, accountRemove, accountReplace } from './a
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
 import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
-import { writeReference } from './reference.js'
+import { type ValueReference, writeReference } from './reference.js'
 import { versionsPerMs } from './version-clock.js'
 
 /** The value of a tombstone. */
@@ -54,8 +54,8 @@ export interface RecordDraft {
   found: boolean
   value: Uint8Array | string
   valueSizeBytes: number
-  /** The value segment that holds the value, or -1 where the record does. */
-  valueSlot: number
+  /** The value segment that holds the value, where the record does not. */
+  reference: ValueReference | undefined
 }
 
 export const draft: RecordDraft = {
@@ -65,7 +65,7 @@ export const draft: RecordDraft = {
   found: false,
   value: noBytes,
   valueSizeBytes: 0,
-  valueSlot: -1,
+  reference: undefined,
 }
 
 const target: RecordTarget = {
@@ -79,7 +79,7 @@ const target: RecordTarget = {
 /** Appends what {@link draft} describes. Throws `STORE_FULL`; the store is then as it was. */
 export function appendRecord(engine: Engine): void {
   const { log } = engine
-  const flags = draft.valueSlot === -1 ? 0 : flagReference
+  const flags = draft.reference === undefined ? 0 : flagReference
   const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   const slot = log.tailSlot
@@ -91,6 +91,7 @@ export function appendRecord(engine: Engine): void {
     throw asWriteFailure(engine, error)
   } finally {
     draft.value = noBytes
+    draft.reference = undefined
   }
   advanceTail(log, sizeDoubles)
   applyPending(engine)
@@ -100,7 +101,7 @@ export function appendRecord(engine: Engine): void {
 function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): void {
   const { control, key, log, lookup } = engine
   const { doubles, next } = control
-  const { type, keyspaceId, found, valueSizeBytes, valueSlot } = draft
+  const { type, keyspaceId, found, valueSizeBytes, reference } = draft
   const slot = log.tailSlot
   const offset = log.tailOffset
   targetTail(log, target, false)
@@ -117,11 +118,11 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   record[offset + previousDouble] = found ? log.starts[lookup.slot] + lookup.offset : noAddress
   writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
-  if (valueSlot === -1) {
+  if (reference === undefined) {
     const start = valueOffset(key.sizeBytes, flags)
     writeValue(target, draft.value, valueSizeBytes, start, sizeDoubles)
   } else {
-    writeReference(log, target, key.sizeBytes, valueSlot, valueSizeBytes)
+    writeReference(log, target, key.sizeBytes, reference)
   }
   const checksum = seal(target, sizeDoubles)
   if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)
@@ -132,8 +133,8 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
     announceRemove(engine)
   } else {
     let bytes = sizeDoubles << 3
-    if (valueSlot !== -1) {
-      const valueBytes = log.slots.get(valueSlot, slotSizeBytes)
+    if (reference !== undefined) {
+      const valueBytes = log.slots.get(reference.slot, slotSizeBytes)
       bytes += valueBytes
       doubles[next + layout.usedBytes] += valueBytes
     }

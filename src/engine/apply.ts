@@ -8,7 +8,7 @@
  * changes leave the word alone.
  */
 import { assertNever } from '../base/assert.js'
-import { publishWord } from '../base/shared-words.js'
+import { fence, publishWord } from '../base/shared-words.js'
 import { bucketWords, linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
@@ -107,6 +107,7 @@ function applyBuckets(engine: Engine): void {
   const oldWords = index.wordsOf(oldHome)
   const oldVersion = wordOf(oldHome) + versionWordInBucket
   const newHome = control.get(layout.pendingSplitHome) | 0
+  index.homes.ensure(newHome + 1)
   const newWords = index.wordsOf(newHome)
   const newVersion = wordOf(newHome) + versionWordInBucket
   makeOdd(oldWords, oldVersion)
@@ -121,6 +122,7 @@ function applyBuckets(engine: Engine): void {
       if (word !== versionWordInBucket) words[target + word] = images[start + 2 + word]
     }
   }
+  index.publishBucketCount(newHome + 1)
   makeEven(newWords, newVersion)
   makeEven(oldWords, oldVersion)
 }
@@ -149,6 +151,7 @@ function applyCounts(engine: Engine): void {
 
 export function makeOdd(words: Int32Array, index: number): void {
   publishWord(words, index, words[index] | 1)
+  fence()
 }
 
 export function makeEven(words: Int32Array, index: number): void {

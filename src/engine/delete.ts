@@ -2,6 +2,7 @@
 import { typeTombstone } from '../format/record.js'
 import { appendRecord, draft, noBytes } from './append-record.js'
 import type { Engine } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
 import { scheduleSync } from './sync.js'
@@ -9,6 +10,21 @@ import { scheduleSync } from './sync.js'
 /** Removes the key at hand. False where it has no record, or not the version asked for. */
 export function remove(engine: Engine, keyspaceId: number, condition: number): boolean {
   engine.requireWritable()
+  enter(engine)
+  let isDone = false
+  try {
+    isDone = removeHeld(engine, keyspaceId, condition)
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+  if (isDone) scheduleSync(engine)
+  return isDone
+}
+
+function removeHeld(engine: Engine, keyspaceId: number, condition: number): boolean {
   const hash = hashKey(engine, keyspaceId)
   if (!probe(engine, hash, keyspaceId)) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
@@ -18,8 +34,7 @@ export function remove(engine: Engine, keyspaceId: number, condition: number): b
   draft.found = true
   draft.value = noBytes
   draft.valueSizeBytes = 0
-  draft.valueSlot = -1
+  draft.reference = undefined
   appendRecord(engine)
-  scheduleSync(engine)
   return true
 }

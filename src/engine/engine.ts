@@ -3,11 +3,12 @@
  * each operation is a file of its own in this folder.
  */
 import { StoreError } from '../base/errors.js'
+import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
 import type { Log } from '../log/log.js'
-import type { Lock, MappingSpace, Platform } from '../platform/platform.js'
+import type { MappingSpace, Platform } from '../platform/platform.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
@@ -24,20 +25,39 @@ export interface EngineParts {
   readonly hashSeedHigh: number
   readonly epoch: number
   readonly isReadOnly: boolean
+  readonly renewal: Renewal | undefined
   readonly syncIntervalMs: number
-  readonly lock: Lock | undefined
+  /** What says that the store is open. */
+  readonly session: Session
+  readonly attachments: Attachments
+  /** How long another one that writes and stands still is waited for. */
+  readonly lockTimeoutMs: number
   /** Where everything is mapped; closed last. */
   readonly space: MappingSpace | undefined
   readonly lastRecovery: RecoveryReport
 }
 
+/** The locks of one that has the store open. */
+export interface Session {
+  /** Gives them up. `whenLast` runs before, where nobody else has the store open, or can open it. */
+  end(whenLast: () => void): void
+}
+
+/** For a reader of what it cannot follow: files that may be replaced, or a copy of its own. */
+export interface Renewal {
+  /** True where the store is no longer what the reader has. */
+  isDue(): boolean
+  open(): Engine
+}
+
 /** What opening found and did. */
 export interface RecoveryReport {
   /**
-   * `created`: a new store. `clean`: closed properly on this boot. `same-boot`: the process was
-   * killed; memory was as it left it. `replay`: the log was read again from its beginning.
+   * `created`: a new store. `attached`: it was open elsewhere. `clean`: closed properly on this
+   * boot. `same-boot`: the process was killed; memory was as it left it. `replay`: the log was read
+   * again from its beginning.
    */
-  readonly kind: 'created' | 'clean' | 'same-boot' | 'replay'
+  readonly kind: 'created' | 'attached' | 'clean' | 'same-boot' | 'replay'
   readonly durationMs: number
   readonly recordsReplayed: number
   readonly bytesDropped: number
@@ -55,7 +75,15 @@ export class Engine {
   readonly epoch: number
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
-  readonly lock: Lock | undefined
+  /** Set when the store is attached. */
+  session: Session
+  readonly attachments: Attachments
+  readonly writerToken: number
+  readonly lockTimeoutMs: number
+  /** Told of a wait for another one that writes, while it lasts. */
+  onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** Reads that met a change and were made again. */
+  unstableReads = 0
   readonly space: MappingSpace | undefined
   readonly lastRecovery: RecoveryReport
   readonly clock: Clock
@@ -65,7 +93,7 @@ export class Engine {
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   isClosed = false
-
+  #renewal: Renewal | undefined
   constructor(parts: EngineParts) {
     this.platform = parts.platform
     this.clock = new Clock(parts.platform.nowMs)
@@ -79,14 +107,41 @@ export class Engine {
     this.epoch = parts.epoch
     this.isReadOnly = parts.isReadOnly
     this.syncIntervalMs = parts.syncIntervalMs
-    this.lock = parts.lock
+    this.session = parts.session
+    this.attachments = parts.attachments
+    this.writerToken = parts.attachments.token
+    this.lockTimeoutMs = parts.lockTimeoutMs
     this.space = parts.space
     this.lastRecovery = parts.lastRecovery
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
+    this.#renewal = parts.renewal
   }
 
   requireOpen(): void {
     if (this.isClosed) throw new StoreError('STORE_CLOSED', 'the store is closed')
+    if (this.#renewal?.isDue()) this.#renew(this.#renewal)
+  }
+
+  /** Goes on as the engine of the store as it is now. */
+  #renew(renewal: Renewal): void {
+    const fresh = renewal.open()
+    this.session.end(() => undefined)
+    this.closeParts()
+    const { key, onWait } = this
+    Object.assign(this, fresh, { key, onWait })
+    this.#renewal = fresh.#renewal
+  }
+
+  /** Gives back everything that is mapped or open. */
+  closeParts(): void {
+    const { control, counts, index, log } = this
+    log.close()
+    index.homes.close()
+    index.overflows.close()
+    log.slots.region.close()
+    counts.region.close()
+    control.close()
+    this.space?.close()
   }
 
   requireWritable(): void {

@@ -16,9 +16,11 @@ import { recordKeyspace } from '../log/record-fields.js'
 import { accountRemove } from './account.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
 import { announceRemove } from './publish.js'
-import { anyVersion, put } from './put.js'
+import { anyVersion, putHeld } from './put.js'
 import { getText } from './read.js'
+import { scheduleSync } from './sync.js'
 
 /** The default keyspace is registered under the empty name. */
 export const defaultKeyspaceName = ''
@@ -53,21 +55,48 @@ export function readRegistry(engine: Engine): KeyspaceRegistry {
 
 function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void {
   engine.key.setText(registryKey)
-  put(engine, systemKeyspaceId, JSON.stringify(registry), anyVersion)
-  const { control } = engine
-  control.begin()
-  control.set(layout.keyspaceGeneration, control.get(layout.keyspaceGeneration) + 1)
-  control.commit()
+  const text = JSON.stringify(registry)
+  const sizeBytes = Buffer.byteLength(text, 'utf8')
+  if (sizeBytes > engine.inlineValueSizeBytesMax) {
+    throw new StoreError('STORE_FULL', 'the names of all keyspaces together are too long')
+  }
+  putHeld(engine, systemKeyspaceId, text, sizeBytes, undefined, anyVersion)
+  Atomics.add(engine.control.words, layout.keyspaceGenerationWord, 1)
 }
 
-/** Registers a name, or the default keyspace's encodings. */
-export function createKeyspace(
-  engine: Engine,
-  name: string,
-  encodings: { readonly encoding: string; readonly keyEncoding: string },
-): KeyspaceEntry {
+/** Runs `change` with the writer's word in hand. */
+function exclusively<T>(engine: Engine, change: () => T): T {
+  enter(engine)
+  try {
+    return change()
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+}
+
+/**
+ * Registers a name, or the default keyspace's encodings. Returns what is registered: another thread
+ * may have been first, with encodings of its own.
+ */
+export function createKeyspace(engine: Engine, name: string, encodings: Encodings): KeyspaceEntry {
   engine.requireWritable()
+  const entry = exclusively(engine, () => createHeld(engine, name, encodings))
+  scheduleSync(engine)
+  return entry
+}
+
+interface Encodings {
+  readonly encoding: string
+  readonly keyEncoding: string
+}
+
+function createHeld(engine: Engine, name: string, encodings: Encodings): KeyspaceEntry {
   const registry = readRegistry(engine)
+  const existing = registry.keyspaces[name]
+  if (existing !== undefined) return existing
   const isDefault = name === defaultKeyspaceName
   const id = isDefault ? defaultKeyspaceId : registry.nextId
   if (id > keyspaceIdMax) {
@@ -86,19 +115,25 @@ export function createKeyspace(
 /** Takes a name out of the registry and its entries out of the index. False where there is none. */
 export function dropKeyspace(engine: Engine, name: string): boolean {
   engine.requireWritable()
-  const registry = readRegistry(engine)
-  const entry = registry.keyspaces[name]
+  const entry = exclusively(engine, () => unregister(engine, name))
   if (entry === undefined) return false
-  const keyspaces = Object.assign(Object.create(null), registry.keyspaces)
-  delete keyspaces[name]
-  writeRegistry(engine, { nextId: registry.nextId, keyspaces })
+  scheduleSync(engine)
   sweep(engine, entry.id)
   return true
 }
 
+function unregister(engine: Engine, name: string): KeyspaceEntry | undefined {
+  const registry = readRegistry(engine)
+  const entry = registry.keyspaces[name]
+  if (entry === undefined) return undefined
+  const keyspaces = Object.assign(Object.create(null), registry.keyspaces)
+  delete keyspaces[name]
+  writeRegistry(engine, { nextId: registry.nextId, keyspaces })
+  return entry
+}
+
 /**
- * Finishes the sweeps of keyspaces that were dropped and are not swept out. Whoever may not write
- * has control file and index to itself, so it does so as well.
+ * Finishes the sweeps of keyspaces that were dropped and are not swept out.
  */
 export function sweepOrphans(engine: Engine): void {
   const registry = readRegistry(engine)
@@ -108,10 +143,24 @@ export function sweepOrphans(engine: Engine): void {
   }
 }
 
-/** Takes every entry of a keyspace out of the index: O(keys of the store). */
+/** Buckets that are swept while others wait. */
+const sweptAtOnce = 1024
+
+/**
+ * Takes every entry of a keyspace out of the index: O(keys of the store). A bucket that is split
+ * meanwhile shares with one that is still to come.
+ */
 function sweep(engine: Engine, keyspaceId: number): void {
   const { index } = engine
-  for (let home = 0; home < index.bucketCount; home++) {
+  for (let home = 0; home < index.bucketCount; home += sweptAtOnce) {
+    exclusively(engine, () => sweepHomes(engine, keyspaceId, home))
+  }
+}
+
+function sweepHomes(engine: Engine, keyspaceId: number, first: number): void {
+  const { index } = engine
+  const end = Math.min(index.bucketCount, first + sweptAtOnce)
+  for (let home = first; home < end; home++) {
     let words = index.wordsOf(home)
     let start = wordOf(home)
     let bucket = home

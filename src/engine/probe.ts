@@ -111,6 +111,7 @@ function isEntryOfKey(
   const slot = (lowest << (32 - log.shift)) | (high >>> log.shift)
   const offset = high & log.offsetMask
   const recordWords = log.words[slot] ?? mapped(engine, slot)
+  if (recordWords === undefined) return false
   const record = offset << 1
   lookup.touched =
     recordWords[(record + 24) & log.wordMask] ^ recordWords[(record + 40) & log.wordMask]
@@ -127,7 +128,14 @@ function isEntryOfKey(
   return true
 }
 
-function mapped(engine: Engine, slot: number): Int32Array {
+/**
+ * The words of a segment that this one has not mapped. Undefined where the entry is none: it was
+ * read while it changed, half old and half new, and the reader will see that it did.
+ */
+function mapped(engine: Engine, slot: number): Int32Array | undefined {
+  const { homeWords, homeStart, version } = engine.lookup
+  if (Atomics.load(homeWords, homeStart + versionWordInBucket) !== version) return undefined
+  if ((version & 1) !== 0 && !engine.log.isInUse(slot)) return undefined
   engine.log.mapSlot(slot)
   return engine.log.words[slot]
 }

@@ -133,6 +133,6 @@ export function grow(engine: Engine): void {
   makeOdd(index.wordsOf(plan.oldHome), wordOf(plan.oldHome) + versionWordInBucket)
   makeOdd(index.wordsOf(plan.newHome), wordOf(plan.newHome) + versionWordInBucket)
   control.commit()
-  index.adoptBucketCount()
   applyPending(engine)
+  index.adoptBucketCount()
 }

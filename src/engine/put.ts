@@ -27,8 +27,10 @@ import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
 import { appendRecord, draft } from './append-record.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
-import { createReference } from './reference.js'
+import { find, isStable } from './read.js'
+import { createReference, type ValueReference } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { versionsPerMs } from './version-clock.js'
 
@@ -64,24 +66,60 @@ export function put(
 ): boolean {
   engine.requireWritable()
   const valueSizeBytes = sizeOfValue(value)
+  const isLarge = valueSizeBytes > engine.inlineValueSizeBytesMax
+  if (isLarge && !mayHold(engine, keyspaceId, condition)) return false
+  const reference = isLarge ? createReference(engine, value, valueSizeBytes) : undefined
+  enter(engine)
+  let isDone = false
+  try {
+    isDone = putHeld(engine, keyspaceId, value, valueSizeBytes, reference, condition)
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+  if (isDone) scheduleSync(engine)
+  return isDone
+}
+
+/** {@link put} by who holds the writer's word; a large value is in its segment already. */
+export function putHeld(
+  engine: Engine,
+  keyspaceId: number,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+  reference: ValueReference | undefined,
+  condition: number,
+): boolean {
   const hash = hashKey(engine, keyspaceId)
   const found = probe(engine, hash, keyspaceId)
   if (condition !== anyVersion && !holds(engine, found, condition)) return false
-  const isLarge = valueSizeBytes > engine.inlineValueSizeBytesMax
-  if (found && !isLarge && mayUpdateInPlace(engine, valueSizeBytes)) {
+  if (found && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
     updateInPlace(engine, keyspaceId, value, valueSizeBytes)
-  } else {
-    draft.type = typePut
-    draft.keyspaceId = keyspaceId
-    draft.hash = hash
-    draft.found = found
-    draft.value = value
-    draft.valueSizeBytes = valueSizeBytes
-    draft.valueSlot = isLarge ? createReference(engine, value, valueSizeBytes) : -1
-    appendRecord(engine)
+    return true
   }
-  scheduleSync(engine)
+  draft.type = typePut
+  draft.keyspaceId = keyspaceId
+  draft.hash = hash
+  draft.found = found
+  draft.value = value
+  draft.valueSizeBytes = valueSizeBytes
+  draft.reference = reference
+  appendRecord(engine)
   return true
+}
+
+/** Before a large value is brought to its segment: false where it would be for nothing. */
+function mayHold(engine: Engine, keyspaceId: number, condition: number): boolean {
+  if (condition === anyVersion) return true
+  const { log, lookup } = engine
+  for (;;) {
+    const found = find(engine, keyspaceId)
+    if (condition === absent || !found) return (condition === absent) !== found
+    const version = log.doubles[lookup.slot][lookup.offset + versionDouble]
+    if (isStable(engine)) return version === condition
+  }
 }
 
 /** Whether the record of the lookup has the version asked for, or is missing as asked. */

@@ -6,12 +6,16 @@
  * table did not grow meanwhile: the key may have moved to the new bucket.
  * Hot path: `bench/compare`, rows "random get", "random getInto", "missing get", "hot get".
  */
+import { StoreError } from '../base/errors.js'
+import { pause } from '../base/pause.js'
+import { fence } from '../base/shared-words.js'
 import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { flagReference } from '../format/record.js'
 import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import { recordFlags, recordValueOffset, recordValueSize } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
+import { enter, leave } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { mapReference } from './reference.js'
 
@@ -27,12 +31,48 @@ export function find(engine: Engine, keyspaceId: number): boolean {
 /** True where nothing under the lookup's home bucket changed since the lookup began. */
 export function isStable(engine: Engine): boolean {
   const { homeWords, homeStart, version } = engine.lookup
-  return (version & 1) === 0 && Atomics.load(homeWords, homeStart + versionWordInBucket) === version
+  fence()
+  if ((version & 1) === 0 && Atomics.load(homeWords, homeStart + versionWordInBucket) === version) {
+    return true
+  }
+  if ((++engine.unstableReads & (readsBeforeTurn - 1)) === 0) takeTurn(engine)
+  return false
+}
+
+/** A change is over after microseconds, unless it is a large batch, or its writer stands still. */
+const readsBeforeTurn = 512
+
+/** Waits until the change is over: takes a writer's turn, which finishes what a dead one began. */
+function takeTurn(engine: Engine): void {
+  const { words } = engine.control
+  if ((Atomics.load(words, layout.writerWord) & layout.tokenBusy) === 0) return
+  if (engine.log.access === 'private') {
+    waitForTurn(engine)
+  } else {
+    enter(engine)
+    leave(engine)
+  }
+}
+
+/** For one that may not write: a word of its own would part its memory from the others'. */
+function waitForTurn(engine: Engine): void {
+  const { words } = engine.control
+  const startedAtMs = performance.now()
+  while ((Atomics.load(words, layout.writerWord) & layout.tokenBusy) !== 0) {
+    if (performance.now() - startedAtMs >= engine.lockTimeoutMs) {
+      throw new StoreError(
+        'STORE_LOCKED',
+        `a writer of ${engine.directory} stands still or is dead; this reader may not write there and cannot finish what it began`,
+        { details: { file: engine.directory } },
+      )
+    }
+    pause(1)
+  }
 }
 
 function isTableUnmoved(engine: Engine): boolean {
-  const { control, index } = engine
-  if (control.get(layout.bucketCount) === index.bucketCount) return true
+  const { index } = engine
+  if (index.isUnmoved()) return true
   index.adoptBucketCount()
   return false
 }

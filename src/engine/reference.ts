@@ -17,26 +17,46 @@ import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import type { RecordTarget } from '../log/append.js'
 import type { Log } from '../log/log.js'
 import { createValueSegment, firstRecordOffset } from '../log/roll.js'
-import { slotDeadBytes, slotEpoch, slotNumber, slotSizeBytes } from '../log/slot-table.js'
+import { slotDeadBytes, slotEpoch, slotNumber } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
 
-/** Makes a value segment and fills it. Returns its slot. Throws `STORE_FULL`. */
+/** A value segment that is filled and not named by a record yet. */
+export interface ValueReference {
+  readonly slot: number
+  readonly checksum: number
+}
+
+/**
+ * Makes a value segment and fills it. Throws `STORE_FULL`. Called without the writer's word, which
+ * is held to enter the segment and not while gigabytes are copied.
+ */
 export function createReference(
   engine: Engine,
   value: Uint8Array | string,
   valueSizeBytes: number,
-): number {
+): ValueReference {
   const { log } = engine
-  const slot = createValueSegment(log, valueSizeBytes, engine.epoch)
+  const slot = enterValueSegment(engine, valueSizeBytes)
   const bytes = log.bytes[slot]
   if (typeof value === 'string') bytes.write(value, segmentHeaderSizeBytes, valueSizeBytes, 'utf8')
   else bytes.set(value, segmentHeaderSizeBytes)
   if (log.isAppendOnly) {
     log.writeThrough(slot, firstRecordOffset, Math.ceil(valueSizeBytes / 8))
   }
-  // Counted dead until a record refers to it.
-  log.slots.set(slot, slotDeadBytes, log.slots.get(slot, slotSizeBytes))
-  return slot
+  return { slot, checksum: checksumValue(log, slot, valueSizeBytes) }
+}
+
+function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
+  enter(engine)
+  try {
+    return createValueSegment(engine.log, valueSizeBytes, engine.epoch)
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
 }
 
 /** Writes the reference where a record's value would stand. */
@@ -44,15 +64,14 @@ export function writeReference(
   log: Log,
   target: RecordTarget,
   keySizeBytes: number,
-  valueSlot: number,
-  valueSizeBytes: number,
+  reference: ValueReference,
 ): void {
   const start = target.offset + valueOffset(keySizeBytes, flagReference) / 8
-  target.doubles[start + referenceSegmentDouble] = log.slots.get(valueSlot, slotNumber)
-  target.doubles[start + referenceEpochDouble] = log.slots.get(valueSlot, slotEpoch)
-  target.words[start * 2 + referenceChecksumWord] = checksumValue(log, valueSlot, valueSizeBytes)
+  target.doubles[start + referenceSegmentDouble] = log.slots.get(reference.slot, slotNumber)
+  target.doubles[start + referenceEpochDouble] = log.slots.get(reference.slot, slotEpoch)
+  target.words[start * 2 + referenceChecksumWord] = reference.checksum
   target.words[start * 2 + referenceChecksumWord + 1] = 0
-  log.slots.set(valueSlot, slotDeadBytes, 0)
+  log.slots.set(reference.slot, slotDeadBytes, 0)
 }
 
 /** The checksum of a value in a segment of its own. */

@@ -1,7 +1,7 @@
 /**
- * What the next to come does for a writer that was killed: the announced change is made again, an
- * unfinished batch is finished, and nothing of an unfinished record stays behind the tail. Each
- * step may itself be killed and done again.
+ * What the next to come does for a writer that was killed, with the writer's word in its hand: the
+ * announced change is made again, an unfinished batch is finished, and nothing of an unfinished
+ * record stays behind the tail. Each step may itself be killed and done again.
  */
 
 import { versionWordInBucket } from '../format/bucket.js'
@@ -9,19 +9,23 @@ import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
 import { oldHomeOf } from '../index/split.js'
 import { applyPending, makeEven } from './apply.js'
+import { applyBatch } from './apply-batch.js'
 import type { Engine } from './engine.js'
-import { applyBatch } from './write-batch.js'
 
 const wipeChunkSizeBytes = 65_536
 
-export function repair(engine: Engine, wasClosed: boolean): void {
+/** `isTailClean`: nothing can lie behind the tail, because nobody was killed. */
+export function repair(engine: Engine, isTailClean: boolean): void {
   const { control, index, log } = engine
-  index.adoptBucketCount()
   log.adoptTail()
   applyPending(engine)
+  index.publishBucketCount(control.get(layout.bucketCount))
+  index.adoptBucketCount()
   if (control.get(layout.batchFrame) !== 0) applyBatch(engine)
+  // Killed between a change of the registry and its announcement: whoever has a handle looks again.
+  Atomics.add(control.words, layout.keyspaceGenerationWord, 1)
   releaseSplit(engine)
-  if (!wasClosed) wipeBehindTail(engine)
+  if (!isTailClean) wipeBehindTail(engine)
 }
 
 /**

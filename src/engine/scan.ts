@@ -15,15 +15,15 @@ import { recordKeyspace, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { SegmentScan } from '../log/segment-scan.js'
 import { kindLog, slotEpoch, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
+import { takeKey } from './apply-batch.js'
 import type { Engine } from './engine.js'
 import { hashKey, probe } from './probe.js'
-import { takeKey } from './write-batch.js'
 
 /** Yields copies that the caller owns. Throws `STORE_IN_USE` where the store changes meanwhile. */
 export function* scanKeys(engine: Engine, keyspaceId: number): Generator<Buffer> {
   engine.requireOpen()
   const { control, counts, directory, key } = engine
-  const sequence = control.get(layout.sequence)
+  const sequence = control.read(layout.sequence)
   let missing = counts.get(keyspaceId, 0)
   for (const slot of logSlots(engine)) {
     for (const offset of recordOffsets(engine, slot)) {
@@ -34,13 +34,14 @@ export function* scanKeys(engine: Engine, keyspaceId: number): Generator<Buffer>
       requireUnchanged(engine, sequence)
     }
   }
+  requireUnchanged(engine, sequence)
   if (missing > 0) throw corrupt(directory, 0, `the log lacks ${missing} records of the index`)
 }
 
 /** The slots of all log segments, oldest segment first. */
 function logSlots(engine: Engine): number[] {
   const { control, log } = engine
-  const slotEnd = control.get(layout.slotEnd)
+  const slotEnd = control.read(layout.slotEnd)
   return Array.from({ length: slotEnd }, (_, slot) => slot)
     .filter((slot) => log.slots.get(slot, slotKind) === kindLog)
     .sort((a, b) => log.slots.get(a, slotNumber) - log.slots.get(b, slotNumber))
@@ -51,7 +52,7 @@ function* recordOffsets(engine: Engine, slot: number): Generator<number> {
   const { control, log } = engine
   if (log.words[slot] === undefined) log.mapSlot(slot)
   const segmentNumber = log.slots.get(slot, slotNumber)
-  const untilTail = control.get(layout.tail) - segmentNumber * log.segmentWords
+  const untilTail = control.read(layout.tail) - segmentNumber * log.segmentWords
   const scan = new SegmentScan(
     {
       words: log.words[slot],
@@ -89,6 +90,6 @@ function isLive(engine: Engine, keyspaceId: number, slot: number, offset: number
 
 function requireUnchanged(engine: Engine, sequence: number): void {
   engine.requireOpen()
-  if (engine.control.get(layout.sequence) === sequence) return
+  if (engine.control.read(layout.sequence) === sequence) return
   throw new StoreError('STORE_IN_USE', 'the store was changed while it was being scanned')
 }

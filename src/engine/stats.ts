@@ -35,7 +35,7 @@ export interface StoreStats {
   readonly sequence: number
   /** Bytes kept for snapshots; 0 in this version, which has none. */
   readonly pinnedBytes: number
-  /** Flushes completed since opening. */
+  /** Flushes that this attachment completed since opening. */
   readonly syncs: number
   readonly compactions: number
   readonly checkpoints: number
@@ -50,16 +50,17 @@ export interface StoreStats {
 
 export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
-  const { control, counts, index, log } = engine
-  const usedBytes = control.get(layout.usedBytes)
-  const liveBytes = control.get(layout.liveBytes)
-  const logBytes = control.get(layout.tail) - control.get(layout.readOnly)
-  const { segments, fileBytes } = measureSegments(engine)
+  const { attachments, control, counts, index, log } = engine
+  const state = control.readState()
+  const usedBytes = state[layout.usedBytes]
+  const liveBytes = state[layout.liveBytes]
+  const logBytes = state[layout.tail] - state[layout.readOnly]
+  const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: control.get(layout.records) - counts.get(systemKeyspaceId, 0),
-    keyBytes: control.get(layout.keyBytes) - counts.get(systemKeyspaceId, 1),
-    valueBytes: control.get(layout.valueBytes) - counts.get(systemKeyspaceId, 2),
+    records: state[layout.records] - counts.get(systemKeyspaceId, 0),
+    keyBytes: state[layout.keyBytes] - counts.get(systemKeyspaceId, 1),
+    valueBytes: state[layout.valueBytes] - counts.get(systemKeyspaceId, 2),
     liveBytes,
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
@@ -69,28 +70,28 @@ export function stats(engine: Engine): StoreStats {
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),
     coldBytes: 0,
-    tail: control.get(layout.tail),
-    durable: control.get(layout.durable),
-    begin: control.get(layout.begin),
-    version: control.get(layout.version),
-    sequence: control.get(layout.sequence),
+    tail: state[layout.tail],
+    durable: state[layout.durable],
+    begin: state[layout.begin],
+    version: state[layout.version],
+    sequence: state[layout.sequence],
     pinnedBytes: 0,
     syncs: engine.syncQueue.completedCount,
     compactions: 0,
     checkpoints: 0,
     lastRecovery: engine.lastRecovery,
-    attachments: 1,
+    // One that reads from a copy of its own is in no list.
+    attachments: Math.max(1, attachments.list().length),
     poisoned: control.isPoisoned,
     mapping: log.platform.kind,
     segmentSizeBytes: log.segmentSizeBytes,
   }
 }
 
-function measureSegments(engine: Engine): { segments: number; fileBytes: number } {
-  const { control, log } = engine
+function measureSegments(engine: Engine, slotEnd: number): { segments: number; fileBytes: number } {
+  const { log } = engine
   let segments = 0
   let fileBytes = 0
-  const slotEnd = control.get(layout.slotEnd)
   for (let slot = 0; slot < slotEnd; slot++) {
     if (log.slots.get(slot, slotNumber) === 0 || log.slots.get(slot, slotKind) === kindPart)
       continue

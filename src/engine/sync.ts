@@ -43,6 +43,7 @@ import { firstRecordOffset, makeRoomForMarker } from '../log/roll.js'
 import { kindLog, kindValue, slotKind, slotNumber, slotUnsynced } from '../log/slot-table.js'
 import { asWriteFailure } from './append-record.js'
 import { type Engine, poisonedError } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
 
 const target: RecordTarget = {
   words: new Int32Array(0),
@@ -52,10 +53,10 @@ const target: RecordTarget = {
   seed: 0,
 }
 
-/** Resolves when every write that returned before the call is on the medium. */
+/** Resolves when every write, by whomever, that returned before the call is on the medium. */
 export function sync(engine: Engine): Promise<void> {
   if (engine.isReadOnly) return Promise.resolve()
-  return engine.syncQueue.run(() => flush(engine))
+  return engine.syncQueue.run(() => flush(engine, false))
 }
 
 /**
@@ -65,14 +66,32 @@ export function sync(engine: Engine): Promise<void> {
 export async function finalSync(engine: Engine): Promise<void> {
   await sync(engine)
   if (!engine.isReadOnly && lacksEvidence(engine)) {
-    await engine.syncQueue.run(() => flushBehindMarker(engine))
+    await engine.syncQueue.run(() => flush(engine, true))
+  }
+}
+
+/**
+ * What {@link finalSync} may have left, for the one that has the store to itself: others may have
+ * written meanwhile, and died. It does not wait, because nobody may attach before it is done.
+ */
+export function finalSyncNow(engine: Engine): void {
+  for (;;) {
+    const begun = beginFlush(engine, lacksEvidence(engine))
+    if (begun === undefined) return
+    try {
+      for (const slot of begun.slots) engine.log.fileOf(slot).syncNow()
+      if (begun.needsDirectory) engine.platform.syncDirectory(engine.log.directory)
+    } catch (error) {
+      throw asSyncFailure(engine, error)
+    }
+    endFlush(engine, begun)
   }
 }
 
 /** True where no marker names the last one as synced. */
 function lacksEvidence(engine: Engine): boolean {
   const { control, log } = engine
-  const lastMarker = control.get(layout.lastMarker)
+  const lastMarker = control.read(layout.lastMarker)
   if (lastMarker === 0) return false
   const { slot, offset } = log.locate(lastMarker)
   const value = offset + recordHeaderSizeBytes / 8
@@ -95,37 +114,75 @@ export function scheduleSync(engine: Engine): void {
   syncQueue.timer.unref()
 }
 
-async function flush(engine: Engine): Promise<void> {
-  const { control } = engine
-  if (control.isPoisoned) throw poisonedError(engine)
-  if (control.get(layout.durable) === control.get(layout.tail)) return
-  await flushBehindMarker(engine)
+/** A flush that is under way: the writer's word is free meanwhile. */
+interface Flush {
+  /** Behind its marker. */
+  readonly end: number
+  readonly slots: readonly number[]
+  readonly needsDirectory: boolean
 }
 
-async function flushBehindMarker(engine: Engine): Promise<void> {
-  const { control, log } = engine
-  writeMarker(engine)
-  const end = control.get(layout.tail)
-  const files = unsyncedSlots(engine)
-  const needsDirectory = files.some((slot) => isNewFile(engine, slot))
+/** `isForced`: also where nothing was written since the last one. */
+async function flush(engine: Engine, isForced: boolean): Promise<void> {
+  const begun = beginFlush(engine, isForced)
+  if (begun === undefined) return
+  const { log } = engine
   try {
-    await Promise.all(files.map((slot) => log.fileOf(slot).sync()))
-    if (needsDirectory) await log.platform.syncDirectoryAsync(log.directory)
+    await Promise.all(begun.slots.map((slot) => log.fileOf(slot).sync()))
+    if (begun.needsDirectory) await log.platform.syncDirectoryAsync(log.directory)
   } catch (error) {
-    engine.syncQueue.failure = error
-    control.poison(String(error))
-    throw new StoreError('STORE_POISONED', 'a sync failed; the store accepts no more writes', {
-      cause: error,
-    })
+    throw asSyncFailure(engine, error)
   }
-  for (const slot of files) {
-    log.slots.set(slot, slotUnsynced, 0)
-    if (slot !== log.firstSlotOf(log.tailSlot)) log.releaseFile(slot)
+  endFlush(engine, begun)
+}
+
+/** Steps 1 and 2. Undefined where there is nothing to sync. */
+function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
+  const { control } = engine
+  enter(engine)
+  try {
+    if (control.isPoisoned) throw poisonedError(engine)
+    if (!isForced && control.get(layout.durable) === control.get(layout.tail)) return undefined
+    writeMarker(engine)
+    const slots = unsyncedSlots(engine)
+    // Opened by now: an error of the medium is told to the files that were open when it happened.
+    for (const slot of slots) engine.log.fileOf(slot)
+    const needsDirectory = slots.some((slot) => isNewFile(engine, slot))
+    return { end: control.get(layout.tail), slots, needsDirectory }
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
   }
-  control.begin()
-  control.set(layout.durable, end)
-  control.commit()
+}
+
+/** Step 4. Another attachment's sync may have come further. */
+function endFlush(engine: Engine, { end, slots }: Flush): void {
+  const { control, log } = engine
+  enter(engine)
+  try {
+    for (const slot of slots) {
+      log.slots.set(slot, slotUnsynced, 0)
+      if (slot !== log.firstSlotOf(log.tailSlot)) log.releaseFile(slot)
+    }
+    if (end > control.get(layout.durable)) {
+      control.begin()
+      control.set(layout.durable, end)
+      control.commit()
+    }
+  } finally {
+    leave(engine)
+  }
   engine.syncQueue.completedCount++
+}
+
+function asSyncFailure(engine: Engine, error: unknown): StoreError {
+  engine.syncQueue.failure = error
+  engine.control.poison(String(error))
+  return new StoreError('STORE_POISONED', 'a sync failed; the store accepts no more writes', {
+    cause: error,
+  })
 }
 
 /** The first slots of all segments that hold bytes which no completed sync covered. */
@@ -158,7 +215,7 @@ function lastNumberOf(engine: Engine, slot: number): number {
   return log.slots.get(slot, slotNumber) + log.partCount(slot) - 1
 }
 
-/** Puts a marker at the tail and moves the read-only boundary behind it. */
+/** Puts a marker at the tail and moves the read-only boundary behind it. The writer's word is held. */
 export function writeMarker(engine: Engine): void {
   const { control, log } = engine
   makeRoomForMarker(log, engine.epoch)

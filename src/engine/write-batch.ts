@@ -15,10 +15,8 @@
  *    other way round: a kill in between would leave them odd.
  */
 
-import { assert } from '../base/assert.js'
 import { checksumWords } from '../base/checksum.js'
 import { noAddress } from '../format/address.js'
-import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import {
   batchCountWord,
@@ -26,19 +24,16 @@ import {
   batchFrameSizeWords,
   batchFrameValueSizeBytes,
   batchSizeDouble,
-  flagExpiry,
   flagInBatch,
   flagReference,
   kindWordOf,
   recordHeaderSizeBytes,
-  recordHeaderWords,
   recordSizeWords,
   typeBatch,
   typePut,
   typeTombstone,
   valueOffset,
 } from '../format/record.js'
-import { wordOf } from '../index/hash-index.js'
 import {
   advanceTail,
   type RecordTarget,
@@ -49,25 +44,17 @@ import {
   writeStamp,
   writeValue,
 } from '../log/append.js'
-import {
-  occupiedBytes,
-  recordFlags,
-  recordKeySize,
-  recordKeyspace,
-  recordSpan,
-  recordType,
-  recordValueSize,
-} from '../log/record-fields.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { accountInsert, accountRemove, accountReplace, addToDigest } from './account.js'
+import { addToDigest } from './account.js'
 import { asWriteFailure } from './append-record.js'
-import { applyPending, makeEven, makeOdd } from './apply.js'
+import { applyBatch } from './apply-batch.js'
 import type { Engine } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
 import type { Key } from './key.js'
 import { hashKey, probe } from './probe.js'
-import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
-import { createReference, writeReference } from './reference.js'
+import { grow } from './publish.js'
+import { createReference, type ValueReference, writeReference } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { nextVersion } from './version-clock.js'
 
@@ -118,27 +105,44 @@ export function writeBatch(
 ): void {
   engine.requireWritable()
   if (operations.length === 0) return
-  const valueSlots = operations.map((operation) =>
+  const references = operations.map((operation) =>
     operation.valueSizeBytes > engine.inlineValueSizeBytesMax
       ? createReference(engine, operation.value, operation.valueSizeBytes)
-      : -1,
+      : undefined,
   )
+  enter(engine)
+  try {
+    writeBatchHeld(engine, operations, keys, references)
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+  scheduleSync(engine)
+}
+
+function writeBatchHeld(
+  engine: Engine,
+  operations: readonly EncodedOperation[],
+  keys: BatchKeys,
+  references: readonly (ValueReference | undefined)[],
+): void {
   const sizeDoubles = operations.reduce(
-    (sum, operation, index) => sum + sizeOf(operation, valueSlots[index]),
+    (sum, operation, index) => sum + sizeOf(operation, references[index] !== undefined),
     batchFrameSizeWords,
   )
   const { control, index, log } = engine
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
-  writeFrame(engine, operations, keys, valueSlots, sizeDoubles)
+  writeFrame(engine, operations, keys, references, sizeDoubles)
   applyBatch(engine)
   for (let count = 0; count < operations.length; count++) grow(engine)
-  scheduleSync(engine)
 }
 
-function sizeOf(operation: EncodedOperation, valueSlot: number): number {
-  const flags = valueSlot === -1 ? 0 : flagReference
+function sizeOf(operation: EncodedOperation, isReference: boolean): number {
+  const flags = isReference ? flagReference : 0
   return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
 }
 
@@ -147,7 +151,7 @@ function writeFrame(
   engine: Engine,
   operations: readonly EncodedOperation[],
   keys: BatchKeys,
-  valueSlots: readonly number[],
+  references: readonly (ValueReference | undefined)[],
   sizeDoubles: number,
 ): void {
   const { control, log } = engine
@@ -166,14 +170,14 @@ function writeFrame(
     operations.forEach((operation, index) => {
       sequence++
       version = nextVersion(version, nowMs)
-      checksums[index] = writeOperation(engine, operation, keys, valueSlots[index], {
+      checksums[index] = writeOperation(engine, operation, keys, references[index], {
         sequence,
         version,
         nowMs,
       })
-      const valueSlot = valueSlots[index]
-      if (valueSlot !== -1) usedBytes += log.slots.get(valueSlot, slotSizeBytes)
-      advanceTail(log, sizeOf(operation, valueSlot))
+      const slot = references[index]?.slot
+      if (slot !== undefined) usedBytes += log.slots.get(slot, slotSizeBytes)
+      advanceTail(log, sizeOf(operation, slot !== undefined))
     })
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
@@ -213,7 +217,7 @@ function writeOperation(
   engine: Engine,
   operation: EncodedOperation,
   keys: BatchKeys,
-  valueSlot: number,
+  reference: ValueReference | undefined,
   stamp: Stamp,
 ): number {
   const { key, log, lookup } = engine
@@ -222,99 +226,18 @@ function writeOperation(
   const found = probe(engine, hashKey(engine, keyspaceId), keyspaceId)
   const previous = found ? log.address(lookup.slot, lookup.offset) : 0
   const isPut = operation.type === 'put'
-  const flags = flagInBatch | (valueSlot === -1 ? 0 : flagReference)
+  const flags = flagInBatch | (reference === undefined ? 0 : flagReference)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   targetTail(log, target, true)
   const kind = kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId)
   writeStamp(target, stamp.version, stamp.sequence, stamp.nowMs, previous)
   writeSizes(target, kind, key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
-  if (valueSlot === -1) {
+  if (reference === undefined) {
     const start = valueOffset(key.sizeBytes, flags)
     writeValue(target, operation.value, valueSizeBytes, start, sizeDoubles)
   } else {
-    writeReference(log, target, key.sizeBytes, valueSlot, valueSizeBytes)
+    writeReference(log, target, key.sizeBytes, reference)
   }
   return seal(target, sizeDoubles)
-}
-
-/** Steps 4 to 6, from wherever they were left: also what repair does after a kill. */
-export function applyBatch(engine: Engine): void {
-  const { control } = engine
-  const frame = control.get(layout.batchFrame)
-  assert(frame !== 0, 'a batch is being applied')
-  const end = batchEnd(engine, frame)
-  turnHomes(engine, frame, true)
-  while (control.get(layout.batchNext) < end) applyRecord(engine, control.get(layout.batchNext))
-  turnHomes(engine, frame, false)
-  control.begin()
-  control.set(layout.batchFrame, 0)
-  control.set(layout.batchNext, 0)
-  control.commit()
-}
-
-function applyRecord(engine: Engine, address: number): void {
-  const { control, log } = engine
-  const { slot, offset } = log.locate(address)
-  const words = log.words[slot]
-  const start = offset * 2
-  const keyspaceId = recordKeyspace(words, start)
-  takeKey(engine, words, start)
-  const hash = hashKey(engine, keyspaceId)
-  const found = probe(engine, hash, keyspaceId)
-  control.begin()
-  control.set(layout.batchNext, address + recordSpan(words, start))
-  control.set(layout.lastRecord, address)
-  if (recordType(words, start) === typeTombstone) {
-    if (found) {
-      accountRemove(engine, keyspaceId)
-      announceRemove(engine)
-    }
-  } else {
-    const valueSizeBytes = recordValueSize(words, start)
-    const bytes = occupiedBytes(log, slot, offset)
-    if (found) {
-      accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
-      announceReplace(engine, hash, slot, offset)
-    } else {
-      accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
-      announceInsert(engine, hash, slot, offset)
-    }
-  }
-  control.commit()
-  applyPending(engine)
-}
-
-/** Makes the home bucket of every key of the batch odd, or even again. */
-function turnHomes(engine: Engine, frame: number, toOdd: boolean): void {
-  const { index, log } = engine
-  const end = batchEnd(engine, frame)
-  for (let address = frame + batchFrameSizeWords; address < end; ) {
-    const { slot, offset } = log.locate(address)
-    const words = log.words[slot]
-    takeKey(engine, words, offset * 2)
-    const home = index.bucketOf(hashKey(engine, recordKeyspace(words, offset * 2)))
-    const homeWords = index.wordsOf(home)
-    const versionIndex = wordOf(home) + versionWordInBucket
-    // Two keys of a batch may share a home: it is turned once.
-    if (((homeWords[versionIndex] & 1) === 1) !== toOdd) {
-      if (toOdd) makeOdd(homeWords, versionIndex)
-      else makeEven(homeWords, versionIndex)
-    }
-    address += recordSpan(words, offset * 2)
-  }
-}
-
-/** The address behind the last record of the batch. */
-function batchEnd(engine: Engine, frame: number): number {
-  const { slot, offset } = engine.log.locate(frame)
-  const value = offset + recordHeaderSizeBytes / 8
-  return frame + batchFrameSizeWords + engine.log.doubles[slot][value + batchSizeDouble]
-}
-
-/** Makes the key of a record the key at hand. */
-export function takeKey(engine: Engine, words: Int32Array, start: number): void {
-  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
-  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
-  engine.key.setWords(words, keyStart, recordKeySize(words, start))
 }

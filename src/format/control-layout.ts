@@ -1,12 +1,12 @@
 /**
- * The control file: the volatile state of an open store, shared through memory. Believed only on
- * the boot that wrote it; another boot makes a new one from the log.
+ * The control file: the volatile state of an open store, shared through memory by all that have it
+ * open. Believed only on the boot that wrote it; another boot makes a new one from the log.
  *
  * offset | size | field
  * ------ | ---- | -----
  *      0 |    8 | magic: "VARVCTRL"
  *      8 |    4 | formatVersion: u32
- *     12 |    4 | current: which of the two states counts, 0 or 1 (the commit word)
+ *     12 |    4 | commits: the commit word; its lowest bit says which of the two states counts
  *     16 |    4 | session: 1 while a store is open for writing, 0 after a clean close
  *     20 |    4 | poisoned: 0, or 1 after a failed write or sync
  *     24 |   16 | storeId
@@ -18,10 +18,16 @@
  *    192 |  512 | poisonCause: text, zero-padded
  *    704 |   64 | identities: f64 device and inode of the files buckets, overflow, slots, keyspaces
  *    768 |    8 | writeLimit: f64; behind the tail, nothing was written from this offset on
+ *    832 |    4 | writer: who wrote last (generation << 11 | attachment << 1), + 1 while it writes
+ *    896 |    4 | bucketCount: u32; that of the state, for readers
+ *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
+ *    904 |    4 | attachmentEnd: u32; attachments ever used
+ *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
  *   8192 | 16 Ki | redo 0: what state 0 announces beyond its own fields
  *  24576 | 16 Ki | redo 1
+ *  40960 | 64 Ki | attachments: 1024 of 64 bytes, the first one unused
  *
  * A change of more than one word is made in the state that does not count, committed by one store
  * to `current`, and then applied to index and log from what the state announces. Whoever finds a
@@ -29,7 +35,7 @@
  * is the same when made twice (I7).
  */
 
-export const controlSizeBytes = 40_960
+export const controlSizeBytes = 106_496
 
 export const magicLow = 0x56524156
 export const magicHigh = 0x4c525443
@@ -48,6 +54,12 @@ export const poisonCauseOffset = 192
 export const poisonCauseSizeBytes = 512
 export const identitiesDouble = 88
 export const writeLimitDouble = 96
+// Each in a cache line that is not written with every commit.
+export const writerWord = 208
+export const bucketCountWord = 224
+export const keyspaceGenerationWord = 225
+export const attachmentEndWord = 226
+export const libraryVersionOffset = 960
 
 export const stateDouble = 512
 export const stateSizeDoubles = 64
@@ -88,8 +100,6 @@ export const nextSegmentNumber = 17
 /** Slots ever used. */
 export const slotEnd = 18
 export const nextKeyspaceId = 19
-/** Raised by every change of the registry of keyspaces. */
-export const keyspaceGeneration = 20
 /** Of a batch that is being applied: address of its frame, 0 for none. */
 export const batchFrame = 21
 /** Of a batch that is being applied: address of the next of its records. */
@@ -136,3 +146,35 @@ export const changeLink = 2
 export const changeInPlace = 3
 /** The bucket images in the redo area go where they say: a split. */
 export const changeBuckets = 4
+
+/**
+ * Who has the store open: an entry for each thread that does, with a lock file of its own that the
+ * operating system frees when the thread or process is gone.
+ *
+ * offset | size | field (of the 64 bytes of attachment n)
+ * ------ | ---- | -----
+ *      0 |    4 | generation: u32; how often this entry was taken
+ *      4 |    4 | isTaken: u32; 1 from attach to detach. Whether its taker lives, the lock tells
+ *      8 |    8 | processId: f64
+ *     16 |    8 | threadId: f64
+ *     24 |    8 | sinceMs: f64; wall clock
+ *     32 |    4 | isReadOnly: u32
+ *     36 |    4 | nodeVersion: u32; the major version
+ *     40 |   24 | reserved: 0
+ */
+export const attachmentsOffset = 40_960
+export const attachmentSizeBytes = 64
+export const attachmentCountMax = 1024
+export const attachmentGenerationWord = 0
+export const attachmentTakenWord = 1
+export const attachmentProcessDouble = 1
+export const attachmentThreadDouble = 2
+export const attachmentSinceDouble = 3
+export const attachmentReadOnlyWord = 8
+export const attachmentNodeWord = 9
+
+// The writer's token: 20 bits of generation, 10 of the attachment, 1 for "is writing".
+export const tokenBusy = 1
+export const tokenAttachmentShift = 1
+export const tokenAttachmentMask = attachmentCountMax - 1
+export const tokenGenerationShift = 11

@@ -19,9 +19,10 @@ export const volatileFileNames: readonly string[] = [
   slotsFileName,
   keyspacesFileName,
 ]
+/** Held, shared or alone, by whoever has the store open. */
 export const lockFileName = 'lock'
-/** A segment being prepared; it gets its number when it is put to use. */
-export const preparedSegmentFileName = 'prepared'
+/** Held for the moment of attaching and of detaching, and for a recovery. */
+export const lifecycleFileName = 'lifecycle'
 
 export type SegmentKind = 'log' | 'value'
 
@@ -31,6 +32,27 @@ const segmentPattern = /^(segment|value)-(\d{16})$/
 export function segmentFileName(kind: SegmentKind, segmentNumber: number): string {
   const prefix = kind === 'log' ? 'segment' : 'value'
   return `${prefix}-${String(segmentNumber).padStart(numberDigits, '0')}`
+}
+
+const attachmentPattern = /^(attachment|prepared)-(\d{4})$/
+
+/** Locked by the one that has this entry of the table of attachments. */
+export function attachmentFileName(attachment: number): string {
+  return `attachment-${String(attachment).padStart(4, '0')}`
+}
+
+/** A segment that an attachment prepares; it gets its number when it is put to use. */
+export function preparedFileName(attachment: number): string {
+  return `prepared-${String(attachment).padStart(4, '0')}`
+}
+
+export function isPreparedFileName(name: string): boolean {
+  return attachmentPattern.exec(name)?.[1] === 'prepared'
+}
+
+/** True for names of files that only serve those who have the store open. */
+export function isAttachmentFileName(name: string): boolean {
+  return attachmentPattern.test(name)
 }
 
 /** The kind and number of a segment file, or undefined for any other name. */

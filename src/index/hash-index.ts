@@ -4,7 +4,7 @@
  *
  * Invariants:
  * - An entry lies in the chain of the home bucket that {@link bucketOf} gives for its hash.
- * - `bucketCount` repeats the control state's for the one thread that writes.
+ * - `bucketCount` is the size of the table as last seen; a reader that misses looks again.
  * - The version word of a home bucket is odd while anything in its chain changes, or, for a batch,
  *   while some of the batch's entries are published and others are not (I6).
  *
@@ -56,13 +56,25 @@ export class HashIndex {
     this.homes.reserve(bucketCountMin)
     this.overflows.reserve(2)
     this.control.set(layout.bucketCount, bucketCountMin)
+    this.publishBucketCount(bucketCountMin)
     this.control.set(layout.overflowEnd, 1)
     this.control.set(layout.overflowFree, 0)
   }
 
-  /** Takes over the size of the table from the control state. */
+  /** Lets readers go by a new size; while the buckets of the split are odd. */
+  publishBucketCount(count: number): void {
+    Atomics.store(this.control.words, layout.bucketCountWord, count)
+  }
+
+  /** True where the table has the size that this one goes by. */
+  isUnmoved(): boolean {
+    return Atomics.load(this.control.words, layout.bucketCountWord) === this.bucketCount
+  }
+
+  /** Goes by the size that the table has now. */
   adoptBucketCount(): void {
-    this.bucketCount = this.control.get(layout.bucketCount) | 0
+    this.bucketCount = Atomics.load(this.control.words, layout.bucketCountWord)
+    this.homes.ensure(this.bucketCount)
     this.#mask = (0xffffffff >>> Math.clz32(this.bucketCount - 1)) | 0
   }
 
@@ -78,6 +90,13 @@ export class HashIndex {
   }
 
   overflowWordsOf(bucket: number): Int32Array {
+    const words = this.overflowWords[pieceOf(bucket, bucketsFirstShift)]
+    return words ?? this.#mapOverflow(bucket)
+  }
+
+  /** A bucket that another attachment made room for. */
+  #mapOverflow(bucket: number): Int32Array {
+    this.overflows.ensure(bucket + 1)
     return this.overflowWords[pieceOf(bucket, bucketsFirstShift)]
   }
 

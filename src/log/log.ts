@@ -4,8 +4,8 @@
  * Invariants:
  * - What `words`, `doubles` and `bytes` hold for a slot is the same memory, or nothing: segments
  *   are mapped when they are first touched.
- * - `tailSlot` and `tailOffset` repeat the tail of the control state for the one thread that
- *   writes; everything else that counts lies in mapped memory.
+ * - `tailSlot` and `tailOffset` repeat the tail of the control state for the one that writes, who
+ *   adopts them where another wrote before; everything else that counts lies in mapped memory.
  * - A segment file that may have unsynced bytes stays open, so that a sync sees its errors.
  *
  * Not here: making segments (roll.ts), records (append.ts), reading them in order (scan.ts).
@@ -15,7 +15,7 @@ import { assert } from '../base/assert.js'
 import { StoreError } from '../base/errors.js'
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
-import { segmentFileName } from '../format/file-names.js'
+import { preparedFileName, segmentFileName } from '../format/file-names.js'
 import { segmentSeed } from '../format/segment-header.js'
 import type {
   MapAccess,
@@ -32,6 +32,7 @@ import {
   slotKind,
   slotNumber,
   slotSizeBytes,
+  slotUnsynced,
 } from './slot-table.js'
 
 export interface LogOptions {
@@ -41,6 +42,8 @@ export interface LogOptions {
   readonly shift: number
   readonly access: MapAccess
   readonly space: MappingSpace | undefined
+  /** Who prepares segments: see `preparedFileName`. */
+  readonly attachment: number
 }
 
 interface PreparedSegment {
@@ -76,6 +79,7 @@ export class Log {
   readonly starts: number[] = []
   readonly #mappings: (Mapping | undefined)[] = []
   readonly #space: MappingSpace | undefined
+  readonly preparedPath: string
   /** Open files of segments that may have unsynced bytes, by slot. */
   readonly openFiles: Map<number, PlatformFile> = new Map()
   readonly #slotByNumber: Map<number, number> = new Map()
@@ -104,25 +108,39 @@ export class Log {
     this.wordMask = this.segmentWords * 2 - 1
     this.segmentSizeBytes = this.segmentWords * 8
     this.#space = options.space
+    this.preparedPath = join(options.directory, preparedFileName(options.attachment))
   }
 
   path(name: string): string {
     return join(this.directory, name)
   }
 
-  /** Takes over the tail from the control state, mapped, after opening. */
+  /** Takes over the tail from the control state, mapped. */
   adoptTail(): void {
-    const first = this.firstSlotOf(this.control.get(layout.tailSlot) | 0)
+    const tailSlot = this.control.get(layout.tailSlot) | 0
+    const first = this.firstSlotOf(tailSlot)
+    if (tailSlot !== this.tailSlot) this.#releaseDurableFiles()
     if (this.words[first] === undefined) this.mapSlot(first)
-    const limit = this.slots.get(first, slotSizeBytes) / 8
+    const limitOfSegment = this.slots.get(first, slotSizeBytes) / 8
     const offset = this.control.get(layout.tail) - this.starts[first]
     // In an oversized segment, the part that the tail lies in.
     const lastPart = this.partCount(first) - 1
     const part = Math.min(lastPart, Math.floor(offset / this.segmentWords))
     this.tailSlot = first + part
     this.tailOffset = (offset - part * this.segmentWords) | 0
-    this.tailLimit = (limit - part * this.segmentWords) | 0
-    this.nextCheck = 0
+    this.tailLimit = (limitOfSegment - part * this.segmentWords) | 0
+    // Where the one before stopped looking, this one may go on to.
+    const limit = this.control.doubles[layout.writeLimitDouble]
+    this.nextCheck = lastPart === 0 && limit <= this.tailLimit ? limit | 0 : 0
+  }
+
+  /** Lets go of files that others synced for the last time. */
+  #releaseDurableFiles(): void {
+    const durable = this.control.get(layout.durable)
+    for (const slot of this.openFiles.keys()) {
+      const end = (this.slots.get(slot, slotNumber) + this.partCount(slot)) * this.segmentWords
+      if (end <= durable && this.slots.get(slot, slotUnsynced) === 0) this.releaseFile(slot)
+    }
   }
 
   /** The address of a record in a mapped segment, from its slot and its offset in 8-byte words. */
@@ -148,6 +166,11 @@ export class Log {
       this.#slotByNumber.set(this.slots.get(slot, slotNumber), slot)
     }
     return this.#slotByNumber.get(segmentNumber) ?? -1
+  }
+
+  /** True where there is a segment in the slot, as far as the slot table goes. */
+  isInUse(slot: number): boolean {
+    return slot < this.slots.region.reservedSoFar() && this.slots.get(slot, slotNumber) > 0
   }
 
   /** Maps the segment of a slot. Throws `STORE_CORRUPT` where its file is gone. */
@@ -250,12 +273,18 @@ export class Log {
     return this.platform.kind === 'file'
   }
 
+  /** Gives up the segment that was being prepared. */
+  dropPrepared(): void {
+    if (this.prepared === undefined) return
+    this.prepared.mapping?.unmap()
+    this.prepared.file.close()
+    this.prepared = undefined
+    this.platform.remove(this.preparedPath)
+  }
+
   close(): void {
     for (const mapping of this.#mappings) mapping?.unmap()
     for (const file of this.openFiles.values()) file.close()
-    this.prepared?.mapping?.unmap()
-    this.prepared?.file.close()
-    this.prepared = undefined
     this.openFiles.clear()
     for (const list of [this.words, this.doubles, this.bytes, this.buffers, this.#mappings]) {
       list.length = 0

@@ -2,7 +2,7 @@
  * Making segments: the next one ahead of time, and the switch to it when the tail segment is full.
  *
  * A segment goes through: reserved (blocks), mapped, prefaulted, under the name
- * `prepared`; then renamed to its number, its header written, entered in the slot table,
+ * `prepared-` and the number of the attachment; then renamed to its number, its header written, entered in the slot table,
  * and only then made the tail by the commit of the control state. Killed anywhere before that
  * commit, the file is one that nothing names, and the next opening removes it.
  *
@@ -14,7 +14,7 @@
 import { StoreError } from '../base/errors.js'
 import { slotCountMax } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
-import { preparedSegmentFileName, segmentFileName } from '../format/file-names.js'
+import { segmentFileName } from '../format/file-names.js'
 import { markerSizeWords } from '../format/record.js'
 import {
   encodeSegmentHeader,
@@ -89,7 +89,7 @@ function prepareNext(log: Log): void {
   if (log.platform.kind !== 'mmap') return
   if (log.tailOffset < log.segmentWords * prepareFromPart) return
   if (log.prepared === undefined) {
-    const file = log.platform.openFile(log.path(preparedSegmentFileName), 'create')
+    const file = log.platform.openFile(log.preparedPath, 'create')
     file.reserveAhead(log.segmentSizeBytes)
     log.prepared = { file, mapping: undefined }
     return
@@ -146,6 +146,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   control.set(layout.tailSlot, slot)
   control.set(layout.tail, number * log.segmentWords + firstRecordOffset)
   control.commit()
+  control.doubles[layout.writeLimitDouble] = 0
   log.tailSlot = slot
   log.tailOffset = firstRecordOffset
   log.tailLimit = (sizeBytes / 8) | 0
@@ -179,6 +180,8 @@ export function createValueSegment(log: Log, valueSizeBytes: number, epoch: numb
   )
   enterSlot(log, slot, { number, sizeBytes, kind: kindValue, epoch, file })
   log.slots.set(slot, slotUnsynced, 1)
+  // Counted dead until a record refers to it.
+  log.slots.set(slot, slotDeadBytes, sizeBytes)
   log.attach(slot, file, mapping)
   log.openFiles.set(slot, file)
 
@@ -196,7 +199,7 @@ function takePrepared(log: Log, path: string): { file: PlatformFile; mapping: Ma
   prepared.file.reserve(log.segmentSizeBytes)
   const mapping = prepared.mapping ?? log.map(prepared.file, log.segmentSizeBytes)
   prepared.mapping = mapping
-  log.platform.rename(log.path(preparedSegmentFileName), path)
+  log.platform.rename(log.preparedPath, path)
   log.prepared = undefined
   return { file: prepared.file, mapping }
 }

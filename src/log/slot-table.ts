@@ -41,12 +41,18 @@ export class SlotTable {
   }
 
   get(slot: number, field: number): number {
-    const piece = this.region.doubles[pieceOf(slot, firstShift)]
+    const piece = this.region.doubles[pieceOf(slot, firstShift)] ?? this.#map(slot)
     return piece[indexInPiece(slot, firstShift) * elementDoubles + field]
   }
 
   set(slot: number, field: number, value: number): void {
-    const piece = this.region.doubles[pieceOf(slot, firstShift)]
+    const piece = this.region.doubles[pieceOf(slot, firstShift)] ?? this.#map(slot)
     piece[indexInPiece(slot, firstShift) * elementDoubles + field] = value
+  }
+
+  /** A slot that another attachment made room for. */
+  #map(slot: number): Float64Array {
+    this.region.ensure(slot + 1)
+    return this.region.doubles[pieceOf(slot, firstShift)]
   }
 }

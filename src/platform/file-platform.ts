@@ -5,7 +5,7 @@
  */
 import type { LockHolder } from '../base/errors.js'
 import { loadLibc } from './libc.js'
-import { takeLock } from './lock.js'
+import { takeLock, tryLock } from './lock.js'
 import { NodeFile, nodeDirectories } from './node-files.js'
 import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
 
@@ -55,8 +55,10 @@ export function createFilePlatform(): Platform {
   return {
     ...nodeDirectories,
     kind: 'file',
+    isShared: false,
     createAddressSpace: () => undefined,
     openFile: (path, mode): PlatformFile => new LoadedFile(loadLibc(), path, mode),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(loadLibc(), path, mode, holder),
+    tryLock: (path, mode) => tryLock(loadLibc(), path, mode),
   }
 }

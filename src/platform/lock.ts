@@ -7,26 +7,24 @@
  * with its content (a hard link), naming process, its start time, boot and thread: a claim whose
  * process is gone is taken over. Two cases stay for a human and are refused with `STORE_LOCKED`: a
  * claim made in another PID namespace, and one left by a thread that was terminated while its
- * process lives on. Both ways look at the claim, so that no two writers are ever in one store; a
- * reader without FFI is refused by a writer's claim but holds none itself.
+ * process lives on. Both ways look at the claim, so that no two writers are ever in one store.
  */
 import {
   closeSync,
   constants,
   existsSync,
-  ftruncateSync,
   linkSync,
   openSync,
   readFileSync,
   readlinkSync,
+  truncateSync,
   unlinkSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs'
-import { type LockHolder, StoreError, systemErrorCode } from '../base/errors.js'
+import { type LockHolder, notWritableCodes, StoreError, systemErrorCode } from '../base/errors.js'
 import type { Libc } from './libc.js'
 import { nodeDirectories } from './node-files.js'
-import type { Lock } from './platform.js'
+import type { FileLock, Lock } from './platform.js'
 
 interface Claim extends LockHolder {
   readonly processStart: string
@@ -34,46 +32,83 @@ interface Claim extends LockHolder {
   readonly processNamespace: string
 }
 
+/**
+ * The lock of a store that is not shared. A reader leaves no name, and without FFI it holds none:
+ * it is refused where somebody has the store open for writing.
+ */
 export function takeLock(
   libc: Libc | undefined,
   path: string,
-  mode: 'shared' | 'exclusive',
+  mode: 'read' | 'write',
   holder: LockHolder,
 ): Lock {
   refuseLiveClaim(path)
-  if (libc !== undefined) return flock(libc, path, mode, holder)
-  // Whoever has FFI holds the lock itself, which cannot be asked for here, and signs its file.
-  const flockHolder = existsSync(path) ? readHolder(path) : undefined
-  if (flockHolder !== undefined) throw lockedBy(path, flockHolder)
-  return mode === 'exclusive' ? claim(path, holder) : { release: () => undefined }
-}
-
-function flock(libc: Libc, path: string, mode: 'shared' | 'exclusive', holder: LockHolder): Lock {
-  const fd = openLockFile(path, mode)
-  if (fd === undefined) return { release: () => undefined }
-  let locked = false
-  try {
-    locked = libc.tryFlock(fd, mode === 'exclusive')
-    if (!locked) throw lockedBy(path, readHolder(path))
-    if (mode === 'exclusive') {
-      ftruncateSync(fd)
-      writeSync(fd, JSON.stringify(holder), 0)
-    }
-  } finally {
-    if (!locked) closeSync(fd)
+  if (libc === undefined) {
+    // Whoever has FFI holds the lock itself, which cannot be asked for here, and signs its file.
+    const flockHolder = existsSync(path) ? readHolder(path) : undefined
+    if (flockHolder !== undefined) throw lockedBy(path, flockHolder)
+    return mode === 'write' ? claim(path, holder) : { release: () => undefined }
   }
-  // Closing drops the lock. The file stays: unlinking it would let two openers lock two files.
+  const lock = tryLock(libc, path, 'exclusive')
+  if (lock === undefined) throw lockedBy(path, readHolder(path))
+  if (mode === 'read') return lock
+  signLock(path, holder)
   return {
     release: () => {
-      if (mode === 'exclusive') ftruncateSync(fd)
-      closeSync(fd)
+      unsignLock(path)
+      lock.release()
     },
   }
 }
 
-/** Undefined where a reader finds no lock file: a store without one was never open for writing. */
-function openLockFile(path: string, mode: 'shared' | 'exclusive'): number | undefined {
-  if (mode === 'exclusive') return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+/** Writes who holds a lock into its file, for messages, and for those who have no FFI. */
+export function signLock(path: string, holder: LockHolder): void {
+  writeFileSync(path, JSON.stringify(holder))
+}
+
+export function unsignLock(path: string): void {
+  truncateSync(path)
+}
+
+/**
+ * `flock` on a file, through a descriptor of its own: Node closes it when the thread ends, the
+ * kernel when the process does, and a spawned process does not inherit it. Closing drops the lock.
+ * The file stays: unlinking it would let two lock two files.
+ */
+export function tryLock(
+  libc: Libc | undefined,
+  path: string,
+  mode: 'shared' | 'exclusive',
+): FileLock | undefined {
+  if (libc === undefined) return { release: () => undefined, share: () => undefined }
+  const fd = openLockFile(path)
+  if (fd === undefined) return { release: () => undefined, share: () => undefined }
+  let isLocked = false
+  try {
+    isLocked = libc.tryFlock(fd, mode === 'exclusive')
+  } finally {
+    if (!isLocked) closeSync(fd)
+  }
+  if (!isLocked) return undefined
+  let isHeld = true
+  return {
+    release: () => {
+      if (isHeld) closeSync(fd)
+      isHeld = false
+    },
+    share: () => {
+      libc.tryFlock(fd, false)
+    },
+  }
+}
+
+/** Undefined where there is none and none can be made: nobody can have written here either. */
+function openLockFile(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  } catch (error) {
+    if (!notWritableCodes.includes(systemErrorCode(error) ?? '')) throw error
+  }
   try {
     return openSync(path, constants.O_RDONLY)
   } catch (error) {
@@ -82,7 +117,7 @@ function openLockFile(path: string, mode: 'shared' | 'exclusive'): number | unde
   }
 }
 
-function lockedBy(path: string, holder: LockHolder | undefined): StoreError {
+export function lockedBy(path: string, holder: LockHolder | undefined): StoreError {
   const who =
     holder === undefined
       ? 'by readers, or by somebody who left no name'
@@ -96,7 +131,7 @@ function lockedBy(path: string, holder: LockHolder | undefined): StoreError {
  * Who wrote the lock file last, if that can be who holds the lock: readers hold it without a name,
  * and a writer that was killed leaves its own.
  */
-function readHolder(path: string): LockHolder | undefined {
+export function readHolder(path: string): LockHolder | undefined {
   const text = readFileSync(path, 'utf8')
   if (!text.endsWith('}')) return undefined
   const holder = JSON.parse(text) as LockHolder
@@ -122,7 +157,7 @@ function readClaim(path: string): Claim | undefined {
   }
 }
 
-function refuseLiveClaim(path: string): void {
+export function refuseLiveClaim(path: string): void {
   const existing = readClaim(path)
   if (existing !== undefined && mayBeAlive(existing)) throw lockedBy(claimPath(path), existing)
 }

@@ -4,8 +4,8 @@
  * the platform object and could be shared with other threads.
  */
 import { assert } from '../base/assert.js'
-import { type LockHolder, StoreError } from '../base/errors.js'
-import type { FileIdentity, Lock, Mapping, Platform, PlatformFile } from './platform.js'
+import { StoreError } from '../base/errors.js'
+import type { FileIdentity, FileLock, Lock, Mapping, Platform, PlatformFile } from './platform.js'
 
 class MemoryFile implements PlatformFile {
   readonly path: string
@@ -112,11 +112,13 @@ export function createMemoryPlatform(): Platform {
 
   return {
     kind: 'memory',
+    isShared: false,
     createAddressSpace: () => undefined,
     bootId: () => '',
     mountId: () => '',
     exists: (path) => files.has(path),
     isDirectory: () => true,
+    isWritable: () => true,
     createDirectory: () => undefined,
     list: (directory) =>
       [...files.keys()]
@@ -138,9 +140,8 @@ export function createMemoryPlatform(): Platform {
     },
     syncDirectory: () => undefined,
     syncDirectoryAsync: () => Promise.resolve(),
-    lock: (_path: string, _mode: string, _holder: LockHolder): Lock => ({
-      release: () => undefined,
-    }),
+    lock: (): Lock => ({ release: () => undefined }),
+    tryLock: (): FileLock => ({ release: () => undefined, share: () => undefined }),
     nowMs: () => Date.now(),
   }
 }

@@ -5,7 +5,7 @@
 import { type LockHolder, StoreError } from '../base/errors.js'
 import { AddressRange, AddressSpace } from './address-space.js'
 import { type Libc, mapPrivate, mapShared, protectionRead, protectionWrite } from './libc.js'
-import { takeLock } from './lock.js'
+import { takeLock, tryLock } from './lock.js'
 import { NodeFile, nodeDirectories } from './node-files.js'
 import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
 import { prepare } from './preparer.js'
@@ -113,8 +113,10 @@ export function createMmapPlatform(libc: Libc): Platform {
   return {
     ...nodeDirectories,
     kind: 'mmap',
+    isShared: true,
     openFile: (path, mode): PlatformFile => new MmapFile(libc, path, mode),
     createAddressSpace: (rangeSizeBytes): AddressSpace => new AddressSpace(libc, rangeSizeBytes),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(libc, path, mode, holder),
+    tryLock: (path, mode) => tryLock(libc, path, mode),
   }
 }

@@ -4,6 +4,7 @@
  * medium or a file cut short is a typed error instead of a signal.
  */
 import {
+  accessSync,
   closeSync,
   constants,
   existsSync,
@@ -24,7 +25,7 @@ import {
 } from 'node:fs'
 import { constants as osConstants } from 'node:os'
 import { resolve } from 'node:path'
-import { StoreError, systemErrorCode } from '../base/errors.js'
+import { notWritableCodes, StoreError, systemErrorCode } from '../base/errors.js'
 import { type Libc, systemError } from './libc.js'
 import type { FileIdentity } from './platform.js'
 
@@ -149,6 +150,16 @@ export const nodeDirectories = {
   exists: (path: string): boolean => existsSync(path),
 
   isDirectory: (path: string): boolean => statSync(path).isDirectory(),
+
+  isWritable(directory: string): boolean {
+    try {
+      accessSync(directory, constants.W_OK)
+      return true
+    } catch (error) {
+      if (notWritableCodes.includes(systemErrorCode(error) ?? '')) return false
+      throw error
+    }
+  },
 
   createDirectory(path: string): void {
     mkdirSync(path, { recursive: true, mode: directoryMode })

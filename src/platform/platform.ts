@@ -65,6 +65,12 @@ export interface Lock {
   release(): void
 }
 
+/** A lock that the operating system frees when its holder is gone, however that came about. */
+export interface FileLock extends Lock {
+  /** Goes on holding it together with others. */
+  share(): void
+}
+
 export interface Platform {
   readonly kind: PlatformKind
   /** Identifies the running kernel, or '' where it cannot be told: then no boot equals another. */
@@ -73,6 +79,8 @@ export interface Platform {
   mountId(directory: string): string
   exists(path: string): boolean
   isDirectory(path: string): boolean
+  /** True where this process may make and change files in a directory. */
+  isWritable(directory: string): boolean
   createDirectory(path: string): void
   list(directory: string): string[]
   /** Opens a file; `create` makes it when missing and truncates nothing. */
@@ -83,7 +91,11 @@ export interface Platform {
   remove(path: string): void
   syncDirectory(path: string): void
   syncDirectoryAsync(path: string): Promise<void>
-  /** Takes the lock on a store, or throws `STORE_LOCKED` naming who has it. */
-  lock(path: string, mode: 'shared' | 'exclusive', holder: LockHolder): Lock
+  /** True where other threads and processes can have the same files mapped at the same time. */
+  readonly isShared: boolean
+  /** Takes the lock on a store for this one alone, or throws `STORE_LOCKED` naming who has it. */
+  lock(path: string, mode: 'read' | 'write', holder: LockHolder): Lock
+  /** Takes the lock on a file, made where it is missing; undefined where somebody else has it. */
+  tryLock(path: string, mode: 'shared' | 'exclusive'): FileLock | undefined
   nowMs(): number
 }

@@ -6,7 +6,8 @@
  * whole when its first element is needed; blocks are reserved behind it in small steps, so growth
  * never pauses and never takes much more than it uses.
  *
- * Invariant: elements below `reservedCount` have real blocks behind them.
+ * Invariant: elements below `reservedCount` have real blocks behind them. Others may have reserved
+ * more, in the same file; their pieces are mapped when one of their elements is first asked for.
  */
 import type { MapAccess, Mapping, MappingSpace, PlatformFile } from './platform.js'
 
@@ -63,6 +64,16 @@ export class Region {
     while (this.#firstElement(this.words.length) < this.#reservedCount) {
       this.#mapPiece(this.words.length)
     }
+  }
+
+  /** How many elements have blocks by now, those that others reserved included. */
+  reservedSoFar(): number {
+    return Math.floor(this.file.reservedBytes() / this.#elementSizeBytes)
+  }
+
+  /** Maps the pieces of elements up to `count`, which somebody reserved. */
+  ensure(count: number): void {
+    while (this.#firstElement(this.words.length) < count) this.#mapPiece(this.words.length)
   }
 
   close(): void {

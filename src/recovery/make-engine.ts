@@ -1,12 +1,12 @@
 /** Putting an engine together from the parts that recovery found or made. */
 
-import { Engine, type RecoveryReport } from '../engine/engine.js'
+import { Engine, type RecoveryReport, type Renewal, type Session } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import type { Manifest } from '../format/manifest.js'
 import type { Superblock } from '../format/superblock.js'
 import { Log } from '../log/log.js'
 import { roll } from '../log/roll.js'
-import type { Lock, Platform } from '../platform/platform.js'
+import type { MapAccess, Platform } from '../platform/platform.js'
 import { signVolatileParts, type VolatileParts } from './volatile-parts.js'
 
 export interface OpenOptions {
@@ -16,6 +16,7 @@ export interface OpenOptions {
   /** Undefined: the default for a new store, whatever it has for an existing one. */
   readonly segmentSizeBytes: number | undefined
   readonly syncIntervalMs: number
+  readonly lockTimeoutMs: number
   readonly mapping: 'auto' | 'mmap' | 'file'
 }
 
@@ -26,9 +27,15 @@ export interface StoreFiles {
   readonly superblock: Superblock
   readonly manifest: Manifest
   readonly options: OpenOptions
-  readonly lock: Lock | undefined
+  /** `private`: whatever is changed in memory stays there, and the files stay as they are. */
+  readonly access: MapAccess
+  readonly renewal: Renewal | undefined
+  /** Called when the store was found whole, before the first change; see `countOpening`. */
+  readonly announceChange: (isRebuild: boolean) => void
   readonly startedAtMs: number
 }
+
+const noSession: Session = { end: (whenLast) => whenLast() }
 
 export function makeEngine(
   files: StoreFiles,
@@ -36,16 +43,17 @@ export function makeEngine(
   epoch: number,
   report: Omit<RecoveryReport, 'durationMs'>,
 ): Engine {
-  const { directory, lock, options, platform, superblock } = files
-  const { control, counts, index, slots } = parts
+  const { access, directory, options, platform, superblock } = files
+  const { attachments, control, counts, index, slots } = parts
   const log = new Log(
     {
       platform,
       directory,
       storeId: superblock.storeId,
       shift: superblock.segmentShift,
-      access: options.readOnly ? 'private' : 'shared',
+      access,
       space: parts.space,
+      attachment: attachments.own,
     },
     control,
     slots,
@@ -62,8 +70,11 @@ export function makeEngine(
     hashSeedHigh: superblock.hashSeedHigh,
     epoch,
     isReadOnly: options.readOnly,
+    renewal: files.renewal,
     syncIntervalMs: options.syncIntervalMs,
-    lock,
+    lockTimeoutMs: options.lockTimeoutMs,
+    session: noSession,
+    attachments,
     lastRecovery: { ...report, durationMs: performance.now() - files.startedAtMs },
   })
 }
@@ -86,7 +97,7 @@ export function startLog(engine: Engine): void {
 
 /** Says that this boot's memory is the store, and that somebody writes in it. */
 export function startSession(files: StoreFiles, parts: VolatileParts, epoch: number): void {
-  const { directory, platform, superblock } = files
-  parts.control.setSessionOpen(true)
+  const { directory, options, platform, superblock } = files
+  if (!options.readOnly) parts.control.setSessionOpen(true)
   signVolatileParts(parts, platform, { directory, storeId: superblock.storeId, epoch })
 }

@@ -4,25 +4,25 @@
  * that could refuse the store has been looked at (I12).
  */
 import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
-import { threadId } from 'node:worker_threads'
 import {
   corrupt,
-  type LockHolder,
+  notWritableCodes,
   StoreError,
   systemErrorCode,
   wrongFormat,
 } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
+import { leave } from '../engine/exclusive.js'
 import { sweepOrphans } from '../engine/keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
+  isAttachmentFileName,
+  lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
   parseSegmentFileName,
-  preparedSegmentFileName,
   superblockFileName,
   superblockNextFileName,
   volatileFileNames,
@@ -34,10 +34,20 @@ import { unmappableFileSystem } from '../platform/file-system.js'
 import { libcFailure, loadLibc } from '../platform/libc.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
-import type { Lock, Platform } from '../platform/platform.js'
+import type { MapAccess, Platform } from '../platform/platform.js'
+import { attachToLive } from './attach.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
 import { recoverByReplay } from './recover-by-replay.js'
 import { recoverOnSameBoot } from './recover-on-same-boot.js'
+import {
+  beginSession,
+  countOpening,
+  readOpenings,
+  type SessionPlace,
+  takeStoreLock,
+  thisHolder,
+  underLifecycle,
+} from './session.js'
 import { readManifest, readSuperblock, readWhole, writeSuperblock } from './store-files.js'
 import { createVolatileParts } from './volatile-parts.js'
 
@@ -58,26 +68,137 @@ export function openStore(path: string, options: OpenOptions): Engine {
 function openFiles(directory: string, options: OpenOptions, startedAtMs: number): Engine {
   const platform = choosePlatform(directory, options)
   const exists = findStore(platform, directory, options)
-  // Looked at before the lock file is made or written: what is not a store stays as it is.
+  // Looked at before a lock file is made or written: what is not a store stays as it is.
   if (exists) readSuperblock(platform, directory, options.readOnly)
-  const lock = takeStoreLock(platform, directory, options)
+  const place: SessionPlace = {
+    platform,
+    directory,
+    isWritable: !options.readOnly || platform.isWritable(directory),
+    lockTimeoutMs: options.lockTimeoutMs,
+  }
+  return platform.isShared
+    ? underLifecycle(place, () => openShared(place, options, startedAtMs))
+    : openAlone(place, options, startedAtMs)
+}
+
+/** Under the lifecycle lock: nobody attaches, detaches or recovers meanwhile. */
+function openShared(place: SessionPlace, options: OpenOptions, startedAtMs: number): Engine {
+  const { directory, platform } = place
+  // Another one may have made the store while this one waited.
+  const exists = findStore(platform, directory, options)
+  const storeLock = takeStoreLock(place)
+  let engine: Engine | undefined
   try {
-    const superblock = exists
-      ? readSuperblock(platform, directory, options.readOnly)
-      : createStoreFiles(platform, directory, options)
-    requireSegmentSize(superblock, options)
-    const manifest = readOrBeginManifest(platform, directory, superblock)
-    const files = { platform, directory, superblock, manifest, options, lock, startedAtMs }
-    const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
-    sweepOrphans(engine)
+    const access = place.isWritable ? 'shared' : 'private'
+    const files = readStoreFiles(place, { options, access, exists, startedAtMs })
+    engine = options.readOnly
+      ? openToRead(place, files, storeLock.isAlone)
+      : openToWrite(place, files, storeLock.isAlone, exists)
+    engine.session = beginSession(place, storeLock, engine.attachments)
     return engine
   } catch (error) {
-    lock?.release()
+    engine?.attachments.give()
+    storeLock.lock.release()
     throw error
   }
 }
 
-const notWritableCodes = ['EROFS', 'EACCES', 'EPERM']
+function openToWrite(
+  place: SessionPlace,
+  files: StoreFiles,
+  isAlone: boolean,
+  exists: boolean,
+): Engine {
+  const attached = isAlone ? undefined : attachToLive(files)
+  if (attached !== undefined) return attached
+  const announceChange = (isRebuild: boolean): void => countOpening(place, isRebuild)
+  const counted = { ...files, announceChange }
+  const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
+  leave(engine)
+  sweepOrphans(engine)
+  return engine
+}
+
+/**
+ * What is open elsewhere, or was closed or left on this boot, is read where it lies, and what a dead
+ * writer began is finished where this process may do that. Otherwise the reader recovers in memory
+ * of its own, leaves the files as they are, and opens again as soon as somebody wrote to them.
+ */
+function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): Engine {
+  const before = readOpenings(place)
+  const { directory, options } = files
+  let isCopied = true
+  const own: StoreFiles = {
+    ...files,
+    announceChange: (isRebuild) => {
+      if (files.access === 'shared' && !isRebuild) countOpening(place, false)
+    },
+    renewal: {
+      isDue: () => {
+        const now = readOpenings(place)
+        return now.rebuildCount !== before.rebuildCount || (isCopied && now.count !== before.count)
+      },
+      open: () => openFiles(directory, options, performance.now()),
+    },
+  }
+  const attached = isAlone ? undefined : attachToLive(own)
+  const onSameBoot = attached ?? recoverOnSameBoot(own)
+  isCopied =
+    onSameBoot === undefined ||
+    (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
+  const engine = onSameBoot ?? recoverByReplay({ ...own, access: 'private' }, true)
+  if (attached === undefined && (isCopied || files.access === 'shared')) {
+    leave(engine)
+    sweepOrphans(engine)
+  }
+  return engine
+}
+
+/** A store that nobody else can have open meanwhile. */
+function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: number): Engine {
+  const { directory, platform } = place
+  const mode = options.readOnly ? 'read' : 'write'
+  const lock = platform.lock(join(directory, lockFileName), mode, thisHolder())
+  try {
+    const exists = findStore(platform, directory, options)
+    const access = options.readOnly ? 'private' : 'shared'
+    const files = readStoreFiles(place, { options, access, exists, startedAtMs })
+    const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
+    sweepOrphans(engine)
+    engine.session = {
+      end: (whenLast) => {
+        try {
+          whenLast()
+        } finally {
+          lock.release()
+        }
+      },
+    }
+    return engine
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function readStoreFiles(
+  { directory, platform }: SessionPlace,
+  wanted: {
+    readonly options: OpenOptions
+    readonly access: MapAccess
+    readonly exists: boolean
+    readonly startedAtMs: number
+  },
+): StoreFiles {
+  const { access, exists, options, startedAtMs } = wanted
+  const superblock = exists
+    ? readSuperblock(platform, directory, options.readOnly)
+    : createStoreFiles(platform, directory, options)
+  requireSegmentSize(superblock, options)
+  const manifest = readOrBeginManifest(platform, directory, superblock)
+  const alone = { renewal: undefined, announceChange: (): void => undefined }
+  return { platform, directory, superblock, manifest, options, access, ...alone, startedAtMs }
+}
 
 /** A directory that may not be written: the caller can still read. */
 function asReadOnly(error: unknown, directory: string): unknown {
@@ -100,7 +221,9 @@ function openInMemory(options: OpenOptions, startedAtMs: number): Engine {
     superblock,
     manifest: firstManifest(superblock),
     options,
-    lock: undefined,
+    access: 'shared',
+    renewal: undefined,
+    announceChange: () => undefined,
     startedAtMs,
   }
   const engine = makeEngine(files, parts, 1, {
@@ -155,12 +278,7 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
 }
 
 /** Names that a store has only once it has a superblock. */
-const namesBehindSuperblock = [
-  manifestFileName,
-  manifestNextFileName,
-  preparedSegmentFileName,
-  ...volatileFileNames,
-]
+const namesBehindSuperblock = [manifestFileName, manifestNextFileName, ...volatileFileNames]
 
 /**
  * Before a store is made in a directory: a store whose superblock is gone must not be taken for an
@@ -175,6 +293,8 @@ function refuseHeadless(platform: Platform, directory: string): void {
     }
     const isForeign =
       namesBehindSuperblock.includes(name) ||
+      (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
+      (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lockFileName && !isOwnLeftover(platform, directory, name))
     if (isForeign) {
@@ -189,17 +309,6 @@ function isOwnLeftover(platform: Platform, directory: string, name: string): boo
   const beginnings = ['VARVSTOR', '{"processId":', '\0']
   const text = Buffer.from(bytes.subarray(0, 16)).toString('latin1')
   return text === '' || beginnings.some((beginning) => text.startsWith(beginning))
-}
-
-function takeStoreLock(platform: Platform, directory: string, options: OpenOptions): Lock {
-  const holder: LockHolder = {
-    processId: process.pid,
-    threadId,
-    hostname: hostname(),
-    since: new Date().toISOString(),
-  }
-  const mode = options.readOnly ? 'shared' : 'exclusive'
-  return platform.lock(join(directory, lockFileName), mode, holder)
 }
 
 function newSuperblock(options: OpenOptions, nowMs: number): Superblock {

@@ -4,23 +4,26 @@
  *
  * Order, for a store that may be written (each step may die and be done again):
  * 1. The log is read and verified. Damage refuses the store here, with nothing changed (I12).
- * 2. The volatile parts are made anew; until they are signed nobody believes them.
- * 3. Segments with records that no sync covered are synced, or, after a failed sync, copied: the
+ * 2. Segments with records that no sync covered are synced, or, after a failed sync, copied: the
  *    kernel may call pages clean that it never wrote (I10).
- * 4. The manifest with the next epoch and the end of every segment is written and synced: what lies
- *    behind these ends is dead from here on (I2).
- * 5. Files of the abandoned timeline are removed. 6. A new segment begins, and the parts are signed.
+ * 3. The manifest with the next epoch and the end of every segment is written and synced: what lies
+ *    behind these ends is dead from here on (I2). The old control file, which may be all that proves
+ *    the last of these records, is of no more use then, and not before.
+ * 4. The volatile parts are made anew; until they are signed nobody believes them.
+ * 5. Files of the abandoned timeline are removed.
+ * 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
 import type { Control } from '../control/control.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
-import { parseSegmentFileName, preparedSegmentFileName } from '../format/file-names.js'
+import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
 import type { Manifest, ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
+import { attachAlone } from './attach.js'
 import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
 import { adoptSegment, replayStretch } from './replay.js'
@@ -37,24 +40,51 @@ import {
 } from './volatile-parts.js'
 
 export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
-  const { directory, manifest, options, platform } = files
+  const { access, directory, manifest, platform } = files
   const former = readFormerSession(files)
   const found = findSegmentFiles(platform, directory, manifest)
-  readLog(files, found, former, () => undefined)
+  const end = readLog(files, found, former, () => undefined)
   // From here on the store is known to be whole.
-  const isVolatileInMemory = options.readOnly || platform.kind === 'file'
-  if (isVolatileInMemory && !options.readOnly) removeVolatileParts(platform, directory)
+  files.announceChange(true)
+  if (access === 'shared') {
+    const used = usedSegments(found, end)
+    settle(files, used, former.wasPoisoned)
+    writeManifest(platform, directory, nextManifest(files, used, end))
+  }
+  const isVolatileInMemory = access === 'private' || platform.kind === 'file'
+  if (isVolatileInMemory && access === 'shared') removeVolatileParts(platform, directory)
   const parts = createVolatileParts(
     isVolatileInMemory ? createMemoryPlatform() : platform,
     directory,
     segmentSizeOf(files.superblock),
   )
-  const { engine, end } = rebuild(files, parts, { found, former, existed })
-  if (options.readOnly) return engine
-  const used = usedSegments(found, end)
-  settle(files, used, former.wasPoisoned)
-  writeManifest(platform, directory, nextManifest(files, engine, used, end))
-  removeDead(files, found, used)
+  try {
+    return recoverInto(files, parts, isVolatileInMemory, { found, former, end, existed })
+  } catch (error) {
+    // Its entry among the attachments must not stay locked.
+    closeVolatileParts(parts)
+    throw error
+  }
+}
+
+interface FoundLog {
+  readonly found: SegmentFiles
+  readonly former: FormerSession
+  readonly end: LogEnd
+  readonly existed: boolean
+}
+
+/** Steps 4 to 6. */
+function recoverInto(
+  files: StoreFiles,
+  parts: VolatileParts,
+  isVolatileInMemory: boolean,
+  log: FoundLog,
+): Engine {
+  if (!isVolatileInMemory) attachAlone(files, parts)
+  const engine = rebuild(files, parts, log)
+  if (files.access === 'private') return engine
+  removeDead(files, log.found, usedSegments(log.found, log.end))
   startLog(engine)
   if (!isVolatileInMemory) startSession(files, parts, engine.epoch)
   return engine
@@ -122,13 +152,9 @@ function readLog(
   return reader.read(found.log)
 }
 
-function rebuild(
-  files: StoreFiles,
-  parts: VolatileParts,
-  log: { found: SegmentFiles; former: FormerSession; existed: boolean },
-): { engine: Engine; end: LogEnd } {
-  const { manifest, options } = files
-  const epoch = options.readOnly ? manifest.epoch : manifest.epoch + 1
+function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine {
+  const { access, manifest } = files
+  const epoch = access === 'private' ? manifest.epoch : manifest.epoch + 1
   const draft = makeEngine(files, parts, epoch, {
     kind: 'replay',
     recordsReplayed: 0,
@@ -164,7 +190,7 @@ function rebuild(
     bytesDropped: end.bytesDropped,
   })
   engine.index.adoptBucketCount()
-  return { engine, end }
+  return engine
 }
 
 interface UsedSegment {
@@ -197,12 +223,7 @@ function settle(files: StoreFiles, used: readonly UsedSegment[], wasPoisoned: bo
   }
 }
 
-function nextManifest(
-  files: StoreFiles,
-  engine: Engine,
-  used: readonly UsedSegment[],
-  end: LogEnd,
-): Manifest {
+function nextManifest(files: StoreFiles, used: readonly UsedSegment[], end: LogEnd): Manifest {
   const segments: ManifestSegment[] = used.map(({ file, endBytes }) => ({
     segmentNumber: file.header.segmentNumber,
     epoch: file.header.epoch,
@@ -212,9 +233,9 @@ function nextManifest(
   segments.sort((a, b) => a.segmentNumber - b.segmentNumber)
   return {
     storeId: files.superblock.storeId,
-    epoch: engine.epoch,
-    nextSegmentNumber: engine.control.get(layout.nextSegmentNumber),
-    durable: end.segmentNumber * engine.log.segmentWords + end.endBytes / 8,
+    epoch: files.manifest.epoch + 1,
+    nextSegmentNumber: Math.max(files.manifest.nextSegmentNumber, freeNumber(files)),
+    durable: end.segmentNumber * 2 ** files.superblock.segmentShift + end.endBytes / 8,
     segments,
   }
 }
@@ -223,9 +244,10 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
   const { directory, platform } = files
   const kept = new Set(used.map(({ file }) => file.path))
   const abandoned = found.log.map(({ path }) => path).filter((path) => !kept.has(path))
-  const prepared = join(directory, preparedSegmentFileName)
   for (const path of [...found.dead, ...abandoned]) platform.remove(path)
-  if (platform.exists(prepared)) platform.remove(prepared)
+  for (const name of platform.list(directory)) {
+    if (isPreparedFileName(name)) platform.remove(join(directory, name))
+  }
 }
 
 /** A number above that of every segment file there is, dead ones too: none is used twice. */

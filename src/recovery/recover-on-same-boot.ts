@@ -15,8 +15,8 @@ import * as layout from '../format/control-layout.js'
 import { addToDigest } from '../format/digest.js'
 import {
   controlFileName,
+  isPreparedFileName,
   parseSegmentFileName,
-  preparedSegmentFileName,
   segmentFileName,
 } from '../format/file-names.js'
 import {
@@ -44,6 +44,7 @@ import {
   slotNumber,
   slotSizeBytes,
 } from '../log/slot-table.js'
+import { attachAlone } from './attach.js'
 import { makeEngine, type StoreFiles, startSession } from './make-engine.js'
 import { requireOwnSegment } from './segment-files.js'
 import {
@@ -56,9 +57,9 @@ import {
 
 /** The engine, or undefined where the log has to be read again. */
 export function recoverOnSameBoot(files: StoreFiles): Engine | undefined {
-  const { directory, manifest, options, platform, superblock } = files
+  const { access, directory, manifest, platform, superblock } = files
   if (!volatilePartsExist(platform, directory)) return undefined
-  const mode = options.readOnly || platform.kind === 'file' ? 'read' : 'write'
+  const mode = access === 'private' || platform.kind === 'file' ? 'read' : 'write'
   const parts = openVolatileParts(platform, directory, segmentSizeOf(superblock), mode)
   const identity = { directory, storeId: superblock.storeId, epoch: manifest.epoch }
   const isTrusted =
@@ -73,22 +74,31 @@ export function recoverOnSameBoot(files: StoreFiles): Engine | undefined {
     return undefined
   }
   const wasClosed = !parts.control.isSessionOpen
+  files.announceChange(false)
+  if (access === 'shared') attachAlone(files, parts)
   const engine = makeEngine(files, parts, manifest.epoch, {
     kind: wasClosed ? 'clean' : 'same-boot',
     recordsReplayed: 0,
     bytesDropped: 0,
   })
-  repair(engine, wasClosed)
+  // What was closed is whole. One that may not write then sees what others will write.
+  if (access === 'shared' || !wasClosed) repair(engine, wasClosed)
+  else adoptClosed(engine)
   if (!wasClosed && !tailVerifies(engine)) {
     engine.log.close()
     closeVolatileParts(parts)
     return undefined
   }
-  if (!options.readOnly) {
+  if (access === 'shared') {
     removeUnused(engine)
     startSession(files, parts, manifest.epoch)
   }
   return engine
+}
+
+function adoptClosed(engine: Engine): void {
+  engine.index.adoptBucketCount()
+  engine.log.adoptTail()
 }
 
 /** In file mode the index is not shared memory: a killed mapped session cannot be finished here. */
@@ -190,6 +200,6 @@ function removeUnused(engine: Engine): void {
     const parsed = parseSegmentFileName(name)
     const isUnused = parsed !== undefined && log.slotOf(parsed.segmentNumber) === -1
     if (isUnused) requireOwnSegment(platform, join(directory, name), log.storeId)
-    if (isUnused || name === preparedSegmentFileName) platform.remove(join(directory, name))
+    if (isUnused || isPreparedFileName(name)) platform.remove(join(directory, name))
   }
 }

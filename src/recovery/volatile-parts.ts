@@ -3,6 +3,8 @@
  * slot table, keyspace counts. Opened together, made anew together, trusted together.
  */
 import { join } from 'node:path'
+import { wrongFormat } from '../base/errors.js'
+import { Attachments } from '../control/attachments.js'
 import { Control, readText, writeText } from '../control/control.js'
 import { KeyspaceCounts } from '../control/keyspace-counts.js'
 import * as layout from '../format/control-layout.js'
@@ -15,7 +17,7 @@ import {
   volatileFileNames,
 } from '../format/file-names.js'
 import { systemKeyspaceId } from '../format/record.js'
-import { formatVersion } from '../format/version.js'
+import { formatVersion, libraryVersion } from '../format/version.js'
 import { HashIndex } from '../index/hash-index.js'
 import { SlotTable } from '../log/slot-table.js'
 import type { MapAccess, MappingSpace, Platform, PlatformFile } from '../platform/platform.js'
@@ -25,6 +27,7 @@ export interface VolatileParts {
   readonly index: HashIndex
   readonly slots: SlotTable
   readonly counts: KeyspaceCounts
+  readonly attachments: Attachments
   /** Where all of these, and the segments of the log, are mapped. */
   readonly space: MappingSpace | undefined
 }
@@ -47,6 +50,7 @@ export function openVolatileParts(
   const control = new Control(open(controlFileName), access, space)
   return {
     control,
+    attachments: new Attachments(control, platform, directory),
     index: new HashIndex(
       control,
       { buckets: open(bucketsFileName), overflow: open(overflowFileName) },
@@ -100,6 +104,7 @@ export function createVolatileParts(
 }
 
 export function closeVolatileParts(parts: VolatileParts): void {
+  parts.attachments.give()
   parts.control.close()
   parts.index.homes.close()
   parts.index.overflows.close()
@@ -126,6 +131,7 @@ export function signVolatileParts(
   })
   const { bytes } = control
   const mountId = platform.mountId(identity.directory)
+  writeText(bytes, layout.libraryVersionOffset, layout.identitySizeBytes, libraryVersion)
   writeText(bytes, layout.mountIdOffset, layout.identitySizeBytes, mountId)
   writeText(bytes, layout.bootIdOffset, layout.identitySizeBytes, platform.bootId())
   control.words[0] = layout.magicLow
@@ -155,6 +161,20 @@ export function areOfThisBoot(
     fileIdentities(parts).every(
       (value, index) => doubles[layout.identitiesDouble + index] === value,
     )
+  )
+}
+
+/**
+ * Refuses parts that another version of Varve is using right now: what it shares in memory may lie
+ * elsewhere than here.
+ */
+export function requireSameLibrary(parts: VolatileParts, directory: string): void {
+  const { bytes, words } = parts.control
+  const other = readText(bytes, layout.libraryVersionOffset, layout.identitySizeBytes)
+  if (words[layout.formatVersionWord] === formatVersion && other === libraryVersion) return
+  throw wrongFormat(
+    directory,
+    `it is open in Varve ${other === '' ? 'of another version' : other}, and this is Varve ${libraryVersion}; all that have a store open at once must be of one version`,
   )
 }
 

@@ -80,7 +80,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     this.#keyEncoding = encodings.keyEncoding
     this.#isRegistered = registered !== undefined
     this.#id = registered?.id ?? defaultKeyspaceId
-    this.#generation = engine.control.get(layout.keyspaceGeneration)
+    this.#generation = generationOf(engine)
     if (registered === undefined && name !== defaultKeyspaceName && engine.isReadOnly) {
       throw new StoreError('STORE_NOT_FOUND', `there is no keyspace ${shown(name)} in the store`)
     }
@@ -218,7 +218,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   #takeKeyToWrite(key: K): number {
     if (this.engine.isClosed) this.engine.requireOpen()
     setKey(this.engine.key, this.#keyEncoding, key)
-    const generation = this.engine.control.get(layout.keyspaceGeneration)
+    const generation = generationOf(this.engine)
     if (this.#isRegistered && generation === this.#generation) return this.#id
     if (this.#isRegistered) this.#lookUpAgain(generation)
     else this.#register()
@@ -228,19 +228,19 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   #register(): void {
-    const { id } = createKeyspace(this.engine, this.name, {
-      encoding: encodingName(this.#encoding),
-      keyEncoding: this.#keyEncoding,
-    })
-    this.#id = id
+    const wanted = { encoding: encodingName(this.#encoding), keyEncoding: this.#keyEncoding }
+    const registered = createKeyspace(this.engine, this.name, wanted)
+    requireSame(this.name, 'encoding', wanted.encoding, registered.encoding)
+    requireSame(this.name, 'keyEncoding', wanted.keyEncoding, registered.keyEncoding)
+    this.#id = registered.id
     this.#isRegistered = true
-    this.#generation = this.engine.control.get(layout.keyspaceGeneration)
+    this.#generation = generationOf(this.engine)
   }
 
   /** The keyspace's id, looked up again where the registry changed since. */
   #idNow(): number {
     if (this.engine.isClosed) this.engine.requireOpen()
-    const generation = this.engine.control.get(layout.keyspaceGeneration)
+    const generation = generationOf(this.engine)
     if (generation !== this.#generation) this.#lookUpAgain(generation)
     return this.#id
   }
@@ -257,6 +257,11 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 }
 
 const emptyBytes = new Uint8Array(0)
+
+/** Moves with every change of the registry, by whomever. */
+function generationOf(engine: Engine): number {
+  return engine.control.words[layout.keyspaceGenerationWord]
+}
 
 function putCondition(options: PutOptions): number {
   checkPutOptions(options)

@@ -37,6 +37,12 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    */
   readonly syncIntervalMs?: number
   /**
+   * How long, in milliseconds, a write or an opening waits for another thread or process that holds
+   * the store and stands still, before `STORE_LOCKED`: 0 to 2,147,483,647, default 60,000. One that
+   * is dead is not waited for.
+   */
+  readonly lockTimeoutMs?: number
+  /**
    * How files are reached. `'auto'` (default): mapped into memory where that is possible and safe,
    * else as `'file'`. `'mmap'`: mapped, or a `TypeError`. `'file'`: never mapped; slower writes, the
    * same promises.
@@ -89,6 +95,11 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     isAccepted: (value) => Number.isInteger(value) && isWithin(value as number, 0, timerMsMax),
     isRange: true,
   },
+  lockTimeoutMs: {
+    accepted: 'a whole number of milliseconds from 0 to 2147483647',
+    isAccepted: (value) => Number.isInteger(value) && isWithin(value as number, 0, timerMsMax),
+    isRange: true,
+  },
   mapping: {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
@@ -106,6 +117,7 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
       errorIfExists: given.errorIfExists ?? false,
       segmentSizeBytes: given.segmentSizeBytes,
       syncIntervalMs: given.syncIntervalMs ?? 1000,
+      lockTimeoutMs: given.lockTimeoutMs ?? 60_000,
       mapping: given.mapping ?? 'auto',
     },
     encoding: given.encoding,

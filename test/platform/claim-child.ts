@@ -5,7 +5,7 @@ import { takeLock } from '../../src/platform/lock.js'
 
 const holder = { processId: process.pid, threadId: 0, hostname: 'here', since: '' }
 try {
-  takeLock(undefined, process.argv[2], 'exclusive', holder)
+  takeLock(undefined, process.argv[2], 'write', holder)
   writeSync(1, 'claimed\n')
 } catch (error) {
   writeSync(1, `${error instanceof StoreError ? error.code : String(error)}\n`)

@@ -51,7 +51,7 @@ function claimElsewhere(
 
 /** A claim as this process would make it, with some fields changed. */
 function forgeClaim(path: string, changes: Partial<Claim>): void {
-  const lock = takeLock(undefined, path, 'exclusive', holder)
+  const lock = takeLock(undefined, path, 'write', holder)
   const claim = JSON.parse(readFileSync(`${path}.claim`, 'utf8')) as Claim
   lock.release()
   writeFileSync(`${path}.claim`, JSON.stringify({ ...claim, ...changes }))
@@ -60,24 +60,24 @@ function forgeClaim(path: string, changes: Partial<Claim>): void {
 describe('a lock without FFI', () => {
   test('is held once, names its holder, and is gone when released', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
-    const lock = takeLock(undefined, path, 'exclusive', holder)
-    for (const mode of ['exclusive', 'shared'] as const) {
+    const lock = takeLock(undefined, path, 'write', holder)
+    for (const mode of ['write', 'read'] as const) {
       const error = storeErrorOf(() => takeLock(undefined, path, mode, holder), 'STORE_LOCKED')
       assert.equal(error.details.holder?.processId, process.pid)
     }
     lock.release()
     assert.deepEqual(readdirSync(join(path, '..')), [])
-    takeLock(undefined, path, 'exclusive', holder).release()
+    takeLock(undefined, path, 'write', holder).release()
   })
 
   test('of a process that was killed is taken over', async (t) => {
     const path = join(temporaryDirectory(t), 'lock')
     const other = await claimElsewhere(path)
     assert.equal(other.answer, 'claimed')
-    storeErrorOf(() => takeLock(undefined, path, 'exclusive', holder), 'STORE_LOCKED')
-    storeErrorOf(() => takeLock(undefined, path, 'shared', holder), 'STORE_LOCKED')
+    storeErrorOf(() => takeLock(undefined, path, 'write', holder), 'STORE_LOCKED')
+    storeErrorOf(() => takeLock(undefined, path, 'read', holder), 'STORE_LOCKED')
     await other.kill()
-    const lock = takeLock(undefined, path, 'exclusive', holder)
+    const lock = takeLock(undefined, path, 'write', holder)
     const claim = JSON.parse(readFileSync(`${path}.claim`, 'utf8')) as Claim
     assert.equal(claim.processId, process.pid)
     lock.release()
@@ -94,7 +94,7 @@ describe('a lock without FFI', () => {
     assert.equal(claimed.length, 1)
     assert.equal(refused.length, 4)
     await Promise.all(all.map(({ kill }) => kill()))
-    takeLock(undefined, path, 'exclusive', holder).release()
+    takeLock(undefined, path, 'write', holder).release()
   })
 
   test('of an earlier boot, or of a process number that was given again, is taken over', (t) => {
@@ -102,7 +102,7 @@ describe('a lock without FFI', () => {
     const path = join(temporaryDirectory(t), 'lock')
     for (const changes of [{ bootId: 'another' }, { processStart: '1' }, { processId: 2 ** 22 }]) {
       forgeClaim(path, changes)
-      takeLock(undefined, path, 'exclusive', holder).release()
+      takeLock(undefined, path, 'write', holder).release()
       assert.ok(!existsSync(`${path}.claim`))
     }
   })
@@ -110,23 +110,23 @@ describe('a lock without FFI', () => {
   test('made in another process namespace stays for a human', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
     forgeClaim(path, { processNamespace: 'pid:[1]', processId: 2 ** 22 })
-    storeErrorOf(() => takeLock(undefined, path, 'exclusive', holder), 'STORE_LOCKED')
-    storeErrorOf(() => takeLock(undefined, path, 'shared', holder), 'STORE_LOCKED')
+    storeErrorOf(() => takeLock(undefined, path, 'write', holder), 'STORE_LOCKED')
+    storeErrorOf(() => takeLock(undefined, path, 'read', holder), 'STORE_LOCKED')
   })
 
   test('whose claim is no claim is refused, not misread', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
     for (const content of ['', 'garbage']) {
       writeFileSync(`${path}.claim`, content)
-      storeErrorOf(() => takeLock(undefined, path, 'exclusive', holder), 'STORE_LOCKED')
+      storeErrorOf(() => takeLock(undefined, path, 'write', holder), 'STORE_LOCKED')
       assert.equal(readFileSync(`${path}.claim`, 'utf8'), content)
     }
   })
 
   test('may be shared by any number of readers, who do not hold up a writer', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
-    const readers = [1, 2].map(() => takeLock(undefined, path, 'shared', holder))
-    const writer = takeLock(undefined, path, 'exclusive', holder)
+    const readers = [1, 2].map(() => takeLock(undefined, path, 'read', holder))
+    const writer = takeLock(undefined, path, 'write', holder)
     for (const lock of [...readers, writer]) lock.release()
   })
 })
@@ -136,38 +136,36 @@ const libc = loadLibc()
 describe('locks with and without FFI', { skip: libc === undefined ? 'no FFI here' : false }, () => {
   test('who has FFI is refused by the claim of one who has not', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
-    const claim = takeLock(undefined, path, 'exclusive', holder)
-    for (const mode of ['exclusive', 'shared'] as const) {
+    const claim = takeLock(undefined, path, 'write', holder)
+    for (const mode of ['write', 'read'] as const) {
       storeErrorOf(() => takeLock(libc, path, mode, holder), 'STORE_LOCKED')
     }
     claim.release()
-    takeLock(libc, path, 'exclusive', holder).release()
+    takeLock(libc, path, 'write', holder).release()
   })
 
   test('who has no FFI is refused by the lock of one who has', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
-    const lock = takeLock(libc, path, 'exclusive', holder)
-    storeErrorOf(() => takeLock(undefined, path, 'exclusive', holder), 'STORE_LOCKED')
-    storeErrorOf(() => takeLock(undefined, path, 'shared', holder), 'STORE_LOCKED')
+    const lock = takeLock(libc, path, 'write', holder)
+    storeErrorOf(() => takeLock(undefined, path, 'write', holder), 'STORE_LOCKED')
+    storeErrorOf(() => takeLock(undefined, path, 'read', holder), 'STORE_LOCKED')
     lock.release()
-    takeLock(undefined, path, 'exclusive', holder).release()
+    takeLock(undefined, path, 'write', holder).release()
   })
 
-  test('readers share, a writer is alone', (t) => {
+  test('one holds it alone, whether it reads or writes', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
-    takeLock(libc, path, 'exclusive', holder).release()
-    const readers = [1, 2].map(() => takeLock(libc, path, 'shared', holder))
-    storeErrorOf(() => takeLock(libc, path, 'exclusive', holder), 'STORE_LOCKED')
-    for (const lock of readers) lock.release()
-    const writer = takeLock(libc, path, 'exclusive', holder)
-    storeErrorOf(() => takeLock(libc, path, 'shared', holder), 'STORE_LOCKED')
-    storeErrorOf(() => takeLock(libc, path, 'exclusive', holder), 'STORE_LOCKED')
-    writer.release()
+    for (const mode of ['read', 'write'] as const) {
+      const lock = takeLock(libc, path, mode, holder)
+      storeErrorOf(() => takeLock(libc, path, 'read', holder), 'STORE_LOCKED')
+      storeErrorOf(() => takeLock(libc, path, 'write', holder), 'STORE_LOCKED')
+      lock.release()
+    }
   })
 
   test('a lock file that was left behind means nothing', (t) => {
     const path = join(temporaryDirectory(t), 'lock')
     writeFileSync(path, JSON.stringify({ ...holder, processId: 1 }))
-    takeLock(libc, path, 'exclusive', holder).release()
+    takeLock(libc, path, 'write', holder).release()
   })
 })

@@ -1,0 +1,146 @@
+/**
+ * Who has the store open: an entry in the control file and a locked file of its own for each thread.
+ *
+ * The entry says who it was; only the lock says whether it lives: the operating system frees it
+ * when a process is killed or a worker terminated, at whatever instruction. So no entry that was
+ * left behind ever needs a human.
+ *
+ * Invariants: entries are taken and given back under the lifecycle lock. An entry whose owner died
+ * with the writer's word in its hand is not taken again before somebody has repaired what it left:
+ * its lock is how the others know that it is dead.
+ */
+import { join } from 'node:path'
+import { threadId } from 'node:worker_threads'
+import { StoreError } from '../base/errors.js'
+import * as layout from '../format/control-layout.js'
+import { attachmentFileName } from '../format/file-names.js'
+import type { FileLock, Platform } from '../platform/platform.js'
+import type { Control } from './control.js'
+
+/** One thread that has the store open. */
+export interface Attachment {
+  readonly processId: number
+  readonly threadId: number
+  /** When it opened the store, milliseconds since 1970. */
+  readonly sinceMs: number
+  readonly isReadOnly: boolean
+  /** Major version of its Node. */
+  readonly nodeVersion: number
+}
+
+export class Attachments {
+  readonly #control: Control
+  readonly #platform: Platform
+  readonly #directory: string
+  #lock: FileLock | undefined
+  /** The entry of this one, 0 for none. */
+  own = 0
+  /** What this one writes under, without the busy bit. One that is alone needs no entry for it. */
+  token: number = 1 << layout.tokenAttachmentShift
+
+  constructor(control: Control, platform: Platform, directory: string) {
+    this.#control = control
+    this.#platform = platform
+    this.#directory = directory
+  }
+
+  /** Takes an entry, and with it {@link token}. */
+  take(isReadOnly: boolean, nowMs: number): void {
+    const { words, doubles } = this.#control
+    for (let entry = 1; entry < layout.attachmentCountMax; entry++) {
+      if (this.#isOfWriter(entry)) continue
+      this.#lock = this.#platform.tryLock(this.#path(entry), 'exclusive')
+      if (this.#lock === undefined) continue
+      const word = wordOf(entry)
+      const generation = (words[word + layout.attachmentGenerationWord] + 1) | 0
+      const double = word / 2
+      doubles[double + layout.attachmentProcessDouble] = process.pid
+      doubles[double + layout.attachmentThreadDouble] = threadId
+      doubles[double + layout.attachmentSinceDouble] = nowMs
+      words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
+      words[word + layout.attachmentNodeWord] = nodeVersion
+      words[word + layout.attachmentGenerationWord] = generation
+      Atomics.store(words, word + layout.attachmentTakenWord, 1)
+      if (Atomics.load(words, layout.attachmentEndWord) <= entry) {
+        Atomics.store(words, layout.attachmentEndWord, entry + 1)
+      }
+      this.own = entry
+      this.token =
+        (generation << layout.tokenGenerationShift) | (entry << layout.tokenAttachmentShift)
+      return
+    }
+    const most = layout.attachmentCountMax - 1
+    throw new StoreError('STORE_LOCKED', `the store is open in ${most} threads, the most it can`)
+  }
+
+  /** Gives the entry back. */
+  give(): void {
+    if (this.own === 0) return
+    this.clear(this.own)
+    this.own = 0
+    this.#lock?.release()
+    this.#lock = undefined
+  }
+
+  /** Marks the entry of one that is gone as free. */
+  clear(entry: number): void {
+    Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
+  }
+
+  /** All that live, this one included. */
+  list(): Attachment[] {
+    const found: Attachment[] = []
+    if (!this.#platform.isShared) return found
+    const end = Atomics.load(this.#control.words, layout.attachmentEndWord)
+    for (let entry = 1; entry < end; entry++) {
+      if (entry === this.own || this.#isLive(entry)) found.push(this.facts(entry))
+    }
+    return found
+  }
+
+  /** The lock of the one that writes under `token`, if it is dead: held while one repairs for it. */
+  takeFromDead(token: number): FileLock | undefined {
+    return this.#platform.tryLock(this.#path(entryOf(token)), 'exclusive')
+  }
+
+  facts(entry: number): Attachment {
+    const { words, doubles } = this.#control
+    const word = wordOf(entry)
+    return {
+      processId: doubles[word / 2 + layout.attachmentProcessDouble],
+      threadId: doubles[word / 2 + layout.attachmentThreadDouble],
+      sinceMs: doubles[word / 2 + layout.attachmentSinceDouble],
+      isReadOnly: words[word + layout.attachmentReadOnlyWord] === 1,
+      nodeVersion: words[word + layout.attachmentNodeWord],
+    }
+  }
+
+  /** True where the entry is that of the one that writes, dead or alive. */
+  #isOfWriter(entry: number): boolean {
+    const writer = Atomics.load(this.#control.words, layout.writerWord)
+    return (writer & layout.tokenBusy) !== 0 && entryOf(writer) === entry
+  }
+
+  #isLive(entry: number): boolean {
+    const { words } = this.#control
+    if (Atomics.load(words, wordOf(entry) + layout.attachmentTakenWord) === 0) return false
+    // Shared: two that ask at once must not take each other for the owner.
+    const lock = this.#platform.tryLock(this.#path(entry), 'shared')
+    lock?.release()
+    return lock === undefined
+  }
+
+  #path(entry: number): string {
+    return join(this.#directory, attachmentFileName(entry))
+  }
+}
+
+const nodeVersion = Number(process.versions.node.split('.')[0])
+
+export function entryOf(token: number): number {
+  return (token >>> layout.tokenAttachmentShift) & layout.tokenAttachmentMask
+}
+
+function wordOf(entry: number): number {
+  return (layout.attachmentsOffset + entry * layout.attachmentSizeBytes) / 4
+}

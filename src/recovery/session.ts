@@ -1,0 +1,158 @@
+/**
+ * The locks of those that have a store open.
+ *
+ * `lock` is held together by all that share the store through mapped memory, and alone by one that
+ * has it open without a mapping. `lifecycle` is held for the moment of attaching or detaching, and
+ * for a recovery: under it, whoever can have `lock` alone knows that nobody else is there.
+ *
+ * The lifecycle lock is never held across a turn of the event loop: a thread that waits for it
+ * stands still, and could be the one that holds it.
+ *
+ * The lifecycle file holds two counters, of openings by one that found nobody there, and of those
+ * that made the volatile parts anew. One that may not write sees by them that what it has mapped, or
+ * copied, is old.
+ */
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { threadId } from 'node:worker_threads'
+import { type LockHolder, StoreError } from '../base/errors.js'
+import { pause } from '../base/pause.js'
+import type { Attachments } from '../control/attachments.js'
+import type { Session } from '../engine/engine.js'
+import { lifecycleFileName, lockFileName } from '../format/file-names.js'
+import { lockedBy, readHolder, refuseLiveClaim, signLock, unsignLock } from '../platform/lock.js'
+import type { FileLock, Platform } from '../platform/platform.js'
+
+const pauseMs = 1
+
+/** Where the locks of a store are. */
+export interface SessionPlace {
+  readonly platform: Platform
+  readonly directory: string
+  readonly isWritable: boolean
+  readonly lockTimeoutMs: number
+}
+
+/** Runs `action` while nobody else attaches, detaches or recovers. */
+export function underLifecycle<T>(place: SessionPlace, action: () => T): T {
+  const lock = waitForLifecycle(place)
+  try {
+    return action()
+  } finally {
+    lock.release()
+  }
+}
+
+function waitForLifecycle({ platform, directory, lockTimeoutMs }: SessionPlace): FileLock {
+  const path = join(directory, lifecycleFileName)
+  const startedAtMs = performance.now()
+  for (;;) {
+    const lock = platform.tryLock(path, 'exclusive')
+    if (lock !== undefined) return lock
+    if (performance.now() - startedAtMs >= lockTimeoutMs) {
+      throw new StoreError(
+        'STORE_LOCKED',
+        `somebody has been opening, closing or recovering ${directory} for ${lockTimeoutMs} ms`,
+        { details: { file: path } },
+      )
+    }
+    pause(pauseMs)
+  }
+}
+
+/** The lock of a store in hand. */
+export interface StoreLock {
+  readonly lock: FileLock
+  /** Nobody else has the store open. */
+  readonly isAlone: boolean
+}
+
+/** Under the lifecycle lock. Throws `STORE_LOCKED` where somebody has the store open unshared. */
+export function takeStoreLock({ platform, directory }: SessionPlace): StoreLock {
+  const path = join(directory, lockFileName)
+  refuseLiveClaim(path)
+  const alone = platform.tryLock(path, 'exclusive')
+  if (alone !== undefined) return { lock: alone, isAlone: true }
+  const shared = platform.tryLock(path, 'shared')
+  if (shared === undefined) throw lockedBy(path, readHolder(path))
+  return { lock: shared, isAlone: false }
+}
+
+/** The session of one that shares the store, from when it is attached. */
+export function beginSession(
+  place: SessionPlace,
+  { lock, isAlone }: StoreLock,
+  attachments: Attachments,
+): Session {
+  const path = join(place.directory, lockFileName)
+  if (isAlone) lock.share()
+  if (place.isWritable) signLock(path, thisHolder())
+  return {
+    end: (whenLast) => {
+      try {
+        underLifecycle(place, () => {
+          lock.release()
+          endIfLast(place, path, whenLast)
+        })
+      } finally {
+        lock.release()
+        attachments.give()
+      }
+    },
+  }
+}
+
+function endIfLast({ platform, isWritable }: SessionPlace, path: string, act: () => void): void {
+  const alone = platform.tryLock(path, 'exclusive')
+  if (alone === undefined) return
+  try {
+    act()
+    if (isWritable) unsignLock(path)
+  } finally {
+    alone.release()
+  }
+}
+
+export function thisHolder(): LockHolder {
+  return {
+    processId: process.pid,
+    threadId,
+    hostname: hostname(),
+    since: new Date().toISOString(),
+  }
+}
+
+/** What one that may not write compares. */
+export interface Openings {
+  /** By one that found nobody there. */
+  readonly count: number
+  /** Of these, the ones that made the volatile parts anew. */
+  readonly rebuildCount: number
+}
+
+export function readOpenings({ platform, directory }: SessionPlace): Openings {
+  const path = join(directory, lifecycleFileName)
+  const counters = new Float64Array(2)
+  if (platform.exists(path)) {
+    const file = platform.openFile(path, 'read')
+    try {
+      file.read(new Uint8Array(counters.buffer), 0)
+    } finally {
+      file.close()
+    }
+  }
+  return { count: counters[0], rebuildCount: counters[1] }
+}
+
+/** Under the lifecycle lock, before anything is changed. */
+export function countOpening(place: SessionPlace, isRebuild: boolean): void {
+  const { count, rebuildCount } = readOpenings(place)
+  const counters = Float64Array.of(count + 1, rebuildCount + (isRebuild ? 1 : 0))
+  const file = place.platform.openFile(join(place.directory, lifecycleFileName), 'write')
+  try {
+    file.write(new Uint8Array(counters.buffer), 0)
+  } finally {
+    file.close()
+  }
+}
