@@ -1,5 +1,11 @@
 /** The other end of hosts.ts: a process or thread that waits for tasks. */
-import { parentPort } from 'node:worker_threads'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isMainThread, parentPort } from 'node:worker_threads'
+import { loadLibc } from '../../src/platform/libc.js'
+import { prepare } from '../../src/platform/preparer.js'
 import { StoreError } from '../../src/store/index.js'
 import type { Failure, Request, Response } from './hosts.js'
 import { runTask } from './tasks.js'
@@ -25,6 +31,22 @@ async function handle({ id, task, argument }: Request): Promise<void> {
   }
 }
 
+/**
+ * A native addon that is being loaded when its thread is terminated takes the whole process with
+ * it. That is a test of its own; the other tests kill threads that have it loaded, in the helper
+ * thread, too.
+ */
+async function warmUp(): Promise<void> {
+  if (isMainThread || loadLibc() === undefined) return
+  const directory = mkdtempSync(join(tmpdir(), 'varve-'))
+  const path = join(directory, 'file')
+  writeFileSync(path, '')
+  prepare({ kind: 'reserve', path, sizeBytes: 4096 })
+  while (statSync(path).blocks === 0) await delay(2)
+  rmSync(directory, { recursive: true })
+}
+
+await warmUp()
 if (parentPort !== null) {
   parentPort.on('message', handle)
 } else {
