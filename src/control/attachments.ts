@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
-import { attachmentFileName } from '../format/file-names.js'
+import { attachmentFileName, controlFileName } from '../format/file-names.js'
 import type { FileLock, Platform } from '../platform/platform.js'
 import type { Control } from './control.js'
 
@@ -85,6 +85,18 @@ export class Attachments {
   /** Marks the entry of one that is gone as free. */
   clear(entry: number): void {
     Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
+  }
+
+  /** False where the directory was moved away, or replaced, while the store was open. */
+  isInPlace(): boolean {
+    const path = join(this.#directory, controlFileName)
+    if (!this.#platform.exists(path)) return false
+    const file = this.#platform.openFile(path, 'read')
+    try {
+      return file.identity().inode === this.#control.file.identity().inode
+    } finally {
+      file.close()
+    }
   }
 
   /** All that live, this one included. */

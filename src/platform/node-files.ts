@@ -24,7 +24,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { constants as osConstants } from 'node:os'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { notWritableCodes, StoreError, systemErrorCode } from '../base/errors.js'
 import { type Libc, systemError } from './libc.js'
 import type { FileIdentity } from './platform.js'
@@ -123,6 +123,22 @@ export class NodeFile {
   }
 }
 
+/**
+ * Makes a directory, and those above it. Not the recursive call of `mkdirSync`: in Node 20 it never
+ * returns where one above exists and takes no entries, as in /proc.
+ */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  const parent = dirname(path)
+  if (parent !== path) makeDirectory(parent)
+  try {
+    mkdirSync(path, { mode: directoryMode })
+  } catch (error) {
+    // Made by somebody else meanwhile.
+    if (!existsSync(path)) throw error
+  }
+}
+
 /** The part of `Platform` that is the same wherever there are real files. */
 export const nodeDirectories = {
   bootId(): string {
@@ -161,9 +177,7 @@ export const nodeDirectories = {
     }
   },
 
-  createDirectory(path: string): void {
-    mkdirSync(path, { recursive: true, mode: directoryMode })
-  },
+  createDirectory: makeDirectory,
 
   list: (directory: string): string[] => readdirSync(directory),
 

@@ -91,6 +91,8 @@ export function beginSession(
   return {
     end: (whenLast) => {
       try {
+        // Nobody else's store is touched where another one took its place.
+        if (!attachments.isInPlace()) return
         underLifecycle(place, () => {
           lock.release()
           endIfLast(place, path, whenLast)

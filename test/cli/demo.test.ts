@@ -93,7 +93,7 @@ describe('demo', () => {
     await using store = open<Buffer>(join(cwd, 'demo-store'))
     const { exitCode, stderr } = varve(['demo', 'tree'], { cwd })
     assert.equal(exitCode, 1)
-    assert.match(stderr, /^varve: STORE_LOCKED: /m)
+    assert.match(stderr, /^varve: demo-store is open elsewhere/m)
     assert.equal(store.count(), 2)
   })
 

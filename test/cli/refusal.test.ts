@@ -34,9 +34,18 @@ describe('refusals', () => {
       assert.equal(existsSync(join(cwd, 'store')), false)
     })
 
-    test(`varve ${name} refuses a store that is open elsewhere, and says by whom`, async (t) => {
+    test(`varve ${name} attaches to a store that is open elsewhere`, async (t) => {
       const cwd = temporaryDirectory(t)
       await using store = open(join(cwd, 'store'), { segmentSizeBytes: 2 ** 20 })
+      store.put('key', 'value')
+      const { exitCode, stderr } = varve([name, 'store', ...rest], { cwd })
+      assert.equal(exitCode, 0, stderr)
+      store.put('key', 'another')
+    })
+
+    test(`varve ${name} refuses a store that is open elsewhere without a mapping`, async (t) => {
+      const cwd = temporaryDirectory(t)
+      await using store = open(join(cwd, 'store'), { segmentSizeBytes: 2 ** 20, mapping: 'file' })
       store.put('key', 'value')
       const outcome = varve([name, 'store', ...rest], { cwd })
       assertRefused(outcome, 'STORE_LOCKED')

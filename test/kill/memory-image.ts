@@ -3,7 +3,7 @@
  * operation is under way, and the copies are signed as the files of this boot. What a kill leaves
  * is what is in the mapped memory, and that is what the copy has.
  */
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as layout from '../../src/format/control-layout.js'
 import { segmentFileName } from '../../src/format/file-names.js'
@@ -15,7 +15,7 @@ import {
   slotKind,
   slotNumber,
 } from '../../src/log/slot-table.js'
-import { copyStore, readDoubles, writeDoubles } from '../support/directory.js'
+import { copyStore, overwrite, readDoubles, writeDoubles } from '../support/directory.js'
 
 const slotSizeDoubles = 8
 
@@ -23,6 +23,17 @@ const slotSizeDoubles = 8
 export function copyAsKilled(from: string, to: string): void {
   copyStore(from, to)
   sign(to)
+}
+
+/** The next opening takes the store for one of another boot. Returns what undoes this. */
+export function moveToOtherBoot(directory: string): () => void {
+  const path = join(directory, 'control')
+  const control = readFileSync(path)
+  const own = control.subarray(layout.bootIdOffset, layout.bootIdOffset + layout.identitySizeBytes)
+  const other = Buffer.alloc(layout.identitySizeBytes)
+  other.write('another boot')
+  overwrite(path, layout.bootIdOffset, other)
+  return () => overwrite(path, layout.bootIdOffset, own)
 }
 
 function sign(directory: string): void {

@@ -77,10 +77,20 @@ function isNumbers(value: unknown): value is Numbers {
 
 /** `Atomics` refuses proxies. */
 function trapAtomics(): () => void {
-  const { load, store } = Atomics
+  const { add, compareExchange, load, store } = Atomics
   const plain = (numbers: Int32Array): Int32Array =>
     (targets.get(numbers) as Int32Array | undefined) ?? numbers
   Object.assign(Atomics, {
+    add: (numbers: Int32Array, index: number, value: number) => {
+      const former = load(plain(numbers), index)
+      numbers[index] = former + value
+      return former
+    },
+    compareExchange: (numbers: Int32Array, index: number, expected: number, value: number) => {
+      const former = load(plain(numbers), index)
+      if (former === expected) numbers[index] = value
+      return former
+    },
     load: (numbers: Int32Array, index: number) => load(plain(numbers), index),
     store: (numbers: Int32Array, index: number, value: number) => {
       // Through the proxy, so that it counts.
@@ -89,6 +99,6 @@ function trapAtomics(): () => void {
     },
   })
   return () => {
-    Object.assign(Atomics, { load, store })
+    Object.assign(Atomics, { add, compareExchange, load, store })
   }
 }
