@@ -20,7 +20,12 @@ function failureOf(error: unknown): Failure {
   const { code, details } = error instanceof StoreError ? error : { code: undefined, details: {} }
   const { holder } = details
   const known = holder && { processId: holder.processId, threadId: holder.threadId }
-  return { name, message, code, holder: known, stack }
+  const cause = (error as Error).cause === undefined ? '' : `\ncause: ${shownCause(error as Error)}`
+  return { name, message, code, holder: known, stack: `${stack}${cause}` }
+}
+
+function shownCause({ cause }: Error): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
 }
 
 async function handle({ id, task, argument }: Request): Promise<void> {
