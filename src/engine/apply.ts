@@ -9,7 +9,7 @@
  */
 import { assertNever } from '../base/assert.js'
 import { fence, publishWord } from '../base/shared-words.js'
-import { bucketWords, linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
+import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
 import { imageWords } from '../index/split.js'
@@ -118,9 +118,10 @@ function applyBuckets(engine: Engine): void {
     const bucket = images[start + 1]
     const words = images[start] === 0 ? index.wordsOf(bucket) : index.overflowWordsOf(bucket)
     const target = wordOf(bucket)
-    for (let word = 0; word < bucketWords; word++) {
-      if (word !== versionWordInBucket) words[target + word] = images[start + 2 + word]
+    for (let word = 0; word < versionWordInBucket; word++) {
+      words[target + word] = images[start + 2 + word]
     }
+    words[target + linkWordInBucket] = images[start + 2 + linkWordInBucket]
   }
   index.publishBucketCount(newHome + 1)
   makeEven(newWords, newVersion)

@@ -2,13 +2,14 @@
  * The store: the default keyspace, and what concerns all keyspaces together.
  */
 import { shown } from '../base/shown.js'
+import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
 import { defaultKeyspaceName, dropKeyspace, readRegistry } from '../engine/keyspaces.js'
 import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
 import { sync } from '../engine/sync.js'
-import { BatchKeys, type EncodedOperation, writeBatch } from '../engine/write-batch.js'
+import { writeBatch } from '../engine/write-batch.js'
 import { openStore } from '../recovery/open-store.js'
 import type { StoreKey } from './encoding.js'
 import { Keyspace } from './keyspace.js'
@@ -26,18 +27,21 @@ export type WriteOperation<V = unknown, K = StoreKey> =
   | { readonly type: 'delete'; readonly key: K; readonly keyspace?: string }
 
 /** An operation whose key and value are bytes, and whose keyspace may not have an id yet. */
-interface OperationDraft extends Omit<EncodedOperation, 'keyspaceId'> {
+interface OperationDraft extends EncodedOperation {
   readonly keyspace: Keyspace<unknown, StoreKey>
 }
 
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
 const operationFields = ['type', 'key', 'value', 'keyspace']
 const keyspaceNameLengthMax = 255
+/** Until all operations are known to be good. */
+const unknownKeyspaceId = -1
 
 export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V, K> {
   /** The directory, or `:memory:`. */
   readonly path: string
   readonly #keyspaces = new Map<string, Keyspace<unknown, StoreKey>>()
+  #spareDraft: BatchDraft | undefined
   #closing: Promise<void> | undefined
 
   /** @internal Use {@link open}. */
@@ -55,12 +59,24 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   write(operations: Iterable<WriteOperation<V, K> | WriteOperation>): void {
     this.engine.requireWritable()
-    const keys = new BatchKeys()
-    const drafts: OperationDraft[] = []
-    for (const operation of operations) drafts.push(this.#draftOperation(operation, keys))
-    // Every operation is good: only now is a keyspace made that did not exist.
-    const encoded = drafts.map((draft) => ({ ...draft, keyspaceId: draft.keyspace.idToWrite() }))
-    writeBatch(this.engine, encoded, keys)
+    const draft = this.#takeDraft()
+    try {
+      const drafts: OperationDraft[] = []
+      for (const operation of operations) drafts.push(this.#draftOperation(operation, draft))
+      // Every operation is good: only now is a keyspace made that did not exist.
+      for (const encoded of drafts) encoded.keyspaceId = encoded.keyspace.idToWrite()
+      writeBatch(this.engine, drafts, draft)
+    } finally {
+      if (draft.isWorthKeeping) this.#spareDraft = draft
+    }
+  }
+
+  /** The memory of the batch before; of its own for one that is made while another is drafted. */
+  #takeDraft(): BatchDraft {
+    const draft = this.#spareDraft ?? new BatchDraft()
+    this.#spareDraft = undefined
+    draft.clear()
+    return draft
   }
 
   /**
@@ -133,7 +149,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
 
   #draftOperation(
     operation: WriteOperation<V, K> | WriteOperation,
-    keys: BatchKeys,
+    draft: BatchDraft,
   ): OperationDraft {
     checkOperation(operation)
     const { type, key, keyspace: name } = operation
@@ -143,13 +159,15 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     }
     const keyspace = name === undefined ? this.#asAny() : this.#keyspaceOf(name)
     const bytes = keyspace.encodeOperation(key as StoreKey, value)
+    const isDrafted = BatchDraft.holds(bytes)
     return {
       type,
       keyspace,
-      keyStart: keys.add(this.engine.key),
+      keyspaceId: unknownKeyspaceId,
+      keyStart: draft.addKey(this.engine.key),
       keySizeBytes: this.engine.key.sizeBytes,
-      // An encoder may use its output buffer again for the next value.
-      value: typeof bytes === 'string' ? bytes : Buffer.from(bytes),
+      value: isDrafted ? undefined : ownCopy(bytes),
+      valueStart: isDrafted ? draft.addValue(bytes) : 0,
       valueSizeBytes: sizeOfValue(bytes),
     }
   }
@@ -210,10 +228,10 @@ function checkOperation(operation: unknown): asserts operation is WriteOperation
   if (type !== 'put' && type !== 'delete') {
     throw new TypeError(`type of an operation is ${shown(type)}; accepted: "put", "delete"`)
   }
-  const unknown = Object.keys(operation).find((field) => !operationFields.includes(field))
-  if (unknown !== undefined) {
+  for (const field in operation) {
+    if (operationFields.includes(field) || !Object.hasOwn(operation, field)) continue
     throw new TypeError(
-      `unknown field "${unknown}" of an operation; accepted: ${operationFields.join(', ')}`,
+      `unknown field "${field}" of an operation; accepted: ${operationFields.join(', ')}`,
     )
   }
 }
