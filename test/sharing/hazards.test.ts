@@ -202,6 +202,27 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     assert.ok(slowestMs < goOnMsMax, `a first read or write took ${slowestMs} ms`)
   })
 
+  test('who finishes a dead one’s batch does what it was asked itself, too', async (t) => {
+    const setting = shared(t)
+    const { pool } = setting
+    const keys = Array.from({ length: 200 }, (_, index) => `batch${index}`)
+    const expected = (key: string): string => (keys.includes(key) ? key : 'mine')
+    for (const [number, asked] of ['mine', keys[3], keys[199]].entries()) {
+      const own = round(setting, number)
+      const { path } = own
+      const survivor = await holder(own, 'process', unsynced)
+      await survivor.call('putHeld', { path, key: 'mine', value: 'mine' })
+      const owner = pool.take('process')
+      await gone(owner.call('dieInBatch', { path, options: unsynced, keys, step: 700 }))
+      if (asked === 'mine') await survivor.call('putHeld', { path, key: asked, value: 'mine' })
+      for (const key of [asked, 'mine', ...keys]) {
+        assert.equal(await survivor.call('getHeld', { path, key }), expected(key), key)
+      }
+      assert.equal(await survivor.call('countHeld', { path }), keys.length + 1)
+      await release(own, survivor)
+    }
+  })
+
   test('one that is stopped is waited for, and goes on', { skip: noProc }, async (t) => {
     const random = new Random(seed)
     const setting = shared(t)
@@ -327,6 +348,15 @@ describe('H11: threads that end, and processes that begin, in the middle of thin
       assert.equal(await keeper.call('attachmentsOf', { path }), 2)
     })
   }
+
+  test('a thread terminated while it opens its first store leaves its process alive', {
+    todo: 'an addon that is being loaded aborts the process when its thread is terminated',
+  }, async (t) => {
+    const terminator = fileURLToPath(new URL('./terminate-loading.js', import.meta.url))
+    const running = fork(terminator, [temporaryDirectory(t)], { silent: true })
+    const [code] = (await once(running, 'exit')) as [number | null]
+    assert.equal(code, 0)
+  })
 
   test('a process started by an owner does not inherit what it holds', async (t) => {
     const setting = shared(t)
@@ -462,6 +492,27 @@ describe('M20: coming and going', () => {
       former = next
     }
     assert.equal(await former.call('attachmentsOf', { path }), 1)
+  })
+
+  test('a sync that was asked for before a close does nothing to the others behind it', async (t) => {
+    const { path } = shared(t)
+    const other = open<number>(path, { ...unsynced })
+    const closed = open<number>(path, { ...unsynced })
+    closed.put('a', 1)
+    const first = closed.sync()
+    closed.put('b', 2)
+    const second = closed.sync()
+    await first
+    closed.put('c', 3)
+    const closing = closed.close()
+    setImmediate(() => other.put('d', 4))
+    await closing
+    await second
+    await delay(50)
+    other.put('e', 5)
+    await other.sync()
+    assert.deepEqual(other.getMany(['a', 'b', 'c', 'd', 'e']), [1, 2, 3, 4, 5])
+    await other.close()
   })
 
   test('a store may be open twice in one thread', async (t) => {

@@ -46,6 +46,10 @@ export function getHeld({ path, key }: AtPath & { readonly key: string }): strin
   return held(path).get(key)?.toString()
 }
 
+export function countHeld({ path }: AtPath): number {
+  return held(path).count()
+}
+
 export function attachmentsOf({ path }: AtPath): number {
   return held(path).stats().attachments
 }

@@ -4,6 +4,7 @@
  */
 import fs, { existsSync, readFileSync } from 'node:fs'
 import { types } from 'node:util'
+import * as layout from '../../src/format/control-layout.js'
 import { open, type Store } from '../../src/store/index.js'
 import { changes, heldChanges, put } from '../kill/step-changes.js'
 import { trapStores } from '../kill/store-traps.js'
@@ -154,10 +155,11 @@ export async function checkSurvivor(setup: SurvivorSetup): Promise<Finding> {
   const writingMs = performance.now()
   await applyChange(store, more)
   const writeMs = performance.now() - writingMs
-  // With the write everything that was announced is done, and what was seen before is still there.
-  let state = stateAfter(found, more)
-  const late = stateFound(store, [state])
-  if (typeof late === 'string') return { problem: `after a put: ${late}`, readMs, writeMs }
+  // With the write everything that was announced is done; what was seen before is still there.
+  const seen = allowed.slice(allowed.indexOf(found)).map((state) => stateAfter(state, more))
+  const settled = stateFound(store, seen)
+  if (typeof settled === 'string') return { problem: `after a put: ${settled}`, readMs, writeMs }
+  let state = settled
   for (let index = 0; index < 300; index++) {
     const another = put(`more${index}`, index * 3, index)
     await applyChange(store, another)
@@ -198,4 +200,21 @@ function stateFound(store: BinaryStore, allowed: readonly State[]): State | stri
   const differences = allowed.map((state) => differenceSeen(store, state))
   const index = differences.lastIndexOf(undefined)
   return index >= 0 ? allowed[index] : [...new Set(differences)].join(' / ')
+}
+
+/** Dies before its n-th store to shared memory while it applies a batch that counts already. */
+export function dieInBatch(setup: {
+  readonly path: string
+  readonly options: SharedOptions
+  readonly keys: readonly string[]
+  readonly step: number
+}): void {
+  const store = open<Buffer>(setup.path, { ...setup.options, encoding: 'binary' })
+  const { control } = engineOf(store)
+  let steps = 0
+  trapEveryStore(store, () => {
+    const isApplied = control.get(layout.batchFrame) !== 0
+    if (isApplied && ++steps === setup.step) process.kill(process.pid, 'SIGKILL')
+  })
+  store.write(setup.keys.map((key) => ({ type: 'put', key, value: Buffer.from(key) })))
 }
