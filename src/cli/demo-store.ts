@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import {
+  backgroundFileName,
   bucketsFileName,
   controlFileName,
   isAttachmentFileName,
@@ -28,6 +29,7 @@ const markFileName = 'made-by-varve-demo'
 
 const ownFileNames: readonly string[] = [
   markFileName,
+  backgroundFileName,
   bucketsFileName,
   controlFileName,
   keyspacesFileName,

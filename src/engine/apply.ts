@@ -8,6 +8,7 @@
  * changes leave the word alone.
  */
 import { assertNever } from '../base/assert.js'
+import { copyWords } from '../base/copy-words.js'
 import { fence, publishWord } from '../base/shared-words.js'
 import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
@@ -95,7 +96,7 @@ function applyInPlace(engine: Engine): void {
   const homeWords = index.wordsOf(home)
   const version = wordOf(home) + versionWordInBucket
   makeOdd(homeWords, version)
-  for (let word = 0; word < count; word++) target[record + word] = source[sourceStart + word]
+  copyWords(target, record, source, sourceStart, count)
   makeEven(homeWords, version)
 }
 

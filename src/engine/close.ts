@@ -25,6 +25,7 @@ export async function close(engine: Engine): Promise<void> {
   if (engine.isClosed) return
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
+  engine.background.stop()
   let failure: unknown
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
@@ -84,6 +85,7 @@ function nameDurable(engine: Engine): void {
 export function abandon(engine: Engine): void {
   const { control } = engine
   engine.isClosed = true
+  engine.background.stop()
   engine.log.dropPrepared()
   engine.session.end(() => {
     const isSynced = control.read(layout.durable) === control.read(layout.tail)

@@ -1,4 +1,5 @@
 /** delete: a tombstone at the tail, and the key's entry leaves the index. */
+import { keyspaceGenerationWord } from '../format/control-layout.js'
 import { typeTombstone } from '../format/record.js'
 import { appendRecord, draft, noBytes } from './append-record.js'
 import type { Engine } from './engine.js'
@@ -7,12 +8,21 @@ import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
 import { scheduleSync } from './sync.js'
 
-/** Removes the key at hand. False where it has no record, or not the version asked for. */
-export function remove(engine: Engine, keyspaceId: number, condition: number): boolean {
+/**
+ * Removes the key at hand. False where it has no record, or not the version asked for; undefined as
+ * `put`.
+ */
+export function remove(
+  engine: Engine,
+  keyspaceId: number,
+  generation: number,
+  condition: number,
+): boolean | undefined {
   engine.requireWritable()
   enter(engine)
   let isDone = false
   try {
+    if (engine.control.words[keyspaceGenerationWord] !== generation) return undefined
     isDone = removeHeld(engine, keyspaceId, condition)
   } catch (error) {
     mend(engine)

@@ -9,6 +9,7 @@ import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
 import type { Log } from '../log/log.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
+import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
@@ -82,6 +83,8 @@ export class Engine {
   readonly lockTimeoutMs: number
   /** Told of a wait for another one that writes, while it lasts. */
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** Told of a failure of background work. */
+  onError: ((error: unknown) => void) | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   readonly space: MappingSpace | undefined
@@ -90,6 +93,7 @@ export class Engine {
   readonly key: Key = new Key()
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
+  readonly background: Background
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   isClosed = false
@@ -115,6 +119,7 @@ export class Engine {
     this.lastRecovery = parts.lastRecovery
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
+    this.background = new Background(this)
   }
 
   requireOpen(): void {

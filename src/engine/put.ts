@@ -57,13 +57,17 @@ export function sizeOfValue(value: Uint8Array | string): number {
   return sizeBytes
 }
 
-/** Stores `value` under the key at hand. False where `condition` did not hold. */
+/**
+ * Stores `value` under the key at hand. False where `condition` did not hold; undefined, and nothing
+ * done, where the registry is no longer of `generation`: the keyspace may have been dropped.
+ */
 export function put(
   engine: Engine,
   keyspaceId: number,
+  generation: number,
   value: Uint8Array | string,
   condition: number,
-): boolean {
+): boolean | undefined {
   engine.requireWritable()
   const valueSizeBytes = sizeOfValue(value)
   const isLarge = valueSizeBytes > engine.inlineValueSizeBytesMax
@@ -72,6 +76,7 @@ export function put(
   enter(engine)
   let isDone = false
   try {
+    if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return undefined
     isDone = putHeld(engine, keyspaceId, value, valueSizeBytes, reference, condition)
   } catch (error) {
     mend(engine)

@@ -109,6 +109,7 @@ export function scheduleSync(engine: Engine): void {
     // A failure is kept: it poisons the store, and every later write and the close report it.
     sync(engine).catch((error: unknown) => {
       syncQueue.failure ??= error
+      engine.onError?.(error)
     })
   }, syncIntervalMs)
   syncQueue.timer.unref()

@@ -71,18 +71,23 @@ const target: RecordTarget = {
   seed: 0,
 }
 
-/** Throws `STORE_FULL`; the store is then as it was. */
+/**
+ * Throws `STORE_FULL`; the store is then as it was. False, and nothing done, where the registry of
+ * keyspaces is no longer of `generation`.
+ */
 export function writeBatch(
   engine: Engine,
   operations: readonly EncodedOperation[],
   draft: BatchDraft,
-): void {
+  generation: number,
+): boolean {
   engine.requireWritable()
-  if (operations.length === 0) return
+  if (operations.length === 0) return true
   const references = operations.map((operation) => takeReference(engine, operation))
   const hashes = hashOperations(engine, operations, draft)
   enter(engine)
   try {
+    if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
     writeBatchHeld(engine, { operations, draft, references, hashes })
   } catch (error) {
     mend(engine)
@@ -91,6 +96,7 @@ export function writeBatch(
     leave(engine)
   }
   scheduleSync(engine)
+  return true
 }
 
 function writeBatchHeld(engine: Engine, batch: PlannedBatch): void {

@@ -23,6 +23,8 @@ export const volatileFileNames: readonly string[] = [
 export const lockFileName = 'lock'
 /** Held for the moment of attaching and of detaching, and for a recovery. */
 export const lifecycleFileName = 'lifecycle'
+/** Held by the one that does the background work of all. */
+export const backgroundFileName = 'background'
 
 export type SegmentKind = 'log' | 'value'
 

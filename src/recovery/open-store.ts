@@ -17,6 +17,7 @@ import { leave } from '../engine/exclusive.js'
 import { sweepOrphans } from '../engine/keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
+  backgroundFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -95,6 +96,7 @@ function openShared(place: SessionPlace, options: OpenOptions, startedAtMs: numb
       ? openToRead(place, files, storeLock.isAlone)
       : openToWrite(place, files, storeLock.isAlone, exists)
     engine.session = beginSession(place, storeLock, engine.attachments)
+    engine.background.start()
     return engine
   } catch (error) {
     engine?.attachments.give()
@@ -294,6 +296,7 @@ function refuseHeadless(platform: Platform, directory: string): void {
     const isForeign =
       namesBehindSuperblock.includes(name) ||
       (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
+      (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lockFileName && !isOwnLeftover(platform, directory, name))

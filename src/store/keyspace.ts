@@ -156,8 +156,11 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
-    const id = this.#takeKeyToWrite(key)
-    return put(this.engine, id, bytes, condition)
+    for (;;) {
+      const id = this.#takeKeyToWrite(key)
+      const isDone = put(this.engine, id, this.#generation, bytes, condition)
+      if (isDone !== undefined) return isDone
+    }
   }
 
   /** Removes `key`. True where it was there (and had the version asked for). */
@@ -167,9 +170,12 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       checkDeleteOptions(options)
       condition = options.ifVersion ?? anyVersion
     }
-    const id = this.#idNow()
-    setKey(this.engine.key, this.#keyEncoding, key)
-    return remove(this.engine, id, condition)
+    for (;;) {
+      const id = this.#idNow()
+      setKey(this.engine.key, this.#keyEncoding, key)
+      const isDone = remove(this.engine, id, this.#generation, condition)
+      if (isDone !== undefined) return isDone
+    }
   }
 
   /** Live keys. O(1). */
@@ -259,7 +265,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 const emptyBytes = new Uint8Array(0)
 
 /** Moves with every change of the registry, by whomever. */
-function generationOf(engine: Engine): number {
+export function generationOf(engine: Engine): number {
   return engine.control.words[layout.keyspaceGenerationWord]
 }
 

@@ -1,6 +1,7 @@
 /**
  * The store: the default keyspace, and what concerns all keyspaces together.
  */
+import { EventEmitter } from 'node:events'
 import { shown } from '../base/shown.js'
 import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
@@ -12,7 +13,8 @@ import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { openStore } from '../recovery/open-store.js'
 import type { StoreKey } from './encoding.js'
-import { Keyspace } from './keyspace.js'
+import type { StoreEvents } from './events.js'
+import { generationOf, Keyspace } from './keyspace.js'
 import {
   checkKeyspaceOptions,
   type KeyspaceOptions,
@@ -41,6 +43,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   /** The directory, or `:memory:`. */
   readonly path: string
   readonly #keyspaces = new Map<string, Keyspace<unknown, StoreKey>>()
+  readonly #events = new EventEmitter()
   #spareDraft: BatchDraft | undefined
   #closing: Promise<void> | undefined
 
@@ -48,6 +51,24 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   constructor(engine: Engine, path: string, options: ResolvedOptions) {
     super(engine, defaultKeyspaceName, options)
     this.path = path
+    engine.onWait = (holder, waitedMs) => {
+      process.nextTick(() => this.#events.emit('wait', { holder, waitedMs }))
+    }
+    engine.onError = (error) => {
+      // Without a listener it is reported by the call that depends on it, and not by a crash.
+      if (this.#events.listenerCount('error') > 0) this.#events.emit('error', error)
+    }
+  }
+
+  /** Calls `listener` at each event of the name, until {@link off}. */
+  on<E extends keyof StoreEvents>(event: E, listener: (...args: StoreEvents[E]) => void): this {
+    this.#events.on(event, listener)
+    return this
+  }
+
+  off<E extends keyof StoreEvents>(event: E, listener: (...args: StoreEvents[E]) => void): this {
+    this.#events.off(event, listener)
+    return this
   }
 
   /**
@@ -64,8 +85,13 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       const drafts: OperationDraft[] = []
       for (const operation of operations) drafts.push(this.#draftOperation(operation, draft))
       // Every operation is good: only now is a keyspace made that did not exist.
-      for (const encoded of drafts) encoded.keyspaceId = encoded.keyspace.idToWrite()
-      writeBatch(this.engine, drafts, draft)
+      for (;;) {
+        for (const encoded of drafts) encoded.keyspaceId = encoded.keyspace.idToWrite()
+        const generation = generationOf(this.engine)
+        // Once more: making the last of them may have moved it, and so may others.
+        for (const encoded of drafts) encoded.keyspaceId = encoded.keyspace.idToWrite()
+        if (writeBatch(this.engine, drafts, draft, generation)) return
+      }
     } finally {
       if (draft.isWorthKeeping) this.#spareDraft = draft
     }

@@ -45,6 +45,7 @@ describe('something that is no store', () => {
     'prepared-0001',
     'attachment-0001',
     'lifecycle',
+    'background',
     'lock',
     'superblock.next',
     'manifest.next',
