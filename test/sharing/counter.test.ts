@@ -30,8 +30,8 @@ async function counterIn(path: string): Promise<number> {
 }
 
 test(`a counter that ${clientCount} processes raise ${total} times ends exactly there`, async (t) => {
-  const directory = temporaryDirectory(t)
   const pool = hostsFor(t)
+  const directory = temporaryDirectory(t)
   const path = join(directory, 'store')
   const conflicts = await Promise.all(
     Array.from({ length: clientCount }, (_, index) => {
@@ -46,8 +46,8 @@ test(`a counter that ${clientCount} processes raise ${total} times ends exactly 
 })
 
 test('of a counter whose clients are killed nothing acknowledged is missing', async (t) => {
-  const directory = temporaryDirectory(t)
   const pool = hostsFor(t)
+  const directory = temporaryDirectory(t)
   const path = join(directory, 'store')
   const seed = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000)
   const random = new Random(seed)

@@ -25,6 +25,8 @@ const seed = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000)
 const unsynced: SharedOptions = { segmentSizeBytes: 2 ** 20, syncIntervalMs: 0 }
 /** A hundredth of a second would do; machines are noisy. */
 const goOnMsMax = 5000
+/** A connection that was on its way to a server that was killed is never answered. */
+const answerMsMax = 3000
 
 interface Shared {
   readonly pool: HostPool
@@ -33,8 +35,10 @@ interface Shared {
 }
 
 function shared(t: TestContext): Shared {
+  // The hosts go first when the test ends: they make files.
+  const pool = hostsFor(t)
   const directory = temporaryDirectory(t)
-  return { pool: hostsFor(t), directory, path: join(directory, 'store') }
+  return { pool, directory, path: join(directory, 'store') }
 }
 
 /** A store of its own for each of many rounds, and the hosts of the rounds before. */
@@ -565,11 +569,13 @@ describe('M20: coming and going', () => {
     const servers = new Set<number>()
     const ask = async (key: string): Promise<boolean> => {
       try {
-        const response = await fetch(`http://127.0.0.1:${port}/${key}`)
+        const response = await fetch(`http://127.0.0.1:${port}/${key}`, {
+          signal: AbortSignal.timeout(answerMsMax),
+        })
         servers.add(Number(await response.text()))
         return true
       } catch {
-        // Its server was killed before it answered.
+        // Its server was killed before it answered, or before it got the connection.
         return false
       }
     }
