@@ -142,11 +142,11 @@ describe('a client may be killed while others have the store open', () => {
 
   test('at every step of opening it', async (t) => {
     // Attaching to an open store is short; what follows it is covered below.
-    enough(await killAtEverySteps(t, { ...base, from: 'opening', stride: 9 }), 3)
+    enough(await killAtEverySteps(t, { ...base, from: 'opening', stride: 29 }), 3)
   })
 
   test('at every step of writing and closing, and a thread goes on', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, survivor: 'thread', stride: 7 }), 5)
+    enough(await killAtEverySteps(t, { ...base, survivor: 'thread', stride: 17 }), 5)
   })
 
   test('before every store to shared memory', async (t) => {

@@ -438,6 +438,19 @@ describe('H17: half a batch is never seen', () => {
   }
 })
 
+test('H17: half a batch is never counted', async (t) => {
+  const setting = shared(t)
+  const { path } = setting
+  const keys = 100
+  const writer = await holder(setting, 'process', unsynced)
+  const reader = await holder(setting, 'process', unsynced)
+  const watching = reader.call('watchCount', { path })
+  await writer.call('toggleBatch', { path, keys, times: isThorough ? 20_000 : 2000 })
+  for (const count of await watching) {
+    assert.ok([0, 1, keys, keys + 1].includes(count), `count() was ${count}`)
+  }
+})
+
 describe('M20: coming and going', () => {
   test('many open and close at the same time, and each finds what it left', async (t) => {
     const { pool, path } = shared(t)

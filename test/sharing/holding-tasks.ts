@@ -234,3 +234,27 @@ export async function readStamps(
   }
   return { reads, problem: undefined }
 }
+
+/** Puts all keys and deletes all keys by turns, a batch for each. */
+export async function toggleBatch(setup: Stamps & { readonly times: number }): Promise<void> {
+  const store = held(setup.path)
+  const keys = Array.from({ length: setup.keys }, (_, index) => `toggled${index}`)
+  const value = Buffer.from('on')
+  for (let count = 0; count < setup.times; count++) {
+    const isOn = count % 2 === 0
+    store.write(keys.map((key) => (isOn ? { type: 'put', key, value } : { type: 'delete', key })))
+    if (count % 10 === 0) await nextTurn()
+  }
+  store.put('stop', value)
+}
+
+/** Every count of keys that was seen until told by a key `stop`, which counts itself. */
+export async function watchCount({ path }: AtPath): Promise<number[]> {
+  const store = held(path)
+  const seen = new Set<number>()
+  while (store.get('stop') === undefined) {
+    for (let left = 200; left > 0; left--) seen.add(store.count())
+    await nextTurn()
+  }
+  return [...seen].sort((one, other) => one - other)
+}
