@@ -57,6 +57,7 @@ export class Attachments {
       doubles[double + layout.attachmentProcessDouble] = process.pid
       doubles[double + layout.attachmentThreadDouble] = threadId
       doubles[double + layout.attachmentSinceDouble] = nowMs
+      doubles[double + layout.attachmentPinDouble] = 0
       words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
       words[word + layout.attachmentNodeWord] = nodeVersion
       words[word + layout.attachmentGenerationWord] = generation
@@ -82,8 +83,41 @@ export class Attachments {
     this.#lock = undefined
   }
 
+  /** The lowest sequence that a snapshot of this one shows; 0 for none. */
+  setPin(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] = sequence
+  }
+
+  /** The lowest sequence that anybody's snapshot shows; Infinity where there is none. */
+  lowestPin(): number {
+    const { words, doubles } = this.#control
+    let lowest = Number.POSITIVE_INFINITY
+    // One that is alone has no entry, and keeps its pin in the first one.
+    const end = Math.max(1, words[layout.attachmentEndWord])
+    for (let entry = 0; entry < end; entry++) {
+      const pin = doubles[wordOf(entry) / 2 + layout.attachmentPinDouble]
+      if (pin !== 0 && pin < lowest) lowest = pin
+    }
+    return lowest
+  }
+
+  /** Frees the entries of those that are gone, and with them what their snapshots held back. */
+  clearDead(): void {
+    const { words } = this.#control
+    const end = Atomics.load(words, layout.attachmentEndWord)
+    for (let entry = 1; entry < end; entry++) {
+      if (entry === this.own || this.#isOfWriter(entry)) continue
+      if (Atomics.load(words, wordOf(entry) + layout.attachmentTakenWord) === 0) continue
+      const lock = this.#platform.tryLock(this.#path(entry), 'exclusive')
+      if (lock === undefined) continue
+      this.clear(entry)
+      lock.release()
+    }
+  }
+
   /** Marks the entry of one that is gone as free. */
   clear(entry: number): void {
+    this.#control.doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
     Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
   }
 

@@ -9,27 +9,24 @@ import * as layout from '../format/control-layout.js'
 import {
   batchCountWord,
   batchFrameSizeWords,
-  flagExpiry,
   recordHeaderSizeBytes,
-  recordHeaderWords,
   typeTombstone,
 } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
 import type { Log } from '../log/log.js'
 import {
   occupiedBytes,
-  recordFlags,
-  recordKeySize,
   recordKeyspace,
   recordSpan,
   recordType,
   recordValueSize,
 } from '../log/record-fields.js'
-import { accountInsert, accountRemove, accountReplace } from './account.js'
+import { announcePut, announceTombstone, entryOf, liveEntry } from './announce-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
+import { followOrder } from './order.js'
 import { hashKey, probe } from './probe.js'
-import { announceInsert, announceRemove, announceReplace } from './publish.js'
+import { takeKey } from './take-key.js'
 
 /** Steps 4 to 6, from wherever a kill left them. */
 export function applyBatch(engine: Engine): void {
@@ -77,24 +74,17 @@ function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   control.begin()
   control.set(layout.batchNext, address + recordSpan(words, start))
   control.set(layout.lastRecord, address)
+  const entry = entryOf(engine, found)
   if (recordType(words, start) === typeTombstone) {
-    if (found) {
-      accountRemove(engine, keyspaceId)
-      announceRemove(engine)
-    }
+    if (entry === liveEntry) announceTombstone(engine, keyspaceId, hash, slot, offset)
   } else {
     const valueSizeBytes = recordValueSize(words, start)
     const bytes = occupiedBytes(log, slot, offset)
-    if (found) {
-      accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
-      announceReplace(engine, hash, slot, offset)
-    } else {
-      accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
-      announceInsert(engine, hash, slot, offset)
-    }
+    announcePut(engine, keyspaceId, hash, entry, slot, offset, valueSizeBytes, bytes)
   }
   control.commit()
   applyPending(engine)
+  followOrder(engine)
 }
 
 /** Makes the home bucket of every key of the batch odd, or even again. */
@@ -147,11 +137,4 @@ function countRecords({ control, log }: Engine): number {
   const { slot, offset } = log.locate(control.get(layout.batchFrame))
   const value = offset + recordHeaderSizeBytes / 8
   return log.words[slot][value * 2 + batchCountWord]
-}
-
-/** Makes the key of a record the key at hand. */
-export function takeKey(engine: Engine, words: Int32Array, start: number): void {
-  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
-  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
-  engine.key.setWords(words, keyStart, recordKeySize(words, start))
 }

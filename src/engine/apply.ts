@@ -13,11 +13,12 @@ import { fence, publishWord } from '../base/shared-words.js'
 import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
+import { applyOrderedChange } from '../index/ordered-apply.js'
 import { imageWords } from '../index/split.js'
 import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
-type Change = 0 | 1 | 2 | 3 | 4
+type Change = 0 | 1 | 2 | 3 | 4 | 5
 
 /*
  * The fields of a state are doubles. Those that are small whole numbers become integers with `| 0`
@@ -40,6 +41,9 @@ export function applyPending(engine: Engine): void {
       break
     case layout.changeBuckets:
       applyBuckets(engine)
+      break
+    case layout.changeOrder:
+      applyOrderedChange(engine.order, engine.control.redo)
       break
     default:
       assertNever(kind)

@@ -11,6 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
+import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
 
 const lookIntervalMs = 500
@@ -50,6 +51,8 @@ export class Background {
     if (control.isPoisoned) return
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
+    this.#engine.attachments.clearDead()
+    scheduleSweep(this.#engine)
     const state = control.readState()
     if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
       this.#durable = state[layout.durable]

@@ -134,14 +134,14 @@ function isEntryOfKey(
  * memory answers many of them at a time. Nothing depends on it.
  * Hot path: `bench/compare`, row "batch".
  */
-export function fetchAhead(engine: Engine, hashes: Int32Array): void {
+export function fetchAhead(engine: Engine, hashes: Int32Array, count: number): void {
   const { index, lookup } = engine
   let touched = 0
-  for (let key = 0; key < hashes.length; key++) {
+  for (let key = 0; key < count; key++) {
     const home = index.bucketOf(hashes[key])
     touched ^= index.wordsOf(home)[wordOf(home)]
   }
-  for (let key = 0; key < hashes.length; key++) touched ^= fetchRecord(engine, hashes[key])
+  for (let key = 0; key < count; key++) touched ^= fetchRecord(engine, hashes[key])
   lookup.touched = touched
 }
 

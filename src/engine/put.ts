@@ -24,6 +24,7 @@ import { recordSeed } from '../format/record-checksum.js'
 import { type RecordTarget, seal, writeKey, writeSizes, writeValue } from '../log/append.js'
 import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.js'
 import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
+import { entryOf, liveEntry } from './announce-record.js'
 import { appendRecord, draft } from './append-record.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
@@ -98,16 +99,17 @@ export function putHeld(
   condition: number,
 ): boolean {
   const hash = hashKey(engine, keyspaceId)
-  const found = probe(engine, hash, keyspaceId)
-  if (condition !== anyVersion && !holds(engine, found, condition)) return false
-  if (found && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
+  const entry = entryOf(engine, probe(engine, hash, keyspaceId))
+  const isLive = entry === liveEntry
+  if (condition !== anyVersion && !holds(engine, isLive, condition)) return false
+  if (isLive && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
     updateInPlace(engine, keyspaceId, value, valueSizeBytes)
     return true
   }
   draft.type = typePut
   draft.keyspaceId = keyspaceId
   draft.hash = hash
-  draft.found = found
+  draft.entry = entry
   draft.value = value
   draft.valueSizeBytes = valueSizeBytes
   draft.reference = reference

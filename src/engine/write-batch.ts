@@ -109,7 +109,7 @@ function writeBatchHeld(engine: Engine, batch: PlannedBatch): void {
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
-  fetchAhead(engine, hashes)
+  fetchAhead(engine, hashes, hashes.length)
   writeFrame(engine, batch, sizeDoubles)
   applyRecords(engine, hashes)
   for (let count = 0; count < operations.length; count++) grow(engine)

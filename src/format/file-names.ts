@@ -6,18 +6,20 @@ export const manifestFileName = 'manifest'
 export const manifestNextFileName = 'manifest.next'
 /** A new superblock is written here, synced, and renamed: a store exists when that is done. */
 export const superblockNextFileName = 'superblock.next'
-/** Volatile, with the four after it: believed only on the boot that wrote it. */
+/** Volatile, with the five after it: believed only on the boot that wrote it. */
 export const controlFileName = 'control'
 export const bucketsFileName = 'buckets'
 export const overflowFileName = 'overflow'
 export const slotsFileName = 'slots'
 export const keyspacesFileName = 'keyspaces'
+export const orderFileName = 'order'
 export const volatileFileNames: readonly string[] = [
   controlFileName,
   bucketsFileName,
   overflowFileName,
   slotsFileName,
   keyspacesFileName,
+  orderFileName,
 ]
 /** Held, shared or alone, by whoever has the store open. */
 export const lockFileName = 'lock'

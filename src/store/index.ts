@@ -18,5 +18,8 @@ export type {
 } from './encoding.js'
 export type { StoreEvents } from './events.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
+export { Lazy } from './lazy.js'
 export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'
+export type { RangeOptions } from './range.js'
+export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'

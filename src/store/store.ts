@@ -3,6 +3,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { shown } from '../base/shown.js'
+import type { Attachment } from '../control/attachments.js'
 import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
@@ -22,6 +23,7 @@ import {
   resolveStoreOptions,
   type StoreOptions,
 } from './options.js'
+import { Pin, Snapshot } from './snapshot.js'
 
 /** One operation of {@link Store.write}. */
 export type WriteOperation<V = unknown, K = StoreKey> =
@@ -158,9 +160,32 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     await sync(this.engine)
   }
 
+  /**
+   * The store as it is now, in all keyspaces, however it changes afterwards. O(1); close it when it is
+   * no longer needed: it holds back the space of what is replaced and deleted meanwhile.
+   */
+  snapshot(): Snapshot<V, K> {
+    this.engine.requireOpen()
+    return new Snapshot<V, K>(new Pin(this.engine), this)
+  }
+
   /** The numbers of the store, from memory. */
   stats(): StoreStats {
     return stats(this.engine)
+  }
+
+  /**
+   * Who has the store open right now, this one included: an entry for each time that a thread of a
+   * process opened it. Whoever died is not among them.
+   *
+   * Empty where nothing is shared: `:memory:`, or `mapping: 'file'`. Nobody's list has a reader that
+   * may not write the directory, or that reads from a copy in its memory.
+   *
+   * Cost: a few system calls for each entry.
+   */
+  attachments(): Attachment[] {
+    this.engine.requireOpen()
+    return this.engine.attachments.list()
   }
 
   /** Syncs and closes. Idempotent; every other method throws `STORE_CLOSED` from the call on. */
@@ -217,9 +242,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
  * Opens a store, or makes one. Synchronous: when it returns, the store is ready.
  *
  * @param path a directory, or `':memory:'` for a store without files
- * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere),
- * `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`, `STORE_CORRUPT`, `STORE_FULL`. A store that is
- * refused is left byte for byte as it was.
+ * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
+ * or somebody who opens or closes it stands still), `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`,
+ * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
   path: string,
