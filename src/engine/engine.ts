@@ -106,6 +106,8 @@ export class Engine {
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   isClosed = false
+  /** False when memory was given back: nothing of the store may be touched then. */
+  isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   #renewal: Renewal | undefined
@@ -151,6 +153,7 @@ export class Engine {
 
   /** Gives back everything that is mapped or open. */
   closeParts(): void {
+    this.isMapped = false
     const { control, counts, index, log, order } = this
     log.close()
     index.homes.close()

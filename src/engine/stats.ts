@@ -3,6 +3,7 @@ import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
 import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
+import { readSettled } from './settled.js'
 
 export interface StoreStats {
   /** Live keys. */
@@ -51,16 +52,19 @@ export interface StoreStats {
 export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
   const { attachments, control, counts, index, log } = engine
-  const state = control.readState()
+  const { state, system } = readSettled(engine, () => ({
+    state: control.readState(),
+    system: ([0, 1, 2] as const).map((field) => counts.get(systemKeyspaceId, field)),
+  }))
   const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
   const logBytes = state[layout.tail] - state[layout.readOnly]
   const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: state[layout.records] - counts.get(systemKeyspaceId, 0),
-    keyBytes: state[layout.keyBytes] - counts.get(systemKeyspaceId, 1),
-    valueBytes: state[layout.valueBytes] - counts.get(systemKeyspaceId, 2),
+    records: state[layout.records] - system[0],
+    keyBytes: state[layout.keyBytes] - system[1],
+    valueBytes: state[layout.valueBytes] - system[2],
     liveBytes,
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,

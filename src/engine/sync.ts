@@ -142,6 +142,11 @@ async function flush(engine: Engine, isForced: boolean): Promise<void> {
 /** Steps 1 and 2. Undefined where there is nothing to sync. */
 function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
   const { control } = engine
+  // Waited behind a close, whose own sync covers what this one was asked for.
+  if (!engine.isMapped) {
+    if (engine.syncQueue.failure === undefined) return undefined
+    throw poisonedError(engine)
+  }
   enter(engine)
   try {
     if (control.isPoisoned) throw poisonedError(engine)

@@ -269,7 +269,13 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
     })
   }
   if (exists) return true
-  refuseHeadless(platform, directory)
+  try {
+    refuseHeadless(platform, directory)
+  } catch (error) {
+    // Others may be making it this moment.
+    if (platform.exists(join(directory, superblockFileName))) return true
+    throw error
+  }
   if (!options.createIfMissing || options.readOnly) {
     throw new StoreError('STORE_NOT_FOUND', `there is no store in ${directory}`, {
       details: { file: directory },
@@ -308,7 +314,14 @@ function refuseHeadless(platform: Platform, directory: string): void {
 
 /** What a kill in the middle of making a store leaves: nothing yet, or what it begins with. */
 function isOwnLeftover(platform: Platform, directory: string, name: string): boolean {
-  const bytes = readWhole(platform, join(directory, name))
+  let bytes: Uint8Array
+  try {
+    bytes = readWhole(platform, join(directory, name))
+  } catch (error) {
+    // Renamed into place by who is making the store.
+    if (systemErrorCode(error) === 'ENOENT') return true
+    throw error
+  }
   const beginnings = ['VARVSTOR', '{"processId":', '\0']
   const text = Buffer.from(bytes.subarray(0, 16)).toString('latin1')
   return text === '' || beginnings.some((beginning) => text.startsWith(beginning))
