@@ -203,7 +203,8 @@ function stateFound(
   withCounts: boolean = true,
 ): State | string {
   const differences = allowed.map((state) => differenceSeen(store, state, withCounts))
-  const index = differences.lastIndexOf(undefined)
+  // The earliest: without counts a key that is about to be deleted goes unnoticed.
+  const index = differences.indexOf(undefined)
   return index >= 0 ? allowed[index] : [...new Set(differences)].join(' / ')
 }
 
