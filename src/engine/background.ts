@@ -11,6 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
+import { sweepOrphans } from './keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
 
@@ -23,6 +24,7 @@ export class Background {
   /** Since when there is something that nobody synced, by the clock of this process. */
   #unsyncedSinceMs: number | undefined
   #durable = 0
+  #sweptGeneration = 0
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -46,13 +48,24 @@ export class Background {
     this.#lock = undefined
   }
 
+  /** What those that are gone left behind. */
+  #cleanUp(): void {
+    const { attachments, control } = this.#engine
+    attachments.clearDead()
+    scheduleSweep(this.#engine)
+    // It moves with every drop of a keyspace, and with every repair: the one who swept may be dead.
+    const generation = control.words[layout.keyspaceGenerationWord]
+    if (generation === this.#sweptGeneration) return
+    sweepOrphans(this.#engine)
+    this.#sweptGeneration = generation
+  }
+
   #look(): void {
     const { control, directory, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
-    this.#engine.attachments.clearDead()
-    scheduleSweep(this.#engine)
+    this.#cleanUp()
     const state = control.readState()
     if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
       this.#durable = state[layout.durable]

@@ -73,7 +73,7 @@ function enterBehindAnother(engine: Engine): void {
     const word = Atomics.load(words, writerWord)
     if ((word & tokenBusy) === 0) {
       if (Atomics.compareExchange(words, writerWord, word, busy) !== word) continue
-      adopt(engine)
+      adoptOrGiveBack(engine, word)
       return
     }
     if (word === busy) {
@@ -126,12 +126,23 @@ function takeOver(engine: Engine, word: number): boolean {
     attachments.clear(entryOf(word))
     return true
   } catch (error) {
-    // Alive and not able to finish it: nobody else must wait for this one.
+    // Alive and not able to finish it: nobody else must wait for this one, or take it for the last one
+    // that wrote.
     control.poison(String(error))
-    leave(engine)
+    Atomics.store(control.words, writerWord, 0)
     throw error
   } finally {
     lock.release()
+  }
+}
+
+/** Where this one cannot take over the state, the word goes back to who had it. */
+function adoptOrGiveBack(engine: Engine, word: number): void {
+  try {
+    adopt(engine)
+  } catch (error) {
+    Atomics.store(engine.control.words, writerWord, word)
+    throw error
   }
 }
 

@@ -1,8 +1,8 @@
 /** The numbers of a store, from memory: nothing is read from the log. */
 import * as layout from '../format/control-layout.js'
-import { systemKeyspaceId } from '../format/record.js'
 import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
+import { readRegistry } from './keyspaces.js'
 import { readSettled } from './settled.js'
 
 export interface StoreStats {
@@ -52,9 +52,13 @@ export interface StoreStats {
 export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
   const { attachments, control, counts, index, log } = engine
-  const { state, system } = readSettled(engine, () => ({
+  const ids = Object.values(readRegistry(engine).keyspaces).map(({ id }) => id)
+  const { state, sums } = readSettled(engine, () => ({
     state: control.readState(),
-    system: ([0, 1, 2] as const).map((field) => counts.get(systemKeyspaceId, field)),
+    // Of keyspaces that were dropped there may be some entries left, which are swept out.
+    sums: ([0, 1, 2] as const).map((field) =>
+      ids.reduce((sum, id) => sum + counts.get(id, field), 0),
+    ),
   }))
   const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
@@ -62,9 +66,9 @@ export function stats(engine: Engine): StoreStats {
   const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: state[layout.records] - system[0],
-    keyBytes: state[layout.keyBytes] - system[1],
-    valueBytes: state[layout.valueBytes] - system[2],
+    records: sums[0],
+    keyBytes: sums[1],
+    valueBytes: sums[2],
     liveBytes,
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,

@@ -96,6 +96,7 @@ export function beginSession(
         underLifecycle(place, () => {
           lock.release()
           endIfLast(place, path, whenLast)
+          attachments.give()
         })
       } finally {
         lock.release()
