@@ -30,8 +30,11 @@ import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 
-/** Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. */
-export function openSnapshot(engine: Engine): number {
+/**
+ * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back.
+ * `whileHeld` runs at the same moment.
+ */
+export function openSnapshot(engine: Engine, whileHeld?: () => void): number {
   engine.requireOpen()
   const { attachments, control, log, pins } = engine
   if (log.access === 'private') return openOnCopy(engine)
@@ -44,6 +47,7 @@ export function openSnapshot(engine: Engine): number {
       control.set(layout.readOnly, control.get(layout.tail))
       control.commit()
     }
+    whileHeld?.()
     pins.add(sequence)
     attachments.setPin(pins.lowest)
     return sequence
