@@ -33,6 +33,8 @@ export interface EngineParts {
   readonly isReadOnly: boolean
   readonly renewal: Renewal | undefined
   readonly syncIntervalMs: number
+  /** Every record that is read is verified. */
+  readonly verifiesReads: boolean
   /** What says that the store is open. */
   readonly session: Session
   readonly attachments: Attachments
@@ -83,6 +85,7 @@ export class Engine {
   readonly epoch: number
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
+  readonly verifiesReads: boolean
   /** Set when the store is attached. */
   session: Session
   readonly attachments: Attachments
@@ -90,6 +93,8 @@ export class Engine {
   readonly lockTimeoutMs: number
   /** Told of a wait for another one that writes, while it lasts. */
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** The key of these bytes as the caller of the store knows it. */
+  describeKey: (keyspaceId: number, bytes: Buffer) => unknown = (_, bytes) => bytes
   /** Told of a failure of background work. */
   onError: ((error: unknown) => void) | undefined
   /** Reads that met a change and were made again. */
@@ -128,6 +133,7 @@ export class Engine {
     this.epoch = parts.epoch
     this.isReadOnly = parts.isReadOnly
     this.syncIntervalMs = parts.syncIntervalMs
+    this.verifiesReads = parts.verifiesReads
     this.session = parts.session
     this.attachments = parts.attachments
     this.writerToken = parts.attachments.token
@@ -149,8 +155,8 @@ export class Engine {
     const fresh = renewal.open()
     this.session.end(() => undefined)
     this.closeParts()
-    const { key, onWait } = this
-    Object.assign(this, fresh, { key, onWait })
+    const { describeKey, key, onWait } = this
+    Object.assign(this, fresh, { describeKey, key, onWait })
     this.#renewal = fresh.#renewal
   }
 

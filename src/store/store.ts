@@ -12,9 +12,10 @@ import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
+import { systemKeyspaceId } from '../format/record.js'
 import { openStore } from '../recovery/open-store.js'
 import { type VerifyReport, verify } from '../verify/verify.js'
-import type { StoreKey } from './encoding.js'
+import { decodeOrderedKey, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
 import { generationOf, Keyspace } from './keyspace.js'
 import {
@@ -59,6 +60,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     engine.onWait = (holder, waitedMs) => {
       process.nextTick(() => this.#events.emit('wait', { holder, waitedMs }))
     }
+    engine.describeKey = (keyspaceId, bytes) => describeKey(engine, keyspaceId, bytes)
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
       if (this.#events.listenerCount('error') > 0) this.#events.emit('error', error)
@@ -282,6 +284,15 @@ export function open<V = unknown, K extends StoreKey = string>(
     abandon(engine)
     throw error
   }
+}
+
+/** A key as its keyspace decodes it, or its bytes. */
+function describeKey(engine: Engine, keyspaceId: number, bytes: Buffer): unknown {
+  if (keyspaceId === systemKeyspaceId) return bytes
+  const { keyspaces } = readRegistry(engine)
+  const entry = Object.values(keyspaces).find(({ id }) => id === keyspaceId)
+  if (entry?.keyEncoding === 'utf8') return bytes.toString('utf8')
+  return entry?.keyEncoding === 'ordered' ? decodeOrderedKey(bytes) : bytes
 }
 
 function requireKeyspaceName(name: string): void {

@@ -1,7 +1,7 @@
 import { version as nodeVersion } from 'node:process'
 
 // A Map keeps nothing on a device, so there is nothing to open again.
-export const lacks = new Set(['reopen'])
+export const lacks = new Set(['getVerified', 'reopen'])
 
 export const version = nodeVersion
 
