@@ -15,6 +15,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -194,14 +195,17 @@ describe('a backup', () => {
     const content = contentOf(store)
     fill(store, 2)
     await store.sync()
-    const name = segmentNames(store.path).filter((n) => n.startsWith('segment'))[2]
-    const path = join(store.path, name)
-    overwrite(path, 4000, Uint8Array.of(readFileSync(path)[4000] ^ 8))
+    store.put('damaged', Buffer.alloc(100, 1))
+    store.has('damaged')
+    const { log, lookup } = engineOf(store)
+    const bytes = log.bytes[lookup.slot]
+    const at = lookup.offset * 8 + 80
+    bytes[at] ^= 8
     await assert.rejects(store.backup(target), { code: 'STORE_CORRUPT' })
     await assert.rejects(store.backup(join(parent, 'fresh')), { code: 'STORE_CORRUPT' })
     assert.deepEqual(await contentOfBackup(t, target), content)
     assert.ok(!existsSync(join(parent, 'fresh', 'superblock')))
-    overwrite(path, 4000, Uint8Array.of(readFileSync(path)[4000] ^ 8))
+    bytes[at] ^= 8
     await store.backup(target)
     await store.backup(join(parent, 'fresh'))
     assert.deepEqual(await contentOfBackup(t, join(parent, 'fresh')), contentOf(store))
@@ -322,7 +326,6 @@ test('a backup that is killed leaves no store, or the older backup, and the next
     if (isDone) assert.ok(isSame(content, newer))
     if (round < 12 && readdirSync(target).includes('superblock')) {
       // Begin anew: fresh targets are to be killed, too.
-      const { rmSync } = await import('node:fs')
       rmSync(target, { recursive: true })
     }
   }
