@@ -38,7 +38,7 @@ export class Background {
   start(): void {
     const { isReadOnly, platform, syncIntervalMs } = this.#engine
     if (isReadOnly || !platform.isShared || syncIntervalMs === 0) return
-    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
 
@@ -58,6 +58,15 @@ export class Background {
     if (generation === this.#sweptGeneration) return
     sweepOrphans(this.#engine)
     this.#sweptGeneration = generation
+  }
+
+  /** What fails here fails in no call of the user's: it is told, and tried again. */
+  #lookSafely(): void {
+    try {
+      this.#look()
+    } catch (error) {
+      this.#engine.onError?.(error)
+    }
   }
 
   #look(): void {
