@@ -89,6 +89,8 @@ export class Engine {
   readonly lockTimeoutMs: number
   /** Told of a wait for another one that writes, while it lasts. */
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** Told when this one has built the ordered index. */
+  onBuilt: ((built: { readonly keys: number; readonly durationMs: number }) => void) | undefined
   /** Told of a failure of background work. */
   onError: ((error: unknown) => void) | undefined
   /** Reads that met a change and were made again. */

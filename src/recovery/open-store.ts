@@ -18,6 +18,7 @@ import { sweepOrphans } from '../engine/keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
   backgroundFileName,
+  buildFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -302,6 +303,7 @@ function refuseHeadless(platform: Platform, directory: string): void {
     const isForeign =
       namesBehindSuperblock.includes(name) ||
       (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
+      (name === buildFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||

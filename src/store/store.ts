@@ -38,6 +38,8 @@ interface OperationDraft extends EncodedOperation {
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
 const operationFields = ['type', 'key', 'value', 'keyspace']
 const keyspaceNameLengthMax = 255
+/** A build that took longer is worth an event. */
+const reportedBuildMs = 100
 /** Until all operations are known to be good. */
 const unknownKeyspaceId = -1
 
@@ -55,6 +57,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     this.path = path
     engine.onWait = (holder, waitedMs) => {
       process.nextTick(() => this.#events.emit('wait', { holder, waitedMs }))
+    }
+    engine.onBuilt = (built) => {
+      if (built.durationMs < reportedBuildMs) return
+      process.nextTick(() => this.#events.emit('built', built))
     }
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
