@@ -142,6 +142,7 @@ export class Engine {
     counts.region.close()
     control.close()
     this.space?.close()
+    this.platform.close()
   }
 
   requireWritable(): void {

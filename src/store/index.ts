@@ -15,6 +15,7 @@ export type {
   ValueEncoding,
   ValueEncodingName,
 } from './encoding.js'
+export type { StoreHandle } from './handle.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
 export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'
 export { open, Store, type WriteOperation } from './store.js'
