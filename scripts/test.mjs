@@ -1,7 +1,9 @@
 // Compiles source and tests into build/ and runs them: `npm test`. With --soak, the long ones
-// (test/soak/**) instead. Further arguments are files or flags for Node's test runner.
+// (test/soak/**) instead. Further arguments are files or flags for Node's test runner. VARVE_SEED in
+// the environment gives the random choices of an earlier run.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -29,4 +31,6 @@ run(join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.test.json'
 const named = args.filter((arg) => !arg.startsWith('--'))
 const flags = args.filter((arg) => arg.startsWith('--'))
 const files = named.length > 0 ? named : testFiles('build')
-run('--test', '--test-reporter=spec', '--enable-source-maps', ...flags, ...files)
+// Node leaves one processor unused; most of these tests wait for devices and other processes.
+const concurrency = `--test-concurrency=${Math.min(8, availableParallelism())}`
+run('--test', '--test-reporter=spec', '--enable-source-maps', concurrency, ...flags, ...files)

@@ -2,9 +2,10 @@
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'object' && value !== null) {
-    return Array.isArray(value)
-      ? 'an array'
-      : `a ${value.constructor?.name ?? 'null-prototype object'}`
+    if (Array.isArray(value)) return 'an array'
+    const name = value.constructor?.name ?? 'object without a prototype'
+    return name === 'Object' ? 'an object' : `a ${name}`
   }
+  if (typeof value === 'bigint') return `${value}n`
   return typeof value === 'function' ? 'a function' : String(value)
 }

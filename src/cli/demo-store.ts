@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import {
+  backgroundFileName,
   bucketsFileName,
   controlFileName,
   isAttachmentFileName,
@@ -15,6 +16,7 @@ import {
   lockFileName,
   manifestFileName,
   manifestNextFileName,
+  orderFileName,
   overflowFileName,
   parseSegmentFileName,
   slotsFileName,
@@ -28,6 +30,7 @@ const markFileName = 'made-by-varve-demo'
 
 const ownFileNames: readonly string[] = [
   markFileName,
+  backgroundFileName,
   bucketsFileName,
   controlFileName,
   keyspacesFileName,
@@ -35,6 +38,7 @@ const ownFileNames: readonly string[] = [
   lockFileName,
   manifestFileName,
   manifestNextFileName,
+  orderFileName,
   overflowFileName,
   slotsFileName,
   superblockFileName,

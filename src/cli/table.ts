@@ -19,6 +19,7 @@ export function tableLines(rows: readonly (readonly string[])[]): string[] {
       .map((cell, column) =>
         column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
       )
-      .join('  '),
+      .join('  ')
+      .trimEnd(),
   )
 }

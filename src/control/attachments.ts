@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
-import { attachmentFileName } from '../format/file-names.js'
+import { attachmentFileName, controlFileName } from '../format/file-names.js'
 import type { FileLock, Platform } from '../platform/platform.js'
 import type { Control } from './control.js'
 
@@ -57,6 +57,7 @@ export class Attachments {
       doubles[double + layout.attachmentProcessDouble] = process.pid
       doubles[double + layout.attachmentThreadDouble] = threadId
       doubles[double + layout.attachmentSinceDouble] = nowMs
+      doubles[double + layout.attachmentPinDouble] = 0
       words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
       words[word + layout.attachmentNodeWord] = nodeVersion
       words[word + layout.attachmentGenerationWord] = generation
@@ -82,9 +83,54 @@ export class Attachments {
     this.#lock = undefined
   }
 
+  /** The lowest sequence that a snapshot of this one shows; 0 for none. */
+  setPin(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] = sequence
+  }
+
+  /** The lowest sequence that anybody's snapshot shows; Infinity where there is none. */
+  lowestPin(): number {
+    const { words, doubles } = this.#control
+    let lowest = Number.POSITIVE_INFINITY
+    // One that is alone has no entry, and keeps its pin in the first one.
+    const end = Math.max(1, words[layout.attachmentEndWord])
+    for (let entry = 0; entry < end; entry++) {
+      const pin = doubles[wordOf(entry) / 2 + layout.attachmentPinDouble]
+      if (pin !== 0 && pin < lowest) lowest = pin
+    }
+    return lowest
+  }
+
+  /** Frees the entries of those that are gone, and with them what their snapshots held back. */
+  clearDead(): void {
+    const { words } = this.#control
+    const end = Atomics.load(words, layout.attachmentEndWord)
+    for (let entry = 1; entry < end; entry++) {
+      if (entry === this.own || this.#isOfWriter(entry)) continue
+      if (Atomics.load(words, wordOf(entry) + layout.attachmentTakenWord) === 0) continue
+      const lock = this.#platform.tryLock(this.#path(entry), 'exclusive')
+      if (lock === undefined) continue
+      this.clear(entry)
+      lock.release()
+    }
+  }
+
   /** Marks the entry of one that is gone as free. */
   clear(entry: number): void {
+    this.#control.doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
     Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
+  }
+
+  /** False where the directory was moved away, or replaced, while the store was open. */
+  isInPlace(): boolean {
+    const path = join(this.#directory, controlFileName)
+    if (!this.#platform.exists(path)) return false
+    const file = this.#platform.openFile(path, 'read')
+    try {
+      return file.identity().inode === this.#control.file.identity().inode
+    } finally {
+      file.close()
+    }
   }
 
   /** All that live, this one included. */

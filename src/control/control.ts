@@ -45,6 +45,8 @@ export class Control {
   state: number
   /** First double of the other one. */
   next: number
+  readonly #redo0: Int32Array
+  readonly #redo1: Int32Array
   /** The commit word as last seen. */
   #commits: number
   readonly #mapping: Mapping
@@ -57,6 +59,10 @@ export class Control {
     this.words = new Int32Array(buffer, byteOffset, sizeBytes / 4)
     this.doubles = new Float64Array(buffer, byteOffset, sizeBytes / 8)
     this.bytes = Buffer.from(buffer as ArrayBuffer, byteOffset, sizeBytes)
+    const redoWord = redoOffset / 4
+    const redoEnd = redoWord + redoSizeBytes / 4
+    this.#redo0 = this.words.subarray(redoWord, redoEnd)
+    this.#redo1 = this.words.subarray(redoEnd, redoEnd + redoSizeBytes / 4)
     this.#commits = 0
     this.state = stateDouble
     this.next = stateDouble + stateSizeDoubles
@@ -78,7 +84,11 @@ export class Control {
 
   /** A field as last committed by whomever, for those who do not hold the writer's word. */
   read(field: number): number {
-    return this.readState()[field]
+    for (;;) {
+      this.adopt()
+      const value = this.doubles[this.state + field]
+      if (Atomics.load(this.words, currentWord) === this.#commits) return value
+    }
   }
 
   /** All fields as of one commit. */
@@ -112,6 +122,16 @@ export class Control {
     this.state = next
     this.#commits = (this.#commits + 1) | 0
     publishWord(this.words, currentWord, this.#commits)
+  }
+
+  /** The redo area of the state to come. */
+  get nextRedo(): Int32Array {
+    return this.next === stateDouble ? this.#redo0 : this.#redo1
+  }
+
+  /** That of the state that counts. */
+  get redo(): Int32Array {
+    return this.state === stateDouble ? this.#redo0 : this.#redo1
   }
 
   /** First byte of the redo area of a state. */

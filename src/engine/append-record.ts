@@ -35,10 +35,12 @@ import {
 } from '../log/append.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { accountAppend, accountInsert, accountRemove, accountReplace } from './account.js'
+import { accountAppend } from './account.js'
+import { announcePut, announceTombstone, noEntry } from './announce-record.js'
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
-import { announceInsert, announceRemove, announceReplace, grow } from './publish.js'
+import { followOrder } from './order.js'
+import { grow } from './publish.js'
 import { type ValueReference, writeReference } from './reference.js'
 import { versionsPerMs } from './version-clock.js'
 
@@ -50,8 +52,8 @@ export interface RecordDraft {
   type: typeof typePut | typeof typeTombstone
   keyspaceId: number
   hash: number
-  /** True where the lookup found a record of the key: it is replaced or removed. */
-  found: boolean
+  /** What the lookup found of the key: see `entryOf`. */
+  entry: number
   value: Uint8Array | string
   valueSizeBytes: number
   /** The value segment that holds the value, where the record does not. */
@@ -62,7 +64,7 @@ export const draft: RecordDraft = {
   type: typePut,
   keyspaceId: 0,
   hash: 0,
-  found: false,
+  entry: noEntry,
   value: noBytes,
   valueSizeBytes: 0,
   reference: undefined,
@@ -95,13 +97,14 @@ export function appendRecord(engine: Engine): void {
   }
   advanceTail(log, sizeDoubles)
   applyPending(engine)
-  if (!draft.found) grow(engine)
+  followOrder(engine)
+  if (draft.entry === noEntry) grow(engine)
 }
 
 function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): void {
   const { control, key, log, lookup } = engine
   const { doubles, next } = control
-  const { type, keyspaceId, found, valueSizeBytes, reference } = draft
+  const { type, keyspaceId, entry, valueSizeBytes, reference } = draft
   const slot = log.tailSlot
   const offset = log.tailOffset
   targetTail(log, target, false)
@@ -115,7 +118,8 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   record[offset + versionDouble] = version
   record[offset + sequenceDouble] = sequence
   record[offset + timestampDouble] = nowMs
-  record[offset + previousDouble] = found ? log.starts[lookup.slot] + lookup.offset : noAddress
+  record[offset + previousDouble] =
+    entry === noEntry ? noAddress : log.starts[lookup.slot] + lookup.offset
   writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
   if (reference === undefined) {
@@ -129,8 +133,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
 
   accountAppend(control, sizeDoubles, checksum)
   if (type === typeTombstone) {
-    accountRemove(engine, keyspaceId)
-    announceRemove(engine)
+    announceTombstone(engine, keyspaceId, draft.hash, slot, offset)
   } else {
     let bytes = sizeDoubles << 3
     if (reference !== undefined) {
@@ -138,13 +141,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
       bytes += valueBytes
       doubles[next + layout.usedBytes] += valueBytes
     }
-    if (found) {
-      accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
-      announceReplace(engine, draft.hash, slot, offset)
-    } else {
-      accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
-      announceInsert(engine, draft.hash, slot, offset)
-    }
+    announcePut(engine, keyspaceId, draft.hash, entry, slot, offset, valueSizeBytes, bytes)
   }
   control.commit()
 }

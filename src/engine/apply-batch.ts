@@ -1,90 +1,97 @@
 /**
- * Applying a batch whose frame counts: steps 4 to 6 of write-batch.ts, from wherever they were left.
- * Also what repair does after a kill.
+ * Applying a batch whose frame counts: steps 4 to 6 of write-batch.ts. Also what repair does after a
+ * kill, from wherever they were left.
+ * Hot path: `bench/compare`, row "batch".
  */
 import { assert } from '../base/assert.js'
 import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import {
+  batchCountWord,
   batchFrameSizeWords,
-  batchSizeDouble,
-  flagExpiry,
   recordHeaderSizeBytes,
-  recordHeaderWords,
   typeTombstone,
 } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
+import type { Log } from '../log/log.js'
 import {
   occupiedBytes,
-  recordFlags,
-  recordKeySize,
   recordKeyspace,
   recordSpan,
   recordType,
   recordValueSize,
 } from '../log/record-fields.js'
-import { accountInsert, accountRemove, accountReplace } from './account.js'
+import { announcePut, announceTombstone, entryOf, liveEntry } from './announce-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
+import { followOrder } from './order.js'
 import { hashKey, probe } from './probe.js'
-import { announceInsert, announceRemove, announceReplace } from './publish.js'
+import { takeKey } from './take-key.js'
 
-/** Idempotent: each record says in the state which is next. */
+/** Steps 4 to 6, from wherever a kill left them. */
 export function applyBatch(engine: Engine): void {
+  applyRecords(engine, hashRecords(engine))
+}
+
+/** The hashes of the keys of the batch that is being applied, from its records. */
+function hashRecords(engine: Engine): Int32Array {
+  const place = firstRecord(engine)
+  const hashes = new Int32Array(countRecords(engine))
+  for (let index = 0; index < hashes.length; index++) {
+    const words = engine.log.words[place.slot]
+    takeKey(engine, words, place.offset * 2)
+    hashes[index] = hashKey(engine, recordKeyspace(words, place.offset * 2))
+    passRecord(engine, place)
+  }
+  return hashes
+}
+
+/** `hashes` are those of the keys of all records, in order. */
+export function applyRecords(engine: Engine, hashes: Int32Array): void {
   const { control } = engine
-  const frame = control.get(layout.batchFrame)
-  assert(frame !== 0, 'a batch is being applied')
-  const end = batchEnd(engine, frame)
-  turnHomes(engine, frame, true)
-  while (control.get(layout.batchNext) < end) applyRecord(engine, control.get(layout.batchNext))
-  turnHomes(engine, frame, false)
+  turnHomes(engine, hashes, true)
+  const place = firstRecord(engine)
+  const next = control.get(layout.batchNext)
+  for (let index = 0; index < hashes.length; index++) {
+    if (place.address >= next) applyRecord(engine, hashes[index], place)
+    passRecord(engine, place)
+  }
+  turnHomes(engine, hashes, false)
   control.begin()
   control.set(layout.batchFrame, 0)
   control.set(layout.batchNext, 0)
   control.commit()
 }
 
-function applyRecord(engine: Engine, address: number): void {
+function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   const { control, log } = engine
-  const { slot, offset } = log.locate(address)
+  const { address, slot, offset } = place
   const words = log.words[slot]
   const start = offset * 2
   const keyspaceId = recordKeyspace(words, start)
   takeKey(engine, words, start)
-  const hash = hashKey(engine, keyspaceId)
   const found = probe(engine, hash, keyspaceId)
   control.begin()
   control.set(layout.batchNext, address + recordSpan(words, start))
   control.set(layout.lastRecord, address)
+  const entry = entryOf(engine, found)
   if (recordType(words, start) === typeTombstone) {
-    if (found) {
-      accountRemove(engine, keyspaceId)
-      announceRemove(engine)
-    }
+    if (entry === liveEntry) announceTombstone(engine, keyspaceId, hash, slot, offset)
   } else {
     const valueSizeBytes = recordValueSize(words, start)
     const bytes = occupiedBytes(log, slot, offset)
-    if (found) {
-      accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
-      announceReplace(engine, hash, slot, offset)
-    } else {
-      accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
-      announceInsert(engine, hash, slot, offset)
-    }
+    announcePut(engine, keyspaceId, hash, entry, slot, offset, valueSizeBytes, bytes)
   }
   control.commit()
   applyPending(engine)
+  followOrder(engine)
 }
 
 /** Makes the home bucket of every key of the batch odd, or even again. */
-function turnHomes(engine: Engine, frame: number, toOdd: boolean): void {
-  const { index, log } = engine
-  const end = batchEnd(engine, frame)
-  for (let address = frame + batchFrameSizeWords; address < end; ) {
-    const { slot, offset } = log.locate(address)
-    const words = log.words[slot]
-    takeKey(engine, words, offset * 2)
-    const home = index.bucketOf(hashKey(engine, recordKeyspace(words, offset * 2)))
+function turnHomes(engine: Engine, hashes: Int32Array, toOdd: boolean): void {
+  const { index } = engine
+  for (let record = 0; record < hashes.length; record++) {
+    const home = index.bucketOf(hashes[record])
     const homeWords = index.wordsOf(home)
     const versionIndex = wordOf(home) + versionWordInBucket
     // Two keys of a batch may share a home: it is turned once.
@@ -92,20 +99,42 @@ function turnHomes(engine: Engine, frame: number, toOdd: boolean): void {
       if (toOdd) makeOdd(homeWords, versionIndex)
       else makeEven(homeWords, versionIndex)
     }
-    address += recordSpan(words, offset * 2)
   }
 }
 
-/** The address behind the last record of the batch. */
-function batchEnd(engine: Engine, frame: number): number {
-  const { slot, offset } = engine.log.locate(frame)
-  const value = offset + recordHeaderSizeBytes / 8
-  return frame + batchFrameSizeWords + engine.log.doubles[slot][value + batchSizeDouble]
+/** Where a record of the batch lies, for a walk over all of them. */
+interface RecordPlace {
+  address: number
+  slot: number
+  offset: number
 }
 
-/** Makes the key of a record the key at hand. */
-export function takeKey(engine: Engine, words: Int32Array, start: number): void {
-  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
-  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
-  engine.key.setWords(words, keyStart, recordKeySize(words, start))
+/** The first record of the batch that is being applied; its segment is mapped. */
+function firstRecord(engine: Engine): RecordPlace {
+  const { control, log } = engine
+  const frame = control.get(layout.batchFrame)
+  assert(frame !== 0, 'a batch is being applied')
+  const place = { address: frame, ...log.locate(frame) }
+  pass(log, place, batchFrameSizeWords)
+  return place
+}
+
+function passRecord({ log }: Engine, place: RecordPlace): void {
+  pass(log, place, recordSpan(log.words[place.slot], place.offset * 2))
+}
+
+function pass(log: Log, place: RecordPlace, sizeDoubles: number): void {
+  place.address += sizeDoubles
+  place.offset += sizeDoubles
+  // In an oversized segment, from one part, and slot, to the next.
+  while (place.offset > log.offsetMask) {
+    place.slot++
+    place.offset -= log.segmentWords
+  }
+}
+
+function countRecords({ control, log }: Engine): number {
+  const { slot, offset } = log.locate(control.get(layout.batchFrame))
+  const value = offset + recordHeaderSizeBytes / 8
+  return log.words[slot][value * 2 + batchCountWord]
 }

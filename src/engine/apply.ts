@@ -8,15 +8,17 @@
  * changes leave the word alone.
  */
 import { assertNever } from '../base/assert.js'
+import { copyWords } from '../base/copy-words.js'
 import { fence, publishWord } from '../base/shared-words.js'
-import { bucketWords, linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
+import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
+import { applyOrderedChange } from '../index/ordered-apply.js'
 import { imageWords } from '../index/split.js'
 import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
-type Change = 0 | 1 | 2 | 3 | 4
+type Change = 0 | 1 | 2 | 3 | 4 | 5
 
 /*
  * The fields of a state are doubles. Those that are small whole numbers become integers with `| 0`
@@ -39,6 +41,9 @@ export function applyPending(engine: Engine): void {
       break
     case layout.changeBuckets:
       applyBuckets(engine)
+      break
+    case layout.changeOrder:
+      applyOrderedChange(engine.order, engine.control.redo)
       break
     default:
       assertNever(kind)
@@ -95,7 +100,7 @@ function applyInPlace(engine: Engine): void {
   const homeWords = index.wordsOf(home)
   const version = wordOf(home) + versionWordInBucket
   makeOdd(homeWords, version)
-  for (let word = 0; word < count; word++) target[record + word] = source[sourceStart + word]
+  copyWords(target, record, source, sourceStart, count)
   makeEven(homeWords, version)
 }
 
@@ -118,9 +123,10 @@ function applyBuckets(engine: Engine): void {
     const bucket = images[start + 1]
     const words = images[start] === 0 ? index.wordsOf(bucket) : index.overflowWordsOf(bucket)
     const target = wordOf(bucket)
-    for (let word = 0; word < bucketWords; word++) {
-      if (word !== versionWordInBucket) words[target + word] = images[start + 2 + word]
+    for (let word = 0; word < versionWordInBucket; word++) {
+      words[target + word] = images[start + 2 + word]
     }
+    words[target + linkWordInBucket] = images[start + 2 + linkWordInBucket]
   }
   index.publishBucketCount(newHome + 1)
   makeEven(newWords, newVersion)

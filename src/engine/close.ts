@@ -1,5 +1,16 @@
-/** close: the last sync, the mark of a proper end, and every resource given back. */
+/**
+ * close: the last sync, the mark of a proper end, and every resource given back.
+ *
+ * Order: 1. The last sync. 2. The manifest names how far it came: only now is that true (I5, I9).
+ * 3. The mark. A kill before 2 leaves what a kill after any sync leaves; within 2, the manifest of
+ * before or the new one, and both say what is true.
+ */
+import { join } from 'node:path'
+import { systemErrorCode } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
+import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
+import { decodeManifest, encodeManifest } from '../format/manifest.js'
+import { readWhole, replaceFile } from '../platform/whole-file.js'
 import type { Engine } from './engine.js'
 import { finalSync, finalSyncNow, sync } from './sync.js'
 
@@ -14,6 +25,7 @@ export async function close(engine: Engine): Promise<void> {
   if (engine.isClosed) return
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
+  engine.background.stop()
   let failure: unknown
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
@@ -25,6 +37,7 @@ export async function close(engine: Engine): Promise<void> {
     engine.session.end(() => {
       if (engine.isReadOnly || failure !== undefined || engine.control.isPoisoned) return
       finalSyncNow(engine)
+      nameDurable(engine)
       engine.control.setSessionOpen(false)
     })
   } catch (error) {
@@ -40,10 +53,39 @@ function isAlone(engine: Engine): boolean {
   return engine.attachments.list().length <= 1
 }
 
+const noSpaceCodes = ['STORE_FULL', 'ENOSPC', 'EDQUOT']
+
+/**
+ * Writes into the manifest how far syncs have come; nobody else can be reading it. Markers lie in
+ * the log: damage that takes the last records may take the markers behind them, too, and would look
+ * like a sync that never ended.
+ */
+function nameDurable(engine: Engine): void {
+  const { control, directory, platform } = engine
+  // Without a marker `durable` is where an empty segment begins: behind the end of the log.
+  if (control.get(layout.lastMarker) === 0) return
+  const durable = control.get(layout.durable)
+  const path = join(directory, manifestFileName)
+  // A directory that was moved away, or replaced, under the open store: nobody else's is written.
+  if (!platform.exists(path)) return
+  const manifest = decodeManifest(readWhole(platform, path), path)
+  const { storeId } = engine.log
+  const isOwn = storeId.every((byte, index) => manifest.storeId[index] === byte)
+  if (!isOwn || manifest.epoch !== engine.epoch || manifest.durable >= durable) return
+  const names = { name: manifestFileName, nextName: manifestNextFileName }
+  try {
+    replaceFile(platform, directory, names, encodeManifest({ ...manifest, durable }))
+  } catch (error) {
+    // On a full disk the former manifest stays: it names less, and everything is synced all the same.
+    if (!noSpaceCodes.includes(systemErrorCode(error) ?? '')) throw error
+  }
+}
+
 /** Gives an engine back that was opened and cannot be used: nothing was written through it. */
 export function abandon(engine: Engine): void {
   const { control } = engine
   engine.isClosed = true
+  engine.background.stop()
   engine.log.dropPrepared()
   engine.session.end(() => {
     const isSynced = control.read(layout.durable) === control.read(layout.tail)

@@ -1,5 +1,7 @@
 /** delete: a tombstone at the tail, and the key's entry leaves the index. */
+import { keyspaceGenerationWord } from '../format/control-layout.js'
 import { typeTombstone } from '../format/record.js'
+import { entryOf, liveEntry } from './announce-record.js'
 import { appendRecord, draft, noBytes } from './append-record.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
@@ -7,12 +9,21 @@ import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
 import { scheduleSync } from './sync.js'
 
-/** Removes the key at hand. False where it has no record, or not the version asked for. */
-export function remove(engine: Engine, keyspaceId: number, condition: number): boolean {
+/**
+ * Removes the key at hand. False where it has no record, or not the version asked for; undefined as
+ * `put`.
+ */
+export function remove(
+  engine: Engine,
+  keyspaceId: number,
+  generation: number,
+  condition: number,
+): boolean | undefined {
   engine.requireWritable()
   enter(engine)
   let isDone = false
   try {
+    if (engine.control.words[keyspaceGenerationWord] !== generation) return undefined
     isDone = removeHeld(engine, keyspaceId, condition)
   } catch (error) {
     mend(engine)
@@ -26,12 +37,13 @@ export function remove(engine: Engine, keyspaceId: number, condition: number): b
 
 function removeHeld(engine: Engine, keyspaceId: number, condition: number): boolean {
   const hash = hashKey(engine, keyspaceId)
-  if (!probe(engine, hash, keyspaceId)) return false
+  const entry = entryOf(engine, probe(engine, hash, keyspaceId))
+  if (entry !== liveEntry) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
   draft.type = typeTombstone
   draft.keyspaceId = keyspaceId
   draft.hash = hash
-  draft.found = true
+  draft.entry = entry
   draft.value = noBytes
   draft.valueSizeBytes = 0
   draft.reference = undefined

@@ -7,11 +7,15 @@ import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
+import type { OrderedCursor } from '../index/ordered-cursor.js'
+import type { OrderedIndex } from '../index/ordered-index.js'
 import type { Log } from '../log/log.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
+import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
+import { Pins } from './pins.js'
 import { SyncQueue } from './sync-queue.js'
 
 export interface EngineParts {
@@ -21,6 +25,7 @@ export interface EngineParts {
   readonly log: Log
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
+  readonly order: OrderedIndex
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -48,6 +53,7 @@ export interface Renewal {
   /** True where the store is no longer what the reader has. */
   isDue(): boolean
   open(): Engine
+  close(): void
 }
 
 /** What opening found and did. */
@@ -70,6 +76,7 @@ export class Engine {
   readonly log: Log
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
+  readonly order: OrderedIndex
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -82,6 +89,8 @@ export class Engine {
   readonly lockTimeoutMs: number
   /** Told of a wait for another one that writes, while it lasts. */
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** Told of a failure of background work. */
+  onError: ((error: unknown) => void) | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   readonly space: MappingSpace | undefined
@@ -90,9 +99,15 @@ export class Engine {
   readonly key: Key = new Key()
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
+  readonly pins: Pins = new Pins()
+  /** Of a range that is over, for the next one. */
+  spareCursor: OrderedCursor | undefined
+  readonly background: Background
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   isClosed = false
+  /** See sweep-tombstones.ts. */
+  isSweepScheduled = false
   #renewal: Renewal | undefined
   constructor(parts: EngineParts) {
     this.platform = parts.platform
@@ -102,6 +117,7 @@ export class Engine {
     this.log = parts.log
     this.index = parts.index
     this.counts = parts.counts
+    this.order = parts.order
     this.hashSeedLow = parts.hashSeedLow
     this.hashSeedHigh = parts.hashSeedHigh
     this.epoch = parts.epoch
@@ -115,6 +131,7 @@ export class Engine {
     this.lastRecovery = parts.lastRecovery
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
+    this.background = new Background(this)
   }
 
   requireOpen(): void {
@@ -134,15 +151,24 @@ export class Engine {
 
   /** Gives back everything that is mapped or open. */
   closeParts(): void {
-    const { control, counts, index, log } = this
+    const { control, counts, index, log, order } = this
     log.close()
     index.homes.close()
     index.overflows.close()
     log.slots.region.close()
     counts.region.close()
+    order.region.close()
     control.close()
     this.space?.close()
     this.platform.close()
+    this.#renewal?.close()
+  }
+
+  /** True where memory is this one's own: nobody writes to it, and changes stay in it. */
+  get isCopy(): boolean {
+    const { kind } = this.lastRecovery
+    const isRecovered = kind === 'same-boot' || kind === 'replay'
+    return this.log.access === 'private' && (isRecovered || !this.platform.isShared)
   }
 
   requireWritable(): void {

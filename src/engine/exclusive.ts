@@ -122,7 +122,7 @@ function takeOver(engine: Engine, word: number): boolean {
     const busy = writerToken | tokenBusy
     if (Atomics.compareExchange(control.words, writerWord, word, busy) !== word) return false
     control.adopt()
-    repair(engine, false)
+    repairBetween(engine)
     attachments.clear(entryOf(word))
     return true
   } catch (error) {
@@ -132,6 +132,18 @@ function takeOver(engine: Engine, word: number): boolean {
     throw error
   } finally {
     lock.release()
+  }
+}
+
+/** The operation that waits has its key at hand already, and repair reads the keys of others. */
+function repairBetween(engine: Engine): void {
+  const { key } = engine
+  const { sizeBytes } = key
+  const words = key.words.slice(0, (sizeBytes + 3) >>> 2)
+  try {
+    repair(engine, false)
+  } finally {
+    key.setWords(words, 0, sizeBytes)
   }
 }
 

@@ -118,8 +118,7 @@ export function grow(engine: Engine): void {
   const { control, index } = engine
   if (!isSplitDue(index, control.get(layout.records))) return
   const redo = control.redoStart(control.next) >>> 2
-  const images = control.words.subarray(redo, redo + redoSizeBytes / 4)
-  const plan = planSplit(index, images)
+  const plan = planSplit(index, control.words, redo, redoSizeBytes / 4)
   if (plan === undefined) return
   control.begin()
   control.set(layout.bucketCount, plan.newHome + 1)

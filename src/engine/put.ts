@@ -24,6 +24,7 @@ import { recordSeed } from '../format/record-checksum.js'
 import { type RecordTarget, seal, writeKey, writeSizes, writeValue } from '../log/append.js'
 import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.js'
 import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
+import { entryOf, liveEntry } from './announce-record.js'
 import { appendRecord, draft } from './append-record.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
@@ -57,13 +58,17 @@ export function sizeOfValue(value: Uint8Array | string): number {
   return sizeBytes
 }
 
-/** Stores `value` under the key at hand. False where `condition` did not hold. */
+/**
+ * Stores `value` under the key at hand. False where `condition` did not hold; undefined, and nothing
+ * done, where the registry is no longer of `generation`: the keyspace may have been dropped.
+ */
 export function put(
   engine: Engine,
   keyspaceId: number,
+  generation: number,
   value: Uint8Array | string,
   condition: number,
-): boolean {
+): boolean | undefined {
   engine.requireWritable()
   const valueSizeBytes = sizeOfValue(value)
   const isLarge = valueSizeBytes > engine.inlineValueSizeBytesMax
@@ -72,6 +77,7 @@ export function put(
   enter(engine)
   let isDone = false
   try {
+    if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return undefined
     isDone = putHeld(engine, keyspaceId, value, valueSizeBytes, reference, condition)
   } catch (error) {
     mend(engine)
@@ -93,16 +99,17 @@ export function putHeld(
   condition: number,
 ): boolean {
   const hash = hashKey(engine, keyspaceId)
-  const found = probe(engine, hash, keyspaceId)
-  if (condition !== anyVersion && !holds(engine, found, condition)) return false
-  if (found && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
+  const entry = entryOf(engine, probe(engine, hash, keyspaceId))
+  const isLive = entry === liveEntry
+  if (condition !== anyVersion && !holds(engine, isLive, condition)) return false
+  if (isLive && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
     updateInPlace(engine, keyspaceId, value, valueSizeBytes)
     return true
   }
   draft.type = typePut
   draft.keyspaceId = keyspaceId
   draft.hash = hash
-  draft.found = found
+  draft.entry = entry
   draft.value = value
   draft.valueSizeBytes = valueSizeBytes
   draft.reference = reference

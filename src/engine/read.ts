@@ -11,7 +11,7 @@ import { pause } from '../base/pause.js'
 import { fence } from '../base/shared-words.js'
 import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
-import { flagReference } from '../format/record.js'
+import { flagReference, kindWord, typePut } from '../format/record.js'
 import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import { recordFlags, recordValueOffset, recordValueSize } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
@@ -22,9 +22,15 @@ import { mapReference } from './reference.js'
 /** Finds the newest record of the key at hand. Its bytes count only if {@link isStable} after. */
 export function find(engine: Engine, keyspaceId: number): boolean {
   const hash = hashKey(engine, keyspaceId)
+  const { lookup } = engine
   for (;;) {
-    if (probe(engine, hash, keyspaceId)) return true
-    if (isStable(engine) && isTableUnmoved(engine)) return false
+    if (probe(engine, hash, keyspaceId)) {
+      if ((lookup.recordWords[(lookup.offset << 1) + kindWord] & 0xff) === typePut) return true
+      // Deleted, and kept for a snapshot.
+      if (isStable(engine)) return false
+    } else if (isStable(engine) && isTableUnmoved(engine)) {
+      return false
+    }
   }
 }
 
@@ -43,7 +49,7 @@ export function isStable(engine: Engine): boolean {
 const readsBeforeTurn = 512
 
 /** Waits until the change is over: takes a writer's turn, which finishes what a dead one began. */
-function takeTurn(engine: Engine): void {
+export function takeTurn(engine: Engine): void {
   const { words } = engine.control
   if ((Atomics.load(words, layout.writerWord) & layout.tokenBusy) === 0) return
   if (engine.log.access === 'private') {
@@ -70,7 +76,7 @@ function waitForTurn(engine: Engine): void {
   }
 }
 
-function isTableUnmoved(engine: Engine): boolean {
+export function isTableUnmoved(engine: Engine): boolean {
   const { index } = engine
   if (index.isUnmoved()) return true
   index.adoptBucketCount()
@@ -153,5 +159,9 @@ export function getInto(
 
 export function has(engine: Engine, keyspaceId: number): boolean {
   engine.requireOpen()
-  return find(engine, keyspaceId)
+  for (;;) {
+    const isThere = find(engine, keyspaceId)
+    // A key that is found may be one of a batch of which other keys are not there yet.
+    if (!isThere || isStable(engine)) return isThere
+  }
 }

@@ -15,9 +15,9 @@ import { recordKeyspace, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { SegmentScan } from '../log/segment-scan.js'
 import { kindLog, slotEpoch, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
-import { takeKey } from './apply-batch.js'
 import type { Engine } from './engine.js'
 import { hashKey, probe } from './probe.js'
+import { takeKey } from './take-key.js'
 
 /** Yields copies that the caller owns. Throws `STORE_IN_USE` where the store changes meanwhile. */
 export function* scanKeys(engine: Engine, keyspaceId: number): Generator<Buffer> {

@@ -27,12 +27,16 @@ import {
   flagInBatch,
   flagReference,
   kindWordOf,
+  previousDouble,
   recordHeaderSizeBytes,
   recordSizeWords,
+  sequenceDouble,
+  timestampDouble,
   typeBatch,
   typePut,
   typeTombstone,
   valueOffset,
+  versionDouble,
 } from '../format/record.js'
 import {
   advanceTail,
@@ -43,51 +47,21 @@ import {
   writeSizes,
   writeStamp,
   writeValue,
+  writeValueWords,
 } from '../log/append.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
 import { addToDigest } from './account.js'
 import { asWriteFailure } from './append-record.js'
-import { applyBatch } from './apply-batch.js'
+import { applyRecords } from './apply-batch.js'
+import type { BatchDraft, EncodedOperation } from './batch-draft.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
-import type { Key } from './key.js'
-import { hashKey, probe } from './probe.js'
+import { fetchAhead, hashKey, probe } from './probe.js'
 import { grow } from './publish.js'
 import { createReference, type ValueReference, writeReference } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { nextVersion } from './version-clock.js'
-
-/** One operation, its key and value already bytes. */
-export interface EncodedOperation {
-  readonly type: 'put' | 'delete'
-  readonly keyspaceId: number
-  /** Where the key lies in the batch's {@link BatchKeys}. */
-  readonly keyStart: number
-  readonly keySizeBytes: number
-  readonly value: Uint8Array | string
-  readonly valueSizeBytes: number
-}
-
-/** The keys of a batch, one behind the other as zero-padded words. */
-export class BatchKeys {
-  words: Int32Array = new Int32Array(1024)
-  #used = 0
-
-  /** Keeps a copy of the key at hand; returns where it lies. */
-  add(key: Key): number {
-    const start = this.#used
-    const count = (key.sizeBytes + 3) >>> 2
-    if (start + count > this.words.length) {
-      const grown = new Int32Array(2 * (start + count))
-      grown.set(this.words)
-      this.words = grown
-    }
-    for (let index = 0; index < count; index++) this.words[start + index] = key.words[index]
-    this.#used = start + count
-    return start
-  }
-}
 
 const target: RecordTarget = {
   words: new Int32Array(0),
@@ -97,22 +71,24 @@ const target: RecordTarget = {
   seed: 0,
 }
 
-/** Throws `STORE_FULL`; the store is then as it was. */
+/**
+ * Throws `STORE_FULL`; the store is then as it was. False, and nothing done, where the registry of
+ * keyspaces is no longer of `generation`.
+ */
 export function writeBatch(
   engine: Engine,
   operations: readonly EncodedOperation[],
-  keys: BatchKeys,
-): void {
+  draft: BatchDraft,
+  generation: number,
+): boolean {
   engine.requireWritable()
-  if (operations.length === 0) return
-  const references = operations.map((operation) =>
-    operation.valueSizeBytes > engine.inlineValueSizeBytesMax
-      ? createReference(engine, operation.value, operation.valueSizeBytes)
-      : undefined,
-  )
+  if (operations.length === 0) return true
+  const references = operations.map((operation) => takeReference(engine, operation))
+  const hashes = hashOperations(engine, operations, draft)
   enter(engine)
   try {
-    writeBatchHeld(engine, operations, keys, references)
+    if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
+    writeBatchHeld(engine, { operations, draft, references, hashes })
   } catch (error) {
     mend(engine)
     throw error
@@ -120,25 +96,32 @@ export function writeBatch(
     leave(engine)
   }
   scheduleSync(engine)
+  return true
 }
 
-function writeBatchHeld(
-  engine: Engine,
-  operations: readonly EncodedOperation[],
-  keys: BatchKeys,
-  references: readonly (ValueReference | undefined)[],
-): void {
-  const sizeDoubles = operations.reduce(
-    (sum, operation, index) => sum + sizeOf(operation, references[index] !== undefined),
-    batchFrameSizeWords,
-  )
+function writeBatchHeld(engine: Engine, batch: PlannedBatch): void {
+  const { operations, references, hashes } = batch
+  let sizeDoubles = batchFrameSizeWords
+  for (let index = 0; index < operations.length; index++) {
+    sizeDoubles += sizeOf(operations[index], references[index] !== undefined)
+  }
   const { control, index, log } = engine
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
-  writeFrame(engine, operations, keys, references, sizeDoubles)
-  applyBatch(engine)
+  fetchAhead(engine, hashes, hashes.length)
+  writeFrame(engine, batch, sizeDoubles)
+  applyRecords(engine, hashes)
   for (let count = 0; count < operations.length; count++) grow(engine)
+}
+
+/** Brings a value that needs a segment of its own there. */
+function takeReference(
+  engine: Engine,
+  { value, valueSizeBytes }: EncodedOperation,
+): ValueReference | undefined {
+  const isLarge = value !== undefined && valueSizeBytes > engine.inlineValueSizeBytesMax
+  return isLarge ? createReference(engine, value, valueSizeBytes) : undefined
 }
 
 function sizeOf(operation: EncodedOperation, isReference: boolean): number {
@@ -146,15 +129,31 @@ function sizeOf(operation: EncodedOperation, isReference: boolean): number {
   return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
 }
 
-/** Steps 2 and 3. */
-function writeFrame(
+function hashOperations(
   engine: Engine,
   operations: readonly EncodedOperation[],
-  keys: BatchKeys,
-  references: readonly (ValueReference | undefined)[],
-  sizeDoubles: number,
-): void {
+  draft: BatchDraft,
+): Int32Array {
+  const hashes = new Int32Array(operations.length)
+  for (let index = 0; index < operations.length; index++) {
+    const { keyStart, keySizeBytes, keyspaceId } = operations[index]
+    engine.key.setWords(draft.words, keyStart, keySizeBytes)
+    hashes[index] = hashKey(engine, keyspaceId)
+  }
+  return hashes
+}
+
+interface PlannedBatch {
+  readonly operations: readonly EncodedOperation[]
+  readonly draft: BatchDraft
+  readonly references: readonly (ValueReference | undefined)[]
+  readonly hashes: Int32Array
+}
+
+/** Steps 2 and 3. */
+function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): void {
   const { control, log } = engine
+  const { operations, references } = batch
   const frameAddress = control.get(layout.tail)
   const frame: RecordTarget = { ...target }
   targetTail(log, frame, false)
@@ -167,18 +166,19 @@ function writeFrame(
   // The writer's own tail runs ahead over the records; the state's moves by the commit.
   advanceTail(log, batchFrameSizeWords)
   try {
-    operations.forEach((operation, index) => {
+    for (let index = 0; index < operations.length; index++) {
       sequence++
       version = nextVersion(version, nowMs)
-      checksums[index] = writeOperation(engine, operation, keys, references[index], {
-        sequence,
-        version,
-        nowMs,
-      })
+      const record = log.doubles[log.tailSlot]
+      const offset = log.tailOffset
+      record[offset + versionDouble] = version
+      record[offset + sequenceDouble] = sequence
+      record[offset + timestampDouble] = nowMs
+      checksums[index] = writeOperation(engine, batch, index)
       const slot = references[index]?.slot
       if (slot !== undefined) usedBytes += log.slots.get(slot, slotSizeBytes)
-      advanceTail(log, sizeOf(operation, slot !== undefined))
-    })
+      advanceTail(log, sizeOf(operations[index], slot !== undefined))
+    }
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
     writeStamp(frame, version, first, nowMs, noAddress)
@@ -197,7 +197,7 @@ function writeFrame(
     control.set(layout.usedBytes, control.get(layout.usedBytes) + usedBytes)
     control.set(layout.batchFrame, frameAddress)
     control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
-    for (const checksum of checksums) addToDigest(control, checksum)
+    for (let index = 0; index < checksums.length; index++) addToDigest(control, checksums[index])
     addToDigest(control, frameChecksum)
   } catch (error) {
     log.adoptTail()
@@ -207,37 +207,31 @@ function writeFrame(
   control.commit()
 }
 
-interface Stamp {
-  readonly sequence: number
-  readonly version: number
-  readonly nowMs: number
-}
-
-function writeOperation(
-  engine: Engine,
-  operation: EncodedOperation,
-  keys: BatchKeys,
-  reference: ValueReference | undefined,
-  stamp: Stamp,
-): number {
+/** Writes a record, all but its version, sequence and time; returns its checksum. */
+function writeOperation(engine: Engine, batch: PlannedBatch, index: number): number {
   const { key, log, lookup } = engine
-  const { keyspaceId, valueSizeBytes } = operation
-  key.setWords(keys.words, operation.keyStart, operation.keySizeBytes)
-  const found = probe(engine, hashKey(engine, keyspaceId), keyspaceId)
-  const previous = found ? log.address(lookup.slot, lookup.offset) : 0
+  const { words } = batch.draft
+  const operation = batch.operations[index]
+  const reference = batch.references[index]
+  const { keyspaceId, value, valueStart, valueSizeBytes } = operation
+  key.setWords(words, operation.keyStart, operation.keySizeBytes)
+  const found = probe(engine, batch.hashes[index], keyspaceId)
   const isPut = operation.type === 'put'
   const flags = flagInBatch | (reference === undefined ? 0 : flagReference)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   targetTail(log, target, true)
+  target.doubles[target.offset + previousDouble] = found
+    ? log.starts[lookup.slot] + lookup.offset
+    : noAddress
   const kind = kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId)
-  writeStamp(target, stamp.version, stamp.sequence, stamp.nowMs, previous)
   writeSizes(target, kind, key.sizeBytes, valueSizeBytes, 0)
   writeKey(target, key.words, key.sizeBytes)
-  if (reference === undefined) {
-    const start = valueOffset(key.sizeBytes, flags)
-    writeValue(target, operation.value, valueSizeBytes, start, sizeDoubles)
-  } else {
+  if (reference !== undefined) {
     writeReference(log, target, key.sizeBytes, reference)
+  } else {
+    const start = valueOffset(key.sizeBytes, flags)
+    if (value === undefined) writeValueWords(target, words, valueStart, start, sizeDoubles)
+    else writeValue(target, value, valueSizeBytes, start, sizeDoubles)
   }
   return seal(target, sizeDoubles)
 }

@@ -16,8 +16,8 @@
  *     64 |   64 | bootId: text, zero-padded
  *    128 |   64 | mountId: text, zero-padded
  *    192 |  512 | poisonCause: text, zero-padded
- *    704 |   64 | identities: f64 device and inode of the files buckets, overflow, slots, keyspaces
- *    768 |    8 | writeLimit: f64; behind the tail, nothing was written from this offset on
+ *    704 |   80 | identities: f64 device and inode of buckets, overflow, slots, keyspaces, order
+ *    784 |    8 | writeLimit: f64; behind the tail, nothing was written from this offset on
  *    832 |    4 | writer: who wrote last (generation << 11 | attachment << 1), + 1 while it writes
  *    896 |    4 | bucketCount: u32; that of the state, for readers
  *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
@@ -53,7 +53,7 @@ export const identitySizeBytes = 64
 export const poisonCauseOffset = 192
 export const poisonCauseSizeBytes = 512
 export const identitiesDouble = 88
-export const writeLimitDouble = 96
+export const writeLimitDouble = 98
 // Each in a cache line that is not written with every commit.
 export const writerWord = 208
 export const bucketCountWord = 224
@@ -100,6 +100,8 @@ export const nextSegmentNumber = 17
 /** Slots ever used. */
 export const slotEnd = 18
 export const nextKeyspaceId = 19
+/** 1 where the ordered index has all keys, 0 where it has to be built. */
+export const orderBuilt = 20
 /** Of a batch that is being applied: address of its frame, 0 for none. */
 export const batchFrame = 21
 /** Of a batch that is being applied: address of the next of its records. */
@@ -108,33 +110,43 @@ export const batchNext = 22
 export const usedBytes = 23
 /** Address of the record that the last commit wrote. */
 export const lastRecord = 24
-export const stateFieldCount = 25
+/** What the ordered index still has to follow: {@link orderInsert}, {@link orderRemove}, 0 for nothing … */
+export const orderKind = 25
+/** … and the address of a record with the key. */
+export const orderAddress = 26
+/** Tombstones that entries of the hash index lead to, because a snapshot sees behind them. */
+export const tombstones = 27
+/** Address of the oldest of them. */
+export const tombstonesFrom = 28
+export const stateFieldCount = 29
+
+export const orderInsert = 1
+export const orderRemove = 2
 
 // … the second is the change that it announces.
-export const pendingKind = 26
-export const pendingHome = 27
-export const pendingBucket = 28
-export const pendingSlot = 29
-export const pendingLow = 30
-export const pendingHigh = 31
-export const pendingLink = 32
-export const pendingTargetSlot = 33
-export const pendingSizeWords = 34
-export const pendingImageCount = 35
+export const pendingKind = 32
+export const pendingHome = 33
+export const pendingBucket = 34
+export const pendingSlot = 35
+export const pendingLow = 36
+export const pendingHigh = 37
+export const pendingLink = 38
+export const pendingTargetSlot = 39
+export const pendingSizeWords = 40
+export const pendingImageCount = 41
 /** Slot whose count of dead bytes changes, -1 for none, and the new count. */
-export const pendingDeadSlot = 36
-export const pendingDeadBytes = 37
+export const pendingDeadSlot = 42
+export const pendingDeadBytes = 43
 /** Keyspace whose counts change, -1 for none, and the new counts. */
-export const pendingKeyspace = 38
-export const pendingKeyspaceRecords = 39
-export const pendingKeyspaceKeyBytes = 40
-export const pendingKeyspaceValueBytes = 41
+export const pendingKeyspace = 44
+export const pendingKeyspaceRecords = 45
+export const pendingKeyspaceKeyBytes = 46
+export const pendingKeyspaceValueBytes = 47
 /** The home bucket that a split made, -1 for none. */
-export const pendingSplitHome = 42
-
-export const pendingTargetOffset = 44
+export const pendingSplitHome = 48
 /** Slot of a value segment that nothing refers to any more, -1 for none. */
-export const pendingDeadValueSlot = 43
+export const pendingDeadValueSlot = 49
+export const pendingTargetOffset = 50
 
 /** Nothing but the state itself changed. */
 export const changeNone = 0
@@ -146,6 +158,8 @@ export const changeLink = 2
 export const changeInPlace = 3
 /** The bucket images in the redo area go where they say: a split. */
 export const changeBuckets = 4
+/** The patches in the redo area go into pages of the ordered index. */
+export const changeOrder = 5
 
 /**
  * Who has the store open: an entry for each thread that does, with a lock file of its own that the
@@ -160,7 +174,8 @@ export const changeBuckets = 4
  *     24 |    8 | sinceMs: f64; wall clock
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
- *     40 |   24 | reserved: 0
+ *     40 |    8 | pin: f64; the lowest sequence that a snapshot of it shows, 0 for none
+ *     48 |   16 | reserved: 0
  */
 export const attachmentsOffset = 40_960
 export const attachmentSizeBytes = 64
@@ -170,6 +185,7 @@ export const attachmentTakenWord = 1
 export const attachmentProcessDouble = 1
 export const attachmentThreadDouble = 2
 export const attachmentSinceDouble = 3
+export const attachmentPinDouble = 5
 export const attachmentReadOnlyWord = 8
 export const attachmentNodeWord = 9
 

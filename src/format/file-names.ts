@@ -6,23 +6,27 @@ export const manifestFileName = 'manifest'
 export const manifestNextFileName = 'manifest.next'
 /** A new superblock is written here, synced, and renamed: a store exists when that is done. */
 export const superblockNextFileName = 'superblock.next'
-/** Volatile, with the four after it: believed only on the boot that wrote it. */
+/** Volatile, with the five after it: believed only on the boot that wrote it. */
 export const controlFileName = 'control'
 export const bucketsFileName = 'buckets'
 export const overflowFileName = 'overflow'
 export const slotsFileName = 'slots'
 export const keyspacesFileName = 'keyspaces'
+export const orderFileName = 'order'
 export const volatileFileNames: readonly string[] = [
   controlFileName,
   bucketsFileName,
   overflowFileName,
   slotsFileName,
   keyspacesFileName,
+  orderFileName,
 ]
 /** Held, shared or alone, by whoever has the store open. */
 export const lockFileName = 'lock'
 /** Held for the moment of attaching and of detaching, and for a recovery. */
 export const lifecycleFileName = 'lifecycle'
+/** Held by the one that does the background work of all. */
+export const backgroundFileName = 'background'
 
 export type SegmentKind = 'log' | 'value'
 

@@ -1,6 +1,7 @@
 /**
  * The manifest: the epoch, and which segments of earlier epochs count and up to where. Replaced
- * whole (written beside, synced, renamed, directory synced) by every recovery on another boot.
+ * whole (written beside, synced, renamed, directory synced) by every recovery on another boot, and
+ * by every proper close, which changes `durable` only.
  * Segments with a number from `nextSegmentNumber` on are not named; they count if their header has
  * the manifest's epoch.
  *
@@ -73,7 +74,7 @@ export function decodeManifest(bytes: Uint8Array, file: string): Manifest {
   if (!magic.every((byte, index) => bytes[index] === byte)) {
     throw wrongFormat(file, 'it does not begin as a manifest does')
   }
-  const copy = bytes.slice()
+  const copy = Uint8Array.from(bytes)
   const view = new DataView(copy.buffer)
   const checksumOffset = copy.byteLength - checksumSizeBytes
   if (checksumOffset < manifestHeaderSizeBytes || checksumOffset % 4 !== 0) {

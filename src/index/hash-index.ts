@@ -17,7 +17,6 @@ import {
   bucketWords,
   entriesPerBucket,
   entryWords,
-  linkWordInBucket,
 } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import type { MapAccess, MappingSpace, PlatformFile } from '../platform/platform.js'
@@ -116,15 +115,4 @@ export function freeEntry(words: Int32Array, start: number): number {
     if (words[start + entry] === 0 && words[start + entry + 1] === 0) return entry
   }
   return -1
-}
-
-/** The overflow buckets of a home bucket's chain, in order. */
-export function overflowChain(index: HashIndex, home: number): number[] {
-  const chain: number[] = []
-  let link = index.wordsOf(home)[wordOf(home) + linkWordInBucket]
-  while (link !== 0) {
-    chain.push(link)
-    link = index.overflowWordsOf(link)[wordOf(link) + linkWordInBucket]
-  }
-  return chain
 }

@@ -12,16 +12,16 @@ import {
   entriesPerBucket,
   entryWords,
   linkWordInBucket,
-  tagShift,
 } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
-import { type HashIndex, overflowChain, wordOf } from './hash-index.js'
+import { type HashIndex, wordOf } from './hash-index.js'
 
 /** Keys per home bucket beyond which the table grows: 15.1 bytes of index for a key. */
 const entriesPerBucketMax = 5
 
 /**
- * What a split writes: `images` holds 18 words for each bucket, its place and its content.
+ * What a split writes, from word `start` of `images`: 18 words for each bucket, its place and its
+ * content.
  *
  * word | field
  * ---- | -----
@@ -34,8 +34,9 @@ export const imageWords = 18
 export interface SplitPlan {
   readonly oldHome: number
   readonly newHome: number
-  imageCount: number
   readonly images: Int32Array
+  readonly start: number
+  imageCount: number
   overflowEnd: number
   overflowFree: number
 }
@@ -49,86 +50,109 @@ export function oldHomeOf(newHome: number): number {
   return newHome - (1 << (31 - Math.clz32(newHome)))
 }
 
+// Of the two chains that a split makes, by side: the image that is being filled, as the first word
+// of its bucket, and the entries in it. Side 0 is the old home's, side 1 the new one's.
+const filledStarts = new Int32Array(2)
+const filledCounts = new Int32Array(2)
+
 /**
- * Plans the next split into `images`, or returns undefined where the chain is longer than that: the
- * table then keeps its size, and stays right. Throws `STORE_FULL` where the index cannot grow.
+ * Plans the next split into `images`, from `start` on, or returns undefined where the chain has more
+ * buckets than `wordCount` has room for: the table then keeps its size, and stays right. Throws
+ * `STORE_FULL` where the index cannot grow. One new key in five brings a split, so this is a part of
+ * the hot path: `bench/compare`, row "load".
  */
-export function planSplit(index: HashIndex, images: Int32Array): SplitPlan | undefined {
+export function planSplit(
+  index: HashIndex,
+  images: Int32Array,
+  start: number,
+  wordCount: number,
+): SplitPlan | undefined {
   const newHome = index.bucketCount
   const oldHome = oldHomeOf(newHome)
-  const half = newHome - oldHome
-  const chain = overflowChain(index, oldHome)
+  const firstOverflow = linkOf(index.wordsOf(oldHome), oldHome)
+  let chainLength = 0
+  for (let link = firstOverflow; link !== 0; link = overflowLinkOf(index, link)) chainLength++
   // Both new chains together never have more overflow buckets than the old one, and one is freed
   // or kept for each: every bucket of the old chain gets one image.
-  if ((chain.length + 2) * imageWords > images.length) return undefined
+  if ((chainLength + 2) * imageWords > wordCount) return undefined
   index.homes.reserve(newHome + 1)
 
   const plan: SplitPlan = {
     oldHome,
     newHome,
-    imageCount: 0,
     images,
+    start,
+    imageCount: 0,
     overflowEnd: index.control.get(layout.overflowEnd) | 0,
     overflowFree: index.control.get(layout.overflowFree) | 0,
   }
-  const stay: number[] = []
-  const move: number[] = []
-  collect(index.wordsOf(oldHome), wordOf(oldHome), half, stay, move)
-  for (const bucket of chain) {
-    collect(index.overflowWordsOf(bucket), wordOf(bucket), half, stay, move)
+  filledStarts[0] = startImage(plan, 0, oldHome)
+  filledStarts[1] = startImage(plan, 0, newHome)
+  filledCounts[0] = 0
+  filledCounts[1] = 0
+  let spare = divide(plan, index, index.wordsOf(oldHome), wordOf(oldHome), firstOverflow)
+  for (let link = firstOverflow; link !== 0; link = overflowLinkOf(index, link)) {
+    spare = divide(plan, index, index.overflowWordsOf(link), wordOf(link), spare)
   }
-  const spare = [...chain]
-  writeChain(plan, oldHome, stay, spare)
-  writeChain(plan, newHome, move, spare)
-  for (const bucket of spare) {
-    const start = startImage(plan, 1, bucket)
-    plan.images[start + linkWordInBucket] = plan.overflowFree
-    plan.overflowFree = bucket
+  while (spare !== 0) {
+    const image = startImage(plan, 1, spare)
+    images[image + linkWordInBucket] = plan.overflowFree
+    plan.overflowFree = spare
+    spare = overflowLinkOf(index, spare)
   }
   return plan
 }
 
-function collect(
-  words: Int32Array,
-  start: number,
-  half: number,
-  stay: number[],
-  move: number[],
-): void {
-  // The hash bit that decides lies in the tag: buckets are numbered by the bits below 8 and up.
-  const bit = half >>> tagShift
-  for (let entry = 0; entry < entriesPerBucket * entryWords; entry += entryWords) {
-    const low = words[start + entry]
-    const high = words[start + entry + 1]
-    if (low === 0 && high === 0) continue
-    const moves = ((low >>> 8) & bit) !== 0
-    ;(moves ? move : stay).push(low, high)
-  }
+function linkOf(words: Int32Array, bucket: number): number {
+  return words[wordOf(bucket) + linkWordInBucket]
 }
 
-function writeChain(plan: SplitPlan, home: number, entries: number[], spare: number[]): void {
-  let start = startImage(plan, 0, home)
-  let taken = 0
-  for (let index = 0; index < entries.length; index += entryWords) {
-    if (taken === entriesPerBucket) {
+function overflowLinkOf(index: HashIndex, bucket: number): number {
+  return linkOf(index.overflowWordsOf(bucket), bucket)
+}
+
+/**
+ * Divides the entries of one bucket. A chain that is full goes on in `spare`, the first overflow
+ * bucket of the old chain that is not in use again; returns the one that is the first then.
+ */
+function divide(
+  plan: SplitPlan,
+  index: HashIndex,
+  words: Int32Array,
+  start: number,
+  spare: number,
+): number {
+  const { images } = plan
+  // The hash bit that decides is in the low word, at its own place: above the 8 bits of location.
+  const bit = 31 - Math.clz32(plan.newHome - plan.oldHome)
+  let rest = spare
+  for (let entry = start; entry < start + entriesPerBucket * entryWords; entry += entryWords) {
+    const low = words[entry]
+    const high = words[entry + 1]
+    if (low === 0 && high === 0) continue
+    const side = (low >>> bit) & 1
+    if (filledCounts[side] === entriesPerBucket) {
       // There is one: the old chain held all these entries in as many buckets.
-      const next = spare.shift() as number
-      plan.images[start + linkWordInBucket] = next
-      start = startImage(plan, 1, next)
-      taken = 0
+      images[filledStarts[side] + linkWordInBucket] = rest
+      filledStarts[side] = startImage(plan, 1, rest)
+      filledCounts[side] = 0
+      rest = overflowLinkOf(index, rest)
     }
-    plan.images[start + taken * entryWords] = entries[index]
-    plan.images[start + taken * entryWords + 1] = entries[index + 1]
-    taken++
+    const target = filledStarts[side] + filledCounts[side] * entryWords
+    images[target] = low
+    images[target + 1] = high
+    filledCounts[side]++
   }
+  return rest
 }
 
 /** Begins an image of zeros and returns where the bucket's words begin in it. */
 function startImage(plan: SplitPlan, region: 0 | 1, bucket: number): number {
-  const start = plan.imageCount * imageWords
-  plan.images.fill(0, start, start + imageWords)
-  plan.images[start] = region
-  plan.images[start + 1] = bucket
+  const { images } = plan
+  const start = plan.start + plan.imageCount * imageWords
+  images[start] = region
+  images[start + 1] = bucket
+  for (let word = start + 2; word < start + imageWords; word++) images[word] = 0
   plan.imageCount++
   return start + imageWords - bucketWords
 }

@@ -96,6 +96,20 @@ export function writeValue(
   else bytes.set(value, first)
 }
 
+/** A value of zero-padded words, as {@link writeValue}. */
+export function writeValueWords(
+  target: RecordTarget,
+  from: Int32Array,
+  fromStart: number,
+  startBytes: number,
+  endDoubles: number,
+): void {
+  const { words, offset } = target
+  const end = (offset + endDoubles) << 1
+  let source = fromStart
+  for (let word = (offset * 8 + startBytes) >>> 2; word < end; word++) words[word] = from[source++]
+}
+
 /** Computes and writes the checksum; returns it. */
 export function seal(target: RecordTarget, sizeDoubles: number): number {
   const start = target.offset << 1

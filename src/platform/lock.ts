@@ -55,7 +55,8 @@ export function takeLock(
   signLock(path, holder)
   return {
     release: () => {
-      unsignLock(path)
+      // The directory may have been moved away.
+      if (existsSync(path)) unsignLock(path)
       lock.release()
     },
   }

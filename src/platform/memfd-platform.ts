@@ -119,12 +119,8 @@ function platformOf(libc: Libc, directory: MemoryDirectory): Platform {
     if (entry === -1) throw noSuchFile(path)
     return entry
   }
-  const findOrCreate = (path: string): number => {
-    const entry = directory.find(basename(path))
-    return entry === -1 ? directory.create(basename(path)) : entry
-  }
   const tryLock = (path: string, mode: 'shared' | 'exclusive'): FileLock | undefined =>
-    tryLockDescriptor(libc, directory.open(findOrCreate(path)), mode)
+    tryLockDescriptor(libc, directory.open(directory.findOrCreate(basename(path))), mode)
 
   return {
     kind: 'memory',
@@ -139,7 +135,7 @@ function platformOf(libc: Libc, directory: MemoryDirectory): Platform {
     createDirectory: () => undefined,
     list: () => directory.names(),
     openFile(path, mode): PlatformFile {
-      const entry = mode === 'create' ? findOrCreate(path) : find(path)
+      const entry = mode === 'create' ? directory.findOrCreate(basename(path)) : find(path)
       return new MemfdFile(libc, path, directory, entry)
     },
     rename: (from, to) => directory.rename(find(from), basename(to)),

@@ -6,11 +6,11 @@
  * its number, which gives Node a descriptor of its own to close, also when a thread is terminated.
  * Removing a name closes the one here; whoever has the file open or mapped keeps it.
  *
- * Invariants: an entry is claimed with one compare-and-swap and counts from the store of its
- * descriptor, which is the last of it to be written; an entry has two names and a word that tells
- * which one counts. So every change is one store, and a thread that is terminated leaves the
- * directory as it was before or after. A number may be another file's by the time it is opened:
- * the inode tells.
+ * Invariants: an entry counts from the store of its descriptor, which is the last of it to be
+ * written; it has two names and a word that tells which one counts. So every change is one store, and
+ * a thread that is terminated leaves the directory as it was before or after. Entries are made under
+ * a lock of the directory's own. A number may be another file's by the time it is opened: the inode
+ * tells.
  *
  * offset | size | field
  * ------ | ---- | -----
@@ -20,12 +20,13 @@
  *     12 |    4 | isEnded: 1 when nobody has it open any more
  *     16 |   16 | identity: random
  *    128 |  128 | entry 0:
- *        |      |   0: descriptor + 1, 0 for none, -1 while it is filled · 4: which name counts ·
+ *        |      |   0: descriptor + 1, 0 for none · 4: which name counts ·
  *        |      |   8: inode f64 · 16: sizeBytes f64 · 32: name 0 · 80: name 1, zero-padded
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readlinkSync } from 'node:fs'
 import { StoreError, systemErrorCode } from '../base/errors.js'
+import { pause } from '../base/pause.js'
 import type { Libc } from './libc.js'
 import { type MmapMapping, mapStretch } from './mmap-mapping.js'
 import { readAt, writeAt } from './node-files.js'
@@ -50,7 +51,8 @@ const inodeDouble = 1
 const sizeDouble = 2
 const namesOffset = 32
 const nameSizeBytes = 48
-const claimed = -1
+
+const pauseMs = 0.1
 
 const label = 'varve'
 
@@ -93,19 +95,10 @@ export class MemoryDirectory {
     return found
   }
 
-  /** Makes an empty file. Nobody else makes one of this name meanwhile. */
-  create(name: string): number {
-    // Who waited for the lock of a store that ended must not begin another one in its place.
-    if (Atomics.load(this.#words, endedWord) !== 0) throw isGone()
-    const fd = this.#makeFile(name)
-    const entry = this.#claim(name, fd)
-    const start = startOf(entry)
-    this.#doubles[start / 8 + inodeDouble] = fstatSync(fd).ino
-    this.#doubles[start / 8 + sizeDouble] = 0
-    this.#setName(entry, 0, name)
-    Atomics.store(this.#words, start / 4 + nameWord, 0)
-    Atomics.store(this.#words, start / 4 + descriptorWord, fd + 1)
-    return entry
+  /** The entry of a name, for which an empty file is made where there is none. */
+  findOrCreate(name: string): number {
+    const entry = this.find(name)
+    return entry === -1 ? this.#alone(() => this.#create(name)) : entry
   }
 
   /** Opens the file of an entry; the descriptor is Node's. Throws where it is gone. */
@@ -154,6 +147,11 @@ export class MemoryDirectory {
 
   /** Removes all files, and itself: nobody has the store open, and nobody will. */
   end(): void {
+    this.#alone(() => this.#removeAll())
+    this.#libc.close(this.handle.descriptor)
+  }
+
+  #removeAll(): void {
     Atomics.store(this.#words, endedWord, 1)
     // Terminated threads leave their mappings to the process, and these would keep the memory.
     const hasLeftMappings = Atomics.load(this.#words, attachedWord) !== 0
@@ -163,7 +161,6 @@ export class MemoryDirectory {
       if (hasLeftMappings) this.#empty(entry)
       this.remove(entry)
     }
-    this.#libc.close(this.handle.descriptor)
   }
 
   /** Gives up this thread's view of it. */
@@ -179,17 +176,39 @@ export class MemoryDirectory {
     ftruncateSync(fd, size)
   }
 
-  #claim(name: string, fd: number): number {
-    const words = this.#words
-    for (let entry = 0; entry < entryCountMax; entry++) {
-      const word = startOf(entry) / 4 + descriptorWord
-      if (Atomics.compareExchange(words, word, 0, claimed) !== 0) continue
-      for (let end = Atomics.load(words, entryEndWord); end <= entry; ) {
-        end = Atomics.compareExchange(words, entryEndWord, end, entry + 1)
-      }
-      return entry
+  /** Runs `action` while no other thread makes a file. The lock falls with its thread. */
+  #alone<T>(action: () => T): T {
+    const fd = openDescriptor(this.handle.descriptor)
+    if (fd === undefined) throw isGone()
+    try {
+      while (!this.#libc.tryFlock(fd, true)) pause(pauseMs)
+      return action()
+    } finally {
+      closeSync(fd)
     }
-    this.#libc.close(fd)
+  }
+
+  #create(name: string): number {
+    // Who waited for the lock of a store that ended must not begin another one in its place.
+    if (Atomics.load(this.#words, endedWord) !== 0) throw isGone()
+    const existing = this.find(name)
+    if (existing !== -1) return existing
+    const entry = this.#freeEntry(name)
+    const start = startOf(entry)
+    const fd = this.#makeFile(name)
+    this.#doubles[start / 8 + inodeDouble] = fstatSync(fd).ino
+    this.#doubles[start / 8 + sizeDouble] = 0
+    this.#setName(entry, 0, name)
+    Atomics.store(this.#words, start / 4 + nameWord, 0)
+    Atomics.store(this.#words, start / 4 + descriptorWord, fd + 1)
+    if (entry >= this.#words[entryEndWord]) Atomics.store(this.#words, entryEndWord, entry + 1)
+    return entry
+  }
+
+  #freeEntry(name: string): number {
+    for (let entry = 0; entry < entryCountMax; entry++) {
+      if (this.#descriptor(entry) < 0) return entry
+    }
     throw new StoreError('STORE_FULL', `a store in memory has ${entryCountMax} files at most`, {
       details: { file: name },
     })

@@ -24,7 +24,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { constants as osConstants } from 'node:os'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { notWritableCodes, StoreError, systemErrorCode } from '../base/errors.js'
 import { type Libc, systemError } from './libc.js'
 import type { FileIdentity } from './platform.js'
@@ -133,6 +133,22 @@ export function writeAt(fd: number, source: Uint8Array, position: number): void 
   }
 }
 
+/**
+ * Makes a directory, and those above it. Not the recursive call of `mkdirSync`: in Node 20 it never
+ * returns where one above exists and takes no entries, as in /proc.
+ */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  const parent = dirname(path)
+  if (parent !== path) makeDirectory(parent)
+  try {
+    mkdirSync(path, { mode: directoryMode })
+  } catch (error) {
+    // Made by somebody else meanwhile.
+    if (!existsSync(path)) throw error
+  }
+}
+
 /** The part of `Platform` that is the same wherever there are real files. */
 export const nodeDirectories = {
   bootId(): string {
@@ -171,9 +187,7 @@ export const nodeDirectories = {
     }
   },
 
-  createDirectory(path: string): void {
-    mkdirSync(path, { recursive: true, mode: directoryMode })
-  },
+  createDirectory: makeDirectory,
 
   list: (directory: string): string[] => readdirSync(directory),
 

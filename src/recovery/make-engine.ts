@@ -44,7 +44,7 @@ export function makeEngine(
   report: Omit<RecoveryReport, 'durationMs'>,
 ): Engine {
   const { access, directory, options, platform, superblock } = files
-  const { attachments, control, counts, index, slots } = parts
+  const { attachments, control, counts, index, order, slots } = parts
   const log = new Log(
     {
       platform,
@@ -66,6 +66,7 @@ export function makeEngine(
     log,
     index,
     counts,
+    order,
     hashSeedLow: superblock.hashSeedLow,
     hashSeedHigh: superblock.hashSeedHigh,
     epoch,

@@ -17,6 +17,7 @@ import { leave } from '../engine/exclusive.js'
 import { sweepOrphans } from '../engine/keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
+  backgroundFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -43,7 +44,7 @@ import { recoverOnSameBoot } from './recover-on-same-boot.js'
 import {
   beginSession,
   countOpening,
-  readOpenings,
+  OpeningsWatch,
   type SessionPlace,
   takeStoreLock,
   thisHolder,
@@ -106,6 +107,7 @@ function openShared(place: SessionPlace, options: OpenOptions, startedAtMs: numb
       ? openToRead(place, files, storeLock.isAlone)
       : openToWrite(place, files, storeLock.isAlone, exists)
     engine.session = beginSession(place, storeLock, engine.attachments)
+    engine.background.start()
     return engine
   } catch (error) {
     engine?.attachments.give()
@@ -136,30 +138,24 @@ function openToWrite(
  * of its own, leaves the files as they are, and opens again as soon as somebody wrote to them.
  */
 function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): Engine {
-  const before = readOpenings(place)
   const { directory, options } = files
-  // Files without a path are mapped by all that read them, and stay as long as one is there.
-  const isInMemory = files.platform.kind === 'memory'
+  const openings = new OpeningsWatch(place)
   let isCopied = true
   const own: StoreFiles = {
     ...files,
     announceChange: (isRebuild) => {
       if (files.access === 'shared' && !isRebuild) countOpening(place, false)
     },
-    renewal: isInMemory
-      ? undefined
-      : {
-          isDue: () => {
-            const now = readOpenings(place)
-            return (
-              now.rebuildCount !== before.rebuildCount || (isCopied && now.count !== before.count)
-            )
-          },
-          open: () => openDirectory(directory, options, performance.now()),
-        },
+    renewal: {
+      isDue: () => openings.wasRebuilt() || (isCopied && openings.wasOpened()),
+      open: () => openDirectory(directory, options, performance.now()),
+      close: () => openings.close(),
+    },
   }
-  const attached = isAlone ? undefined : attachToLive(own)
-  const onSameBoot = attached ?? recoverOnSameBoot(own)
+  // One that is attached has files that nobody replaces.
+  const followed = files.access === 'private' ? own : { ...own, renewal: undefined }
+  const attached = isAlone ? undefined : attachToLive(followed)
+  const onSameBoot = attached ?? recoverOnSameBoot(followed)
   isCopied =
     onSameBoot === undefined ||
     (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
@@ -309,7 +305,7 @@ function choosePlatform(directory: string, options: OpenOptions): Platform {
     )
   }
   const platform = createMmapPlatform(libc)
-  const unmappable = platform.exists(directory) ? unmappableFileSystem(directory) : undefined
+  const unmappable = unmappableFileSystem(directory)
   if (unmappable === undefined) return platform
   if (!required) return createFilePlatform()
   throw new TypeError(
@@ -356,6 +352,7 @@ function refuseHeadless(platform: Platform, directory: string): void {
     const isForeign =
       namesBehindSuperblock.includes(name) ||
       (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
+      (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lockFileName && !isOwnLeftover(platform, directory, name))

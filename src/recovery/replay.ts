@@ -7,10 +7,10 @@
 
 import { accountInsert, accountRemove, accountReplace } from '../engine/account.js'
 import { applyPending } from '../engine/apply.js'
-import { takeKey } from '../engine/apply-batch.js'
 import type { Engine } from '../engine/engine.js'
 import { hashKey, probe } from '../engine/probe.js'
 import { announceInsert, announceRemove, announceReplace, grow } from '../engine/publish.js'
+import { takeKey } from '../engine/take-key.js'
 import * as layout from '../format/control-layout.js'
 import {
   batchFrameSizeWords,

@@ -22,7 +22,7 @@ import type { Attachments } from '../control/attachments.js'
 import type { Session } from '../engine/engine.js'
 import { lifecycleFileName, lockFileName } from '../format/file-names.js'
 import { lockedBy } from '../platform/lock.js'
-import type { FileLock, Platform } from '../platform/platform.js'
+import type { FileLock, Platform, PlatformFile } from '../platform/platform.js'
 
 const pauseMs = 1
 
@@ -93,6 +93,8 @@ export function beginSession(
   return {
     end: (whenLast) => {
       try {
+        // Nobody else's store is touched where another one took its place.
+        if (!attachments.isInPlace()) return
         underLifecycle(place, () => {
           lock.release()
           leaveStore(place, path, whenLast)
@@ -126,34 +128,50 @@ export function thisHolder(): LockHolder {
   }
 }
 
-/** What one that may not write compares. */
-export interface Openings {
+interface Openings {
   /** By one that found nobody there. */
   readonly count: number
   /** Of these, the ones that made the volatile parts anew. */
   readonly rebuildCount: number
 }
 
-export function readOpenings({ platform, directory }: SessionPlace): Openings {
-  const path = join(directory, lifecycleFileName)
+function readOpenings(file: PlatformFile | undefined): Openings {
   const counters = new Float64Array(2)
-  if (platform.exists(path)) {
-    const file = platform.openFile(path, 'read')
-    try {
-      file.read(new Uint8Array(counters.buffer), 0)
-    } finally {
-      file.close()
-    }
-  }
+  file?.read(new Uint8Array(counters.buffer), 0)
   return { count: counters[0], rebuildCount: counters[1] }
+}
+
+/** For one that may not write: tells whether the store was opened for writing since. */
+export class OpeningsWatch {
+  readonly #file: PlatformFile | undefined
+  readonly #before: Openings
+
+  constructor({ platform, directory }: SessionPlace) {
+    const path = join(directory, lifecycleFileName)
+    // Where there is none, nobody who shares the store has ever opened it.
+    this.#file = platform.exists(path) ? platform.openFile(path, 'read') : undefined
+    this.#before = readOpenings(this.#file)
+  }
+
+  wasOpened(): boolean {
+    return readOpenings(this.#file).count !== this.#before.count
+  }
+
+  wasRebuilt(): boolean {
+    return readOpenings(this.#file).rebuildCount !== this.#before.rebuildCount
+  }
+
+  close(): void {
+    this.#file?.close()
+  }
 }
 
 /** Under the lifecycle lock, before anything is changed. */
 export function countOpening(place: SessionPlace, isRebuild: boolean): void {
-  const { count, rebuildCount } = readOpenings(place)
-  const counters = Float64Array.of(count + 1, rebuildCount + (isRebuild ? 1 : 0))
   const file = place.platform.openFile(join(place.directory, lifecycleFileName), 'write')
   try {
+    const { count, rebuildCount } = readOpenings(file)
+    const counters = Float64Array.of(count + 1, rebuildCount + (isRebuild ? 1 : 0))
     file.write(new Uint8Array(counters.buffer), 0)
   } finally {
     file.close()

@@ -10,37 +10,9 @@ import {
 import { decodeManifest, encodeManifest, type Manifest } from '../format/manifest.js'
 import { decodeSuperblock, encodeSuperblock, type Superblock } from '../format/superblock.js'
 import type { Platform } from '../platform/platform.js'
+import { readWhole, replaceFile } from '../platform/whole-file.js'
 
-export function readWhole(platform: Platform, path: string): Uint8Array {
-  const file = platform.openFile(path, 'read')
-  try {
-    const bytes = new Uint8Array(file.sizeBytes())
-    return bytes.subarray(0, file.read(bytes, 0))
-  } finally {
-    file.close()
-  }
-}
-
-/** Writes a file beside, syncs it, renames it into place, and syncs the directory. */
-function replace(
-  platform: Platform,
-  directory: string,
-  names: { readonly name: string; readonly nextName: string },
-  bytes: Uint8Array,
-): void {
-  const next = join(directory, names.nextName)
-  if (platform.exists(next)) platform.remove(next)
-  const file = platform.openFile(next, 'create')
-  try {
-    file.reserve(bytes.byteLength)
-    file.write(bytes, 0)
-    file.syncNow()
-  } finally {
-    file.close()
-  }
-  platform.rename(next, join(directory, names.name))
-  platform.syncDirectory(directory)
-}
+export { readWhole }
 
 export function readSuperblock(
   platform: Platform,
@@ -57,7 +29,7 @@ export function writeSuperblock(
   superblock: Superblock,
 ): void {
   const names = { name: superblockFileName, nextName: superblockNextFileName }
-  replace(platform, directory, names, encodeSuperblock(superblock))
+  replaceFile(platform, directory, names, encodeSuperblock(superblock))
 }
 
 /** The manifest, or undefined where there is none yet. */
@@ -77,7 +49,7 @@ export function readManifest(
 
 export function writeManifest(platform: Platform, directory: string, manifest: Manifest): void {
   const names = { name: manifestFileName, nextName: manifestNextFileName }
-  replace(platform, directory, names, encodeManifest(manifest))
+  replaceFile(platform, directory, names, encodeManifest(manifest))
 }
 
 const copyChunkSizeBytes = 1 << 20

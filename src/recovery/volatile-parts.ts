@@ -12,6 +12,7 @@ import {
   bucketsFileName,
   controlFileName,
   keyspacesFileName,
+  orderFileName,
   overflowFileName,
   slotsFileName,
   volatileFileNames,
@@ -19,6 +20,7 @@ import {
 import { systemKeyspaceId } from '../format/record.js'
 import { formatVersion, libraryVersion } from '../format/version.js'
 import { HashIndex } from '../index/hash-index.js'
+import { OrderedIndex } from '../index/ordered-index.js'
 import { SlotTable } from '../log/slot-table.js'
 import type { MapAccess, MappingSpace, Platform, PlatformFile } from '../platform/platform.js'
 
@@ -27,6 +29,7 @@ export interface VolatileParts {
   readonly index: HashIndex
   readonly slots: SlotTable
   readonly counts: KeyspaceCounts
+  readonly order: OrderedIndex
   readonly attachments: Attachments
   /** Where all of these, and the segments of the log, are mapped. */
   readonly space: MappingSpace | undefined
@@ -59,6 +62,7 @@ export function openVolatileParts(
     ),
     slots: new SlotTable(open(slotsFileName), access, space),
     counts: new KeyspaceCounts(open(keyspacesFileName), access, space),
+    order: new OrderedIndex(open(orderFileName), access, space),
     space,
   }
 }
@@ -89,8 +93,9 @@ export function createVolatileParts(
 ): VolatileParts {
   removeVolatileParts(platform, directory)
   const parts = openVolatileParts(platform, directory, segmentSizeBytes, 'create')
-  const { control, counts, index, slots } = parts
+  const { control, counts, index, order, slots } = parts
   slots.region.reserve(2)
+  order.initialize()
   counts.region.reserve(systemKeyspaceId + 1)
   control.begin()
   control.commit()
@@ -110,6 +115,7 @@ export function closeVolatileParts(parts: VolatileParts): void {
   parts.index.overflows.close()
   parts.slots.region.close()
   parts.counts.region.close()
+  parts.order.region.close()
   parts.space?.close()
 }
 
@@ -197,13 +203,15 @@ function areWhole(parts: VolatileParts): boolean {
     [index.overflows, control.get(layout.overflowEnd)],
     [slots.region, control.get(layout.slotEnd)],
     [counts.region, control.get(layout.nextKeyspaceId)],
+    [parts.order.region, 2],
   ] as const
   return needs.every(([region, count]) => region.reservedCount >= count)
 }
 
 function fileIdentities(parts: VolatileParts): number[] {
-  const { counts, index, slots } = parts
-  return [index.homes, index.overflows, slots.region, counts.region].flatMap(({ file }) => {
+  const { counts, index, order, slots } = parts
+  const regions = [index.homes, index.overflows, slots.region, counts.region, order.region]
+  return regions.flatMap(({ file }) => {
     const { device, inode } = file.identity()
     return [device, inode]
   })

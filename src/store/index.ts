@@ -5,6 +5,7 @@ export {
   type StoreErrorCode,
   type StoreErrorDetails,
 } from '../base/errors.js'
+export type { Attachment } from '../control/attachments.js'
 export type { RecoveryReport } from '../engine/engine.js'
 export type { StoreStats } from '../engine/stats.js'
 export type {
@@ -15,7 +16,11 @@ export type {
   ValueEncoding,
   ValueEncodingName,
 } from './encoding.js'
+export type { StoreEvents } from './events.js'
 export type { StoreHandle } from './handle.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
+export { Lazy } from './lazy.js'
 export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'
+export type { RangeOptions } from './range.js'
+export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'

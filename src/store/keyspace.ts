@@ -6,7 +6,7 @@ import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { remove } from '../engine/delete.js'
 import type { Engine } from '../engine/engine.js'
-import { getRecord } from '../engine/get-entry.js'
+import { getRecord, type RecordFacts } from '../engine/get-entry.js'
 import {
   createKeyspace,
   defaultKeyspaceId,
@@ -14,6 +14,7 @@ import {
   readRegistry,
 } from '../engine/keyspaces.js'
 import { absent, anyVersion, put } from '../engine/put.js'
+import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
 import * as layout from '../format/control-layout.js'
 import {
@@ -25,12 +26,21 @@ import {
   setKey,
   type ValueEncoding,
 } from './encoding.js'
+import { Lazy } from './lazy.js'
 import {
   checkDeleteOptions,
   checkPutOptions,
   type DeleteOptions,
   type PutOptions,
 } from './options.js'
+
+import {
+  countRangeOf,
+  type RangeOptions,
+  type RangeSource,
+  RangeSteps,
+  resolveRange,
+} from './range.js'
 
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
@@ -119,10 +129,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
     const record = getRecord(this.engine, id)
-    if (record === undefined) return undefined
-    const { expiresAtMs, ...facts } = record
-    const value = this.#decode(key, record.value)
-    return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
+    return record === undefined ? undefined : this.entryOf(key, record)
   }
 
   /**
@@ -156,8 +163,11 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
-    const id = this.#takeKeyToWrite(key)
-    return put(this.engine, id, bytes, condition)
+    for (;;) {
+      const id = this.#takeKeyToWrite(key)
+      const isDone = put(this.engine, id, this.#generation, bytes, condition)
+      if (isDone !== undefined) return isDone
+    }
   }
 
   /** Removes `key`. True where it was there (and had the version asked for). */
@@ -167,15 +177,73 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       checkDeleteOptions(options)
       condition = options.ifVersion ?? anyVersion
     }
-    const id = this.#idNow()
-    setKey(this.engine.key, this.#keyEncoding, key)
-    return remove(this.engine, id, condition)
+    for (;;) {
+      const id = this.#idNow()
+      setKey(this.engine.key, this.#keyEncoding, key)
+      const isDone = remove(this.engine, id, this.#generation, condition)
+      if (isDone !== undefined) return isDone
+    }
   }
 
-  /** Live keys. O(1). */
-  count(): number {
+  /** Live keys, O(1), or those of a range, O(keys counted). */
+  count(options?: RangeOptions<K>): number {
     this.engine.requireOpen()
-    return this.engine.counts.get(this.#idNow(), 0)
+    if (options === undefined) return this.engine.counts.get(this.#idNow(), 0)
+    return countRangeOf(this.rangeSource(), this.#range(options))
+  }
+
+  /**
+   * Entries in the order of the bytes of their keys, as the store is when an iteration begins,
+   * whatever is written meanwhile. What it holds back is given back at its end or when it is left
+   * (`break`, `return`).
+   *
+   * Cost: the first range of a store builds the ordered index, a second for a million keys; from then
+   * on it is kept, and each insertion and deletion of a key costs about twice.
+   * @throws TypeError, RangeError for options when the iteration begins.
+   */
+  range(options: RangeOptions<K> = {}): Lazy<[K, V]> {
+    return new Lazy(
+      () => new RangeSteps<[K, V]>(this.rangeSource(), this.#range(options), 'entries'),
+    )
+  }
+
+  /** As {@link range}, the keys alone. */
+  keys(options: RangeOptions<K> = {}): Lazy<K> {
+    return new Lazy(() => new RangeSteps<K>(this.rangeSource(), this.#range(options), 'keys'))
+  }
+
+  /** As {@link range}, the values alone. */
+  values(options: RangeOptions<K> = {}): Lazy<V> {
+    return new Lazy(() => new RangeSteps<V>(this.rangeSource(), this.#range(options), 'values'))
+  }
+
+  #range(options: RangeOptions<K>): KeyRange {
+    const { engine, keyEncoding, keyspaceId } = this.rangeSource()
+    return resolveRange(engine.key, keyspaceId, keyEncoding, options as RangeOptions)
+  }
+
+  /** @internal */
+  rangeSource(): RangeSource {
+    this.engine.requireOpen()
+    return {
+      engine: this.engine,
+      keyspaceId: this.#idNow(),
+      encoding: this.#encoding,
+      keyEncoding: this.#keyEncoding,
+      sequence: undefined,
+    }
+  }
+
+  /** @internal */
+  decodeValue(key: K, bytes: Buffer): V {
+    return this.#decode(key, bytes)
+  }
+
+  /** @internal */
+  entryOf(key: K, record: RecordFacts): StoreEntry<V, K> {
+    const { expiresAtMs, ...facts } = record
+    const value = this.#decode(key, record.value)
+    return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
   }
 
   /** The encodings in use, by name; `'custom'` for one of the caller's own. */
@@ -262,7 +330,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 const emptyBytes = new Uint8Array(0)
 
 /** Moves with every change of the registry, by whomever. */
-function generationOf(engine: Engine): number {
+export function generationOf(engine: Engine): number {
   return engine.control.words[layout.keyspaceGenerationWord]
 }
 

@@ -1,18 +1,22 @@
 /**
  * The store: the default keyspace, and what concerns all keyspaces together.
  */
+import { EventEmitter } from 'node:events'
 import { shown } from '../base/shown.js'
+import type { Attachment } from '../control/attachments.js'
+import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
 import { defaultKeyspaceName, dropKeyspace, readRegistry } from '../engine/keyspaces.js'
 import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
 import { sync } from '../engine/sync.js'
-import { BatchKeys, type EncodedOperation, writeBatch } from '../engine/write-batch.js'
+import { writeBatch } from '../engine/write-batch.js'
 import { openStore } from '../recovery/open-store.js'
 import { customEncodingName, type StoreKey } from './encoding.js'
+import type { StoreEvents } from './events.js'
 import { handleOf, requireHandle, type StoreHandle } from './handle.js'
-import { Keyspace } from './keyspace.js'
+import { generationOf, Keyspace } from './keyspace.js'
 import {
   checkKeyspaceOptions,
   type KeyspaceOptions,
@@ -20,6 +24,7 @@ import {
   resolveStoreOptions,
   type StoreOptions,
 } from './options.js'
+import { Pin, Snapshot } from './snapshot.js'
 
 /** One operation of {@link Store.write}. */
 export type WriteOperation<V = unknown, K = StoreKey> =
@@ -27,24 +32,46 @@ export type WriteOperation<V = unknown, K = StoreKey> =
   | { readonly type: 'delete'; readonly key: K; readonly keyspace?: string }
 
 /** An operation whose key and value are bytes, and whose keyspace may not have an id yet. */
-interface OperationDraft extends Omit<EncodedOperation, 'keyspaceId'> {
+interface OperationDraft extends EncodedOperation {
   readonly keyspace: Keyspace<unknown, StoreKey>
 }
 
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
 const operationFields = ['type', 'key', 'value', 'keyspace']
 const keyspaceNameLengthMax = 255
+/** Until all operations are known to be good. */
+const unknownKeyspaceId = -1
 
 export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V, K> {
   /** The directory, or `:memory:`. */
   readonly path: string
   readonly #keyspaces = new Map<string, Keyspace<unknown, StoreKey>>()
+  readonly #events = new EventEmitter()
+  #spareDraft: BatchDraft | undefined
   #closing: Promise<void> | undefined
 
   /** @internal Use {@link open}. */
   constructor(engine: Engine, path: string, options: ResolvedOptions) {
     super(engine, defaultKeyspaceName, options)
     this.path = path
+    engine.onWait = (holder, waitedMs) => {
+      process.nextTick(() => this.#events.emit('wait', { holder, waitedMs }))
+    }
+    engine.onError = (error) => {
+      // Without a listener it is reported by the call that depends on it, and not by a crash.
+      if (this.#events.listenerCount('error') > 0) this.#events.emit('error', error)
+    }
+  }
+
+  /** Calls `listener` at each event of the name, until {@link off}. */
+  on<E extends keyof StoreEvents>(event: E, listener: (...args: StoreEvents[E]) => void): this {
+    this.#events.on(event, listener)
+    return this
+  }
+
+  off<E extends keyof StoreEvents>(event: E, listener: (...args: StoreEvents[E]) => void): this {
+    this.#events.off(event, listener)
+    return this
   }
 
   /**
@@ -56,12 +83,29 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   write(operations: Iterable<WriteOperation<V, K> | WriteOperation>): void {
     this.engine.requireWritable()
-    const keys = new BatchKeys()
-    const drafts: OperationDraft[] = []
-    for (const operation of operations) drafts.push(this.#draftOperation(operation, keys))
-    // Every operation is good: only now is a keyspace made that did not exist.
-    const encoded = drafts.map((draft) => ({ ...draft, keyspaceId: draft.keyspace.idToWrite() }))
-    writeBatch(this.engine, encoded, keys)
+    const draft = this.#takeDraft()
+    try {
+      const drafts: OperationDraft[] = []
+      for (const operation of operations) drafts.push(this.#draftOperation(operation, draft))
+      // Every operation is good: only now is a keyspace made that did not exist.
+      for (;;) {
+        for (const encoded of drafts) encoded.keyspaceId = encoded.keyspace.idToWrite()
+        const generation = generationOf(this.engine)
+        // Once more: making the last of them may have moved it, and so may others.
+        for (const encoded of drafts) encoded.keyspaceId = encoded.keyspace.idToWrite()
+        if (writeBatch(this.engine, drafts, draft, generation)) return
+      }
+    } finally {
+      if (draft.isWorthKeeping) this.#spareDraft = draft
+    }
+  }
+
+  /** The memory of the batch before; of its own for one that is made while another is drafted. */
+  #takeDraft(): BatchDraft {
+    const draft = this.#spareDraft ?? new BatchDraft()
+    this.#spareDraft = undefined
+    draft.clear()
+    return draft
   }
 
   /**
@@ -117,6 +161,15 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     await sync(this.engine)
   }
 
+  /**
+   * The store as it is now, in all keyspaces, however it changes afterwards. O(1); close it when it is
+   * no longer needed: it holds back the space of what is replaced and deleted meanwhile.
+   */
+  snapshot(): Snapshot<V, K> {
+    this.engine.requireOpen()
+    return new Snapshot<V, K>(new Pin(this.engine), this)
+  }
+
   /** The numbers of the store, from memory. */
   stats(): StoreStats {
     return stats(this.engine)
@@ -139,6 +192,20 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     return handleOf(this.engine, this.encodings)
   }
 
+  /**
+   * Who has the store open right now, this one included: an entry for each time that a thread of a
+   * process opened it. Whoever died is not among them.
+   *
+   * Empty where nothing is shared: `mapping: 'file'`, or `:memory:` that cannot be shared. Nobody's list has a reader that
+   * may not write the directory, or that reads from a copy in its memory.
+   *
+   * Cost: a few system calls for each entry.
+   */
+  attachments(): Attachment[] {
+    this.engine.requireOpen()
+    return this.engine.attachments.list()
+  }
+
   /** Syncs and closes. Idempotent; every other method throws `STORE_CLOSED` from the call on. */
   close(): Promise<void> {
     this.#closing ??= close(this.engine)
@@ -151,7 +218,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
 
   #draftOperation(
     operation: WriteOperation<V, K> | WriteOperation,
-    keys: BatchKeys,
+    draft: BatchDraft,
   ): OperationDraft {
     checkOperation(operation)
     const { type, key, keyspace: name } = operation
@@ -161,13 +228,15 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     }
     const keyspace = name === undefined ? this.#asAny() : this.#keyspaceOf(name)
     const bytes = keyspace.encodeOperation(key as StoreKey, value)
+    const isDrafted = BatchDraft.holds(bytes)
     return {
       type,
       keyspace,
-      keyStart: keys.add(this.engine.key),
+      keyspaceId: unknownKeyspaceId,
+      keyStart: draft.addKey(this.engine.key),
       keySizeBytes: this.engine.key.sizeBytes,
-      // An encoder may use its output buffer again for the next value.
-      value: typeof bytes === 'string' ? bytes : Buffer.from(bytes),
+      value: isDrafted ? undefined : ownCopy(bytes),
+      valueStart: isDrafted ? draft.addValue(bytes) : 0,
       valueSizeBytes: sizeOfValue(bytes),
     }
   }
@@ -192,10 +261,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
  *
  * @param path a directory, or `':memory:'` for a new store without files, or a handle that `share()`
  * gave, in whatever thread. Options given beside a handle go before what it names.
- * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere),
- * `STORE_NOT_FOUND` (of a handle: all that had the memory have closed it, or it is another
- * process's), `STORE_EXISTS`, `STORE_FORMAT`, `STORE_CORRUPT`, `STORE_FULL`. A store that is
- * refused is left byte for byte as it was.
+ * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
+ * or somebody who opens or closes it stands still), `STORE_NOT_FOUND` (of a handle: all that had the
+ * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT`,
+ * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
   path: string | StoreHandle,
@@ -258,10 +327,10 @@ function checkOperation(operation: unknown): asserts operation is WriteOperation
   if (type !== 'put' && type !== 'delete') {
     throw new TypeError(`type of an operation is ${shown(type)}; accepted: "put", "delete"`)
   }
-  const unknown = Object.keys(operation).find((field) => !operationFields.includes(field))
-  if (unknown !== undefined) {
+  for (const field in operation) {
+    if (operationFields.includes(field) || !Object.hasOwn(operation, field)) continue
     throw new TypeError(
-      `unknown field "${unknown}" of an operation; accepted: ${operationFields.join(', ')}`,
+      `unknown field "${field}" of an operation; accepted: ${operationFields.join(', ')}`,
     )
   }
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { checksumBytes, checksumWords } from '../../src/base/checksum.js'
 import { checksumWord } from '../../src/format/record.js'
 import { checksumRecord, recordSeed } from '../../src/format/record-checksum.js'
+import { fc } from '../support/properties.js'
 
 const prime1 = 0x9e3779b1
 const prime2 = 0x85ebca77

@@ -254,7 +254,12 @@ for (const kind of ['closed', 'recovered'] as const) {
     })
 
     test('is not hurt by what a killed opening leaves', () => {
-      const leftovers = ['manifest.next', 'superblock.next', 'prepared', `${segments()[0]}.copy`]
+      const leftovers = [
+        'manifest.next',
+        'superblock.next',
+        'prepared-0001',
+        `${segments()[0]}.copy`,
+      ]
       const outcomes = openDamaged(
         fixture,
         parent,

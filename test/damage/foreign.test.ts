@@ -42,7 +42,10 @@ describe('something that is no store', () => {
     'overflow',
     'slots',
     'keyspaces',
-    'prepared',
+    'prepared-0001',
+    'attachment-0001',
+    'lifecycle',
+    'background',
     'lock',
     'superblock.next',
     'manifest.next',
@@ -90,14 +93,14 @@ describe('something that is no store', () => {
     )
     assert.ok(gap !== undefined, 'there is a number without a file')
     const path = join(directory, `segment-${String(gap).padStart(16, '0')}`)
-    const foreign = new Random(4).bytes(5000)
-    writeFileSync(path, foreign)
-    try {
-      await open(directory, options).close()
-    } catch (error) {
-      assert.ok(isDamageError(error), String(error))
+    const other = join(temporaryDirectory(t), 'other')
+    await open(other, { segmentSizeBytes: 2 ** 20 }).close()
+    const segment = readFileSync(join(other, 'segment-0000000000000001'))
+    for (const foreign of [new Random(4).bytes(5000), segment]) {
+      writeFileSync(path, foreign)
+      assert.throws(() => open(directory, options), isDamageError)
+      assert.ok(existsSync(path) && readFileSync(path).equals(foreign), 'the file was removed')
     }
-    assert.ok(existsSync(path) && readFileSync(path).equals(foreign), 'the file was removed')
   })
 
   test('other files in a directory do not matter, and are left as they were', async (t) => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { checksumBytes } from '../../src/base/checksum.js'
 import { decodeManifest, encodeManifest } from '../../src/format/manifest.js'
 import {
@@ -12,6 +11,7 @@ import {
 } from '../../src/format/segment-header.js'
 import { decodeSuperblock, encodeSuperblock, type Superblock } from '../../src/format/superblock.js'
 import { formatVersion } from '../../src/format/version.js'
+import { fc } from '../support/properties.js'
 import { isDamageError, storeErrorOf, thrownBy } from '../support/store-error.js'
 
 const id = fc.uint8Array({ minLength: 16, maxLength: 16 })

@@ -4,7 +4,7 @@ import type { Engine } from '../../src/engine/engine.js'
 import { hashKey } from '../../src/engine/probe.js'
 import { bucketCountMin, entriesPerBucket, linkWordInBucket } from '../../src/format/bucket.js'
 import * as layout from '../../src/format/control-layout.js'
-import { overflowChain, wordOf } from '../../src/index/hash-index.js'
+import { type HashIndex, wordOf } from '../../src/index/hash-index.js'
 import { open } from '../../src/store/index.js'
 import { engineOf } from '../support/engine-of.js'
 
@@ -17,6 +17,17 @@ function entriesIn(words: Int32Array, bucket: number): readonly (readonly [numbe
     if (words[at] !== 0 || words[at + 1] !== 0) entries.push([words[at], words[at + 1]])
   }
   return entries
+}
+
+/** The overflow buckets of a home bucket's chain, in order. */
+function overflowChain(index: HashIndex, home: number): number[] {
+  const chain: number[] = []
+  let link = index.wordsOf(home)[wordOf(home) + linkWordInBucket]
+  while (link !== 0) {
+    chain.push(link)
+    link = index.overflowWordsOf(link)[wordOf(link) + linkWordInBucket]
+  }
+  return chain
 }
 
 /** Every entry lies in the chain of its home bucket, once; every overflow bucket is in one place. */

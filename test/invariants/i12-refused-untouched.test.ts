@@ -32,7 +32,7 @@ describe('I12: a store that is refused', () => {
       await second.close()
       const directory = join(parent, '3')
       copyStore(join(parent, '2'), directory)
-      writeFileSync(join(directory, 'prepared'), Buffer.alloc(5000, 1))
+      writeFileSync(join(directory, 'prepared-0001'), Buffer.alloc(5000, 1))
       writeFileSync(join(directory, 'manifest.next'), Buffer.alloc(50, 1))
       const damaged = join(directory, 'segment-0000000000000001')
       overwrite(damaged, 700, Uint8Array.of(readFileSync(damaged)[700] ^ 4))

@@ -129,12 +129,16 @@ describe('I5: after a power loss', () => {
     store.put('b', 'later')
     // This marker says how far the sync before it had come.
     const flush = store.sync()
-    const lost = { position: start * 8, bytes: Buffer.alloc((end - start) * 8) }
-    const torn = crash(live, join(parent, 'torn'), [lost])
-    await flush
-    for (const readOnly of [true, false]) {
-      storeErrorOf(() => open(torn, { readOnly }), 'STORE_CORRUPT')
+    const sizeBytes = (end - start) * 8
+    // Zeros look like the end of the log; anything else is a bad record.
+    for (const byte of [0, 7]) {
+      const lost = { position: start * 8, bytes: Buffer.alloc(sizeBytes, byte) }
+      const torn = crash(live, join(parent, `torn-${byte}`), [lost])
+      for (const readOnly of [true, false]) {
+        storeErrorOf(() => open(torn, { readOnly }), 'STORE_CORRUPT')
+      }
     }
+    await flush
     await store.close()
   })
 

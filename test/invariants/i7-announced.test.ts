@@ -2,14 +2,15 @@
  * Goal: I7, a change is announced before its first store to shared memory, with all that a stranger
  *   needs to finish it.
  * Method: right after every commit, when nothing of the announced change has been done, the files
- *   are copied as a kill would leave them, and opened.
+ *   are copied as a kill would leave them, and opened; right before it, too, where it is a split.
  * Properties checked: the change is there; no bucket is left odd; the counts are right.
- * Kept by: `applyPending` and `applyBatch` in repair.ts. (test/kill stops everywhere else, too.)
+ * Kept by: `applyPending`, `applyBatch` and `releaseSplit` in repair.ts. (test/kill stops everywhere else, too.)
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import * as layout from '../../src/format/control-layout.js'
 import { open } from '../../src/store/index.js'
 import { copyAsKilled } from '../kill/memory-image.js'
 import { prepareWorkload, segmentSizeBytes, workloads } from '../kill/workloads.js'
@@ -42,10 +43,16 @@ describe('I7: a change that was announced and not begun', () => {
         const { control } = engineOf(store)
         const commit = control.commit.bind(control)
         const copies: string[] = []
-        control.commit = () => {
-          commit()
+        const copy = (): void => {
           copies.push(join(parent, `image-${++images}`))
           copyAsKilled(live, copies[copies.length - 1])
+        }
+        control.commit = () => {
+          // A split turns its buckets odd before it is announced.
+          const { doubles, next } = control
+          if (doubles[next + layout.pendingKind] === layout.changeBuckets) copy()
+          commit()
+          copy()
         }
         await applyChange(store, change)
         control.commit = commit

@@ -1,5 +1,5 @@
 /**
- * Goal: a process killed at any announced step of opening, recovering or writing leaves a store that
+ * Goal: a process killed at any announced step of opening, recovering, writing or closing leaves a store that
  *   the next one opens (I7, and the crash arguments of recovery).
  * Method: a process kills itself at the n-th begin or commit of a control state or call that changes
  *   files (a write also half way), for every n until it comes to its end.
@@ -15,6 +15,7 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as layout from '../../src/format/control-layout.js'
 import { copyStore, readDoubles, temporaryDirectory } from '../support/directory.js'
+import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import { copyAsKilled } from './memory-image.js'
 import { heldChanges } from './step-changes.js'
@@ -72,13 +73,14 @@ async function killAtEverySteps(directory: string, scenario: Scenario): Promise<
   const stride = isThorough ? 1 : scenario.stride
   let former: string | undefined
   let kills = 0
-  const first = 1 + (Date.now() % stride)
+  const first = 1 + (seed % stride)
   for (let step = first; step < stepsMax; step += stride) {
     const own = join(directory, `step-${step}`)
     mkdirSync(own)
     begin(own)
     const end = await run({ ...rest, step, directory: own, former })
-    const what = `step ${step - (end.output.startsWith('checked') ? 0 : stride)}`
+    const at = step - (end.output.startsWith('checked') ? 0 : stride)
+    const what = `step ${at}, VARVE_SEED=${seed}`
     assert.ok(!end.hung, `${what}: opening or reading never came back`)
     assert.equal(end.errors, '', what)
     assert.ok(end.output.startsWith('checked'), `${what}: ended without a word`)
@@ -102,7 +104,7 @@ function isBatchUnfinished(directory: string): boolean {
   return doubles[state + layout.batchFrame] !== 0
 }
 
-const base = { mapping: 'mmap', held: heldChanges, mayLoseUnsynced: false, stride: 3 } as const
+const base = { mapping: 'mmap', held: heldChanges, mayLoseUnsynced: false, stride: 4 } as const
 
 /** Kills a process within a batch, and returns what it left. */
 async function leaveUnfinishedBatch(parent: string): Promise<string> {
@@ -134,19 +136,29 @@ describe('a process may be killed at every step', () => {
 
   test('of writing, in mapped memory', async (t) => {
     const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, from: 'writing', stride: 6 },
+      ...{ ...base, from: 'writing', stride: 8 },
       begin: () => undefined,
     })
-    assert.ok(kills > 15)
+    assert.ok(kills > 12)
   })
 
   test('of writing without a mapping, also half way through a write', async (t) => {
     const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, mapping: 'file', from: 'writing', stride: 6 },
+      ...{ ...base, mapping: 'file', from: 'writing', stride: 8 },
       begin: () => undefined,
     })
-    assert.ok(kills > 15)
+    assert.ok(kills > 12)
   })
+
+  for (const mapping of ['mmap', 'file'] as const) {
+    test(`of closing (${mapping})`, async (t) => {
+      const kills = await killAtEverySteps(temporaryDirectory(t), {
+        ...{ ...base, mapping, from: 'closing', stride: 5 },
+        begin: () => undefined,
+      })
+      assert.ok(kills > 3)
+    })
+  }
 
   test('of opening a store that a killed process left, with a batch half applied', async (t) => {
     const kills = await killAtEverySteps(temporaryDirectory(t), {

@@ -2,11 +2,10 @@
  * Runs one workload in a directory and stops it before every store to shared memory: see
  * every-store.test.ts. Prints one line for each place it looked at, and one for each problem.
  */
-import { rmSync, writeSync } from 'node:fs'
+import { renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { abandon } from '../../src/engine/close.js'
 import { open } from '../../src/store/index.js'
-import { copyStore } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
 import {
   applyChange,
@@ -17,17 +16,20 @@ import {
   type State,
   stateAfter,
 } from '../support/state.js'
-import { copyAsKilled } from './memory-image.js'
+import { copyAsKilled, moveToOtherBoot } from './memory-image.js'
 import { trapStores } from './store-traps.js'
 import { prepareWorkload, segmentSizeBytes, workloads } from './workloads.js'
 
-const [directory, name, strideText] = process.argv.slice(2)
-const stride = Number(strideText)
+/** It takes longer to look at a store of another boot, and there is less that could go wrong. */
+const otherBootEvery = 3
+
+const [directory, name, ...numbers] = process.argv.slice(2)
+const [stride, seed] = numbers.map(Number)
 const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0 } as const
 const live = join(directory, 'live')
-const again = join(directory, 'again')
-// The places are others in each run; a problem names its own, to be found again with a stride of 1.
-let place = Date.now() % stride
+// The places are others with each seed.
+let place = seed % stride
+let images = seed % otherBootEvery
 let looking = 0
 let problems = 0
 
@@ -68,7 +70,7 @@ function checkKilled(image: Image, states: readonly State[]): void {
     do: 'set',
     parts: [{ space: '', key: 'more', value: { size: 9, seed: 9 } }],
   }
-  withStore(image.killed, false, (store) => {
+  withStore(image.directory, false, (store) => {
     const { kind } = store.stats().lastRecovery
     if (kind !== 'same-boot') problem(`the store was opened by "${kind}", not "same-boot"`)
     state = stateOf(store, states, 'after a kill')
@@ -79,22 +81,25 @@ function checkKilled(image: Image, states: readonly State[]): void {
   })
   if (state === undefined) return
   const expected = state
-  copyStore(image.killed, again)
-  withStore(again, true, (store) => {
+  moveToOtherBoot(image.directory)
+  withStore(image.directory, true, (store) => {
     stateOf(store, [expected], 'after a kill, one more put, and replay')
   })
-  rmSync(again, { recursive: true })
 }
 
-/** On another boot: what was synced, and of the rest a prefix. */
+/** On another boot: what was synced, and of the rest a prefix. Leaves the image as it was. */
 function checkOtherBoot(image: Image, states: readonly State[]): void {
-  withStore(image.copied, true, (store) => {
+  const moveBack = moveToOtherBoot(image.directory)
+  withStore(image.directory, true, (store) => {
     stateOf(store, states, 'on another boot')
   })
-  rmSync(join(image.copied, 'control'))
-  withStore(image.copied, true, (store) => {
+  const control = join(image.directory, 'control')
+  renameSync(control, join(directory, 'control'))
+  withStore(image.directory, true, (store) => {
     stateOf(store, states, 'on another boot without the control file')
   })
+  renameSync(join(directory, 'control'), control)
+  moveBack()
 }
 
 /**
@@ -104,18 +109,12 @@ function checkOtherBoot(image: Image, states: readonly State[]): void {
  */
 interface Image {
   readonly place: number
-  readonly killed: string
-  readonly copied: string
+  readonly directory: string
 }
 
 function takeImage(): Image {
-  const image = {
-    place,
-    killed: join(directory, `killed-${place}`),
-    copied: join(directory, `copied-${place}`),
-  }
-  copyAsKilled(live, image.killed)
-  copyStore(live, image.copied)
+  const image = { place, directory: join(directory, `image-${place}`) }
+  copyAsKilled(live, image.directory)
   return image
 }
 
@@ -142,11 +141,9 @@ async function run(): Promise<void> {
     for (const image of await imagesOf(store, change)) {
       report(`change ${index} store ${image.place}`)
       looking = image.place
+      if (images++ % otherBootEvery === 0) checkOtherBoot(image, [...sinceSync, after])
       checkKilled(image, [state, after])
-      // It takes longer, and there is less that could go wrong.
-      if (image.place % 3 === 0) checkOtherBoot(image, [...sinceSync, after])
-      rmSync(image.killed, { recursive: true })
-      rmSync(image.copied, { recursive: true })
+      rmSync(image.directory, { recursive: true })
     }
     state = after
     sinceSync = change.do === 'sync' ? [state] : [...sinceSync, state]

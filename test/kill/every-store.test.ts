@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
+import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import { workloads } from './workloads.js'
 
@@ -54,12 +55,16 @@ describe('a writer may die before any store to shared memory', () => {
   for (const { name } of workloads) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
       const stride = isThorough ? 1 : 4
-      const outcome = await run([temporaryDirectory(t), name, String(stride)])
+      const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])
       const last = outcome.lines[outcome.lines.length - 1]
-      assert.ok(outcome.ended, `opening or reading never came back; last: ${last}`)
+      assert.ok(
+        outcome.ended,
+        `opening or reading never came back; last: ${last}, VARVE_SEED=${seed}`,
+      )
       assert.deepEqual(
         outcome.lines.filter((line) => line.startsWith('problem')),
         [],
+        `VARVE_SEED=${seed}`,
       )
       assert.match(last ?? outcome.errors, /^done [1-9]\d*$/, outcome.errors)
     })

@@ -3,7 +3,7 @@
  * operation is under way, and the copies are signed as the files of this boot. What a kill leaves
  * is what is in the mapped memory, and that is what the copy has.
  */
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as layout from '../../src/format/control-layout.js'
 import { segmentFileName } from '../../src/format/file-names.js'
@@ -15,7 +15,7 @@ import {
   slotKind,
   slotNumber,
 } from '../../src/log/slot-table.js'
-import { copyStore, readDoubles, writeDoubles } from '../support/directory.js'
+import { copyStore, overwrite, readDoubles, writeDoubles } from '../support/directory.js'
 
 const slotSizeDoubles = 8
 
@@ -25,12 +25,23 @@ export function copyAsKilled(from: string, to: string): void {
   sign(to)
 }
 
+/** The next opening takes the store for one of another boot. Returns what undoes this. */
+export function moveToOtherBoot(directory: string): () => void {
+  const path = join(directory, 'control')
+  const control = readFileSync(path)
+  const own = control.subarray(layout.bootIdOffset, layout.bootIdOffset + layout.identitySizeBytes)
+  const other = Buffer.alloc(layout.identitySizeBytes)
+  other.write('another boot')
+  overwrite(path, layout.bootIdOffset, other)
+  return () => overwrite(path, layout.bootIdOffset, own)
+}
+
 function sign(directory: string): void {
   const control = readDoubles(join(directory, 'control'))
   const own = statSync(join(directory, 'control'))
   control[layout.deviceDouble] = own.dev
   control[layout.inodeDouble] = own.ino
-  const parts = ['buckets', 'overflow', 'slots', 'keyspaces']
+  const parts = ['buckets', 'overflow', 'slots', 'keyspaces', 'order']
   parts.forEach((name, index) => {
     const { dev, ino } = statSync(join(directory, name))
     control[layout.identitiesDouble + 2 * index] = dev

@@ -22,8 +22,8 @@ import { segmentSizeBytes } from './workloads.js'
 
 export interface StepSetup {
   readonly mapping: 'mmap' | 'file'
-  /** Where the run begins to count: with the opening, or when the store is open. */
-  readonly from: 'opening' | 'writing'
+  /** Where the run begins to count: with the opening, with the changes, or with the close. */
+  readonly from: 'opening' | 'writing' | 'closing'
   readonly step: number
   /** Holds the store, and the count of changes that returned. */
   readonly directory: string
@@ -147,10 +147,11 @@ async function run(): Promise<void> {
     return process.kill(process.pid, 'SIGKILL') as unknown as Promise<void>
   }
   for (const [index, change] of changes.entries()) {
-    if (index === held) arm(setup.step)
+    if (setup.from === 'writing' && index === held) arm(setup.step)
     await applyChange(store, change)
     appendFileSync(countFile(directory), '.')
   }
+  if (setup.from === 'closing') arm(setup.step)
   await store.close()
   writeNow(1, 'finished\n')
 }

@@ -7,8 +7,8 @@
  */
 import { rmSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { withDirectory } from '../support/directory.js'
+import { fc } from '../support/properties.js'
 import { isThorough } from '../support/thorough.js'
 import { type EncodingLabel, encodingLabels, type KeyEncodingLabel, keyEncodings } from './data.js'
 import { operations, type Space } from './operations.js'
@@ -47,7 +47,7 @@ async function check(setup: Setup): Promise<void> {
     }),
   )
   await fc.assert(property, {
-    numRuns: isThorough ? setup.runs * 30 : setup.runs,
+    numRuns: isThorough ? setup.runs * 50 : setup.runs,
     // Of a failure that takes long to shrink, what was found so far is told.
     interruptAfterTimeLimit: isThorough ? 600_000 : 30_000,
   })
@@ -62,7 +62,7 @@ describe('the store answers as the model does', () => {
           check({
             ...base,
             segmentSizeBytes: mebibyte,
-            runs: mapping === 'mmap' ? 5 : 3,
+            runs: mapping === 'mmap' ? 3 : 2,
             length: 60,
           }))
       }

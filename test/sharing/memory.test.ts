@@ -75,18 +75,25 @@ const memoryMappingCount = (): number =>
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-/** Waits until nothing of a store in memory is left. Node 20 unmaps what it has collected. */
-async function assertNothingLeft(): Promise<void> {
+/** Node 20 unmaps when the garbage is collected, and keeps reachable what a thread used last. */
+const unmapsAtOnce = 'transfer' in ArrayBuffer.prototype
+/** More than a store has here, and less than the stores of 50 cycles. */
+const mappingCountOfOneStore = 40
+
+/** Nothing of a store in memory is left, but what was mapped before by threads that were terminated. */
+async function assertNothingLeft(mappingCountBefore: number): Promise<void> {
   assert.deepEqual(memoryFiles(), [])
-  for (let tries = 0; tries < 100 && memoryMappingCount() > 0; tries++) {
+  const most = mappingCountBefore + (unmapsAtOnce ? 0 : mappingCountOfOneStore)
+  for (let tries = 0; tries < 100 && memoryMappingCount() > most && !unmapsAtOnce; tries++) {
     collectGarbage()
     await sleep(10)
   }
-  assert.equal(memoryMappingCount(), 0)
+  assert.ok(memoryMappingCount() <= most, `${memoryMappingCount()} mappings, at most ${most}`)
 }
 
 describe('a store in memory that is shared', { skip: !canShare }, () => {
   test('is one store in every thread, at once', async () => {
+    const mappingCount = memoryMappingCount()
     const store = open<unknown>(':memory:', options)
     store.put('from here', { a: 1 })
     const handle = structuredClone(store.share())
@@ -105,10 +112,11 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
     assert.equal(store.stats().attachments, 1)
     assert.equal(store.count(), 4)
     await store.close()
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('is one store where it is opened again in the same thread', async () => {
+    const mappingCount = memoryMappingCount()
     const store = open<number>(':memory:', { ...options, encoding: 'json' })
     const again = open<number>(store.share())
     assert.deepEqual([again.path, again.stats().lastRecovery.kind], [':memory:', 'attached'])
@@ -119,10 +127,11 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
     assert.equal(reader.get('a'), 2)
     storeErrorOf(() => reader.put('a', 3), 'STORE_READ_ONLY')
     for (const each of [store, reader, again]) await each.close()
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('grows in log and index by whichever thread writes', async () => {
+    const mappingCount = memoryMappingCount()
     const store = open<string>(':memory:', options)
     const handle = store.share()
     const sharers = await Promise.all([1, 2].map(() => Sharer.start(handle)))
@@ -147,10 +156,11 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
     }
     for (const sharer of sharers) await sharer.close()
     await store.close()
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('loses no update of threads that write the same key', async () => {
+    const mappingCount = memoryMappingCount()
     const store = open<number>(':memory:', options)
     const sharers = await Promise.all([1, 2, 3].map(() => Sharer.start(store.share())))
     await Promise.all(
@@ -159,7 +169,7 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
     assert.equal(store.get('n'), 15_000)
     for (const sharer of sharers) await sharer.close()
     await store.close()
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('goes on when a thread is terminated in the middle of its writes', async () => {
@@ -196,18 +206,20 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
   })
 
   test('gives its memory back though a thread that had it mapped was terminated', async () => {
+    const before = residentMemoryFileBytes()
     const store = open<unknown>(':memory:', options)
     const victim = await Sharer.start(store.share())
     await victim.do({ do: 'load', prefix: 'v', count: 20_000, valueLength: 1000 })
     await victim.worker.terminate()
-    assert.ok(residentMemoryFileBytes() > 2 ** 24)
+    assert.ok(residentMemoryFileBytes() > before + 2 ** 24)
     await store.close()
     assert.deepEqual(memoryFiles(), [])
     // The directory of the files is what the thread's mappings still hold.
-    assert.ok(residentMemoryFileBytes() < 2 ** 20)
+    assert.ok(residentMemoryFileBytes() < before + 2 ** 20)
   })
 
   test('lives on when the thread that made it closes first', async () => {
+    const mappingCount = memoryMappingCount()
     const store = open<unknown>(':memory:', options)
     store.put('a', 1)
     const handle = store.share()
@@ -224,7 +236,7 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
     assert.equal(again.get('k4999'), 'x'.repeat(500))
     await again.close()
     storeErrorOf(() => open(handle), 'STORE_NOT_FOUND')
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('is found by its handle after all that had it open were terminated', async () => {
@@ -245,10 +257,11 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
   })
 
   test('leaves nothing after 50 openings and closings', async () => {
+    const mappingCount = memoryMappingCount()
     const descriptors = readdirSync('/proc/self/fd').length
     for (let cycle = 0; cycle < 50; cycle++) await fillAndClose(cycle)
     assert.equal(readdirSync('/proc/self/fd').length, descriptors)
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('resolves sync() and writes nothing to disk', async (t) => {
@@ -361,6 +374,7 @@ describe('a handle', { skip: !canShare }, () => {
   })
 
   test('keeps the encodings; options beside it go before', async () => {
+    const mappingCount = memoryMappingCount()
     const store = open<string>(':memory:', { ...options, encoding: 'utf8', keyEncoding: 'ordered' })
     const again = open<string, never>(store.share())
     assert.deepEqual(again.encodings, { encoding: 'utf8', keyEncoding: 'ordered' })
@@ -371,7 +385,7 @@ describe('a handle', { skip: !canShare }, () => {
     assert.equal(store.stats().attachments, 2)
     await again.close()
     await store.close()
-    await assertNothingLeft()
+    await assertNothingLeft(mappingCount)
   })
 
   test('of a store with an encoding of its own needs it as an option', async () => {

@@ -6,10 +6,10 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { Key } from '../../src/engine/key.js'
 import { setKey } from '../../src/store/encoding.js'
 import { type OrderedKey, open } from '../../src/store/index.js'
+import { fc } from '../support/properties.js'
 
 function bytesOf(value: OrderedKey): Buffer {
   const key = new Key()

@@ -7,9 +7,9 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { Key } from '../../src/engine/key.js'
 import { decodeOrderedKey, type OrderedKey, setKey } from '../../src/store/encoding.js'
+import { fc } from '../support/properties.js'
 
 const scalar = fc.oneof(
   fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed()),

@@ -6,6 +6,8 @@
  *   store's sequence and count are as before.
  */
 import assert from 'node:assert/strict'
+import { statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import {
   open,
@@ -40,6 +42,23 @@ describe('options of open', () => {
     }
   })
 
+  test('a path where no directory can be made is an error that names it', (t) => {
+    const file = join(temporaryDirectory(t), 'file')
+    writeFileSync(file, 'mine')
+    // One that exists and takes no entries.
+    const paths = process.platform === 'linux' ? [file, '/proc'] : [file]
+    for (const above of paths) {
+      const error = thrownBy(() => open(join(above, 'sub', 'store')))
+      assert.ok(error instanceof Error && error.message.includes(join(above, 'sub')), String(error))
+    }
+  })
+
+  test('the directories above are made, for their owner only', async (t) => {
+    const above = join(temporaryDirectory(t), 'a', 'b')
+    await open(join(above, 'store'), { segmentSizeBytes: 2 ** 20 }).close()
+    assert.equal(statSync(above).mode & 0o777, process.platform === 'win32' ? 0o777 : 0o700)
+  })
+
   test('options that are no object are a TypeError', () => {
     for (const options of [null, 'x', 7, true, []]) {
       refused(() => open(':memory:', loose(options)), TypeError, 'options')
@@ -62,6 +81,7 @@ describe('options of open', () => {
   const wrong: readonly (readonly [string, unknown, ErrorClass])[] = [
     ['encoding', 'xml', TypeError],
     ['encoding', {}, TypeError],
+    ['encoding', 5n, TypeError],
     ['encoding', { encode: () => Buffer.alloc(0) }, TypeError],
     ['encoding', null, TypeError],
     ['keyEncoding', 'json', TypeError],
@@ -89,7 +109,9 @@ describe('options of open', () => {
   for (const [name, value, type] of wrong) {
     const shown = typeof value === 'object' ? JSON.stringify(value) : String(value)
     test(`${name} of ${shown} is a ${type.name}`, () => {
-      refused(() => open(':memory:', loose({ [name]: value })), type, `"${name}"`, 'accepted')
+      const given = typeof value === 'bigint' ? `${value}n` : typeof value === 'object' ? '' : shown
+      const words = [`"${name}"`, given, 'accepted']
+      refused(() => open(':memory:', loose({ [name]: value })), type, ...words)
     })
   }
 

@@ -1,0 +1,74 @@
+/**
+ * What a record does to the index and the counts, once it is written: the same for a single put or
+ * delete and for one of a batch. Between `begin` and `commit` only.
+ *
+ * A key that was deleted while a snapshot is open keeps its entry in the hash index, which then leads
+ * to the tombstone, and its place in the ordered index: the snapshot finds the value behind it.
+ * Hot path: `bench/compare`, rows "load", "random update", "delete", "batch".
+ */
+import * as layout from '../format/control-layout.js'
+import { kindWord, typeTombstone } from '../format/record.js'
+import { accountInsert, accountRemove, accountReplace } from './account.js'
+import type { Engine } from './engine.js'
+import { announceOrder } from './order.js'
+import { announceInsert, announceRemove, announceReplace } from './publish.js'
+
+/** What the index has of a key: nothing, a live record, or a tombstone. */
+export const noEntry = 0
+export const liveEntry = 1
+export const deadEntry = 2
+
+/** Which of these the lookup found. */
+export function entryOf(engine: Engine, found: boolean): number {
+  if (!found) return noEntry
+  const { offset, recordWords } = engine.lookup
+  return (recordWords[(offset << 1) + kindWord] & 0xff) === typeTombstone ? deadEntry : liveEntry
+}
+
+/** A put whose record is at `slot` and `offset`; `bytes` is what it and its value segment take. */
+export function announcePut(
+  engine: Engine,
+  keyspaceId: number,
+  hash: number,
+  entry: number,
+  slot: number,
+  offset: number,
+  valueSizeBytes: number,
+  bytes: number,
+): void {
+  if (entry === liveEntry) {
+    accountReplace(engine, keyspaceId, valueSizeBytes, bytes)
+    announceReplace(engine, hash, slot, offset)
+    return
+  }
+  accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
+  if (entry === noEntry) {
+    announceInsert(engine, hash, slot, offset)
+    announceOrder(engine, layout.orderInsert, slot, offset)
+  } else {
+    announceReplace(engine, hash, slot, offset)
+    engine.control.doubles[engine.control.next + layout.tombstones] -= 1
+  }
+}
+
+/** A delete of a live key whose tombstone is at `slot` and `offset`. */
+export function announceTombstone(
+  engine: Engine,
+  keyspaceId: number,
+  hash: number,
+  slot: number,
+  offset: number,
+): void {
+  accountRemove(engine, keyspaceId)
+  if (engine.attachments.lowestPin() === Number.POSITIVE_INFINITY) {
+    announceRemove(engine)
+    announceOrder(engine, layout.orderRemove, slot, offset)
+    return
+  }
+  announceReplace(engine, hash, slot, offset)
+  const { doubles, next } = engine.control
+  if (doubles[next + layout.tombstones] === 0) {
+    doubles[next + layout.tombstonesFrom] = engine.log.starts[slot] + offset
+  }
+  doubles[next + layout.tombstones] += 1
+}

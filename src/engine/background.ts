@@ -1,0 +1,70 @@
+/**
+ * Background work for a store that several have open: done by exactly one of them. Whoever gets the
+ * lock on a file of its own does it; when that one goes, in whatever way, another has the lock at
+ * its next look, within a second.
+ *
+ * Each thread syncs what it wrote within `syncIntervalMs` by itself (sync.ts). What is left to do is
+ * the sync for one that died before.
+ */
+import { join } from 'node:path'
+import * as layout from '../format/control-layout.js'
+import { backgroundFileName } from '../format/file-names.js'
+import type { FileLock } from '../platform/platform.js'
+import type { Engine } from './engine.js'
+import { scheduleSweep } from './sweep-tombstones.js'
+import { sync } from './sync.js'
+
+const lookIntervalMs = 500
+
+export class Background {
+  readonly #engine: Engine
+  #timer: NodeJS.Timeout | undefined
+  #lock: FileLock | undefined
+  /** Since when there is something that nobody synced, by the clock of this process. */
+  #unsyncedSinceMs: number | undefined
+  #durable = 0
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  /** True while this is the one that does the work. */
+  get isOnDuty(): boolean {
+    return this.#lock !== undefined
+  }
+
+  start(): void {
+    const { isReadOnly, platform, syncIntervalMs } = this.#engine
+    if (isReadOnly || !platform.isShared || syncIntervalMs === 0) return
+    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#lock?.release()
+    this.#lock = undefined
+  }
+
+  #look(): void {
+    const { control, directory, platform, syncIntervalMs } = this.#engine
+    if (control.isPoisoned) return
+    this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
+    if (this.#lock === undefined) return
+    this.#engine.attachments.clearDead()
+    scheduleSweep(this.#engine)
+    // What lies in memory alone has nothing to be synced to.
+    if (platform.kind === 'memory') return
+    const state = control.readState()
+    if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
+      this.#durable = state[layout.durable]
+      this.#unsyncedSinceMs = undefined
+    }
+    if (state[layout.tail] === this.#durable) return
+    this.#unsyncedSinceMs ??= performance.now()
+    // Whoever wrote it has that long, and a little more, to sync it.
+    if (performance.now() - this.#unsyncedSinceMs < syncIntervalMs + lookIntervalMs) return
+    this.#unsyncedSinceMs = undefined
+    sync(this.#engine).catch((error: unknown) => this.#engine.onError?.(error))
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * The snapshots that this attachment has open, by the sequence that each shows. The lowest of them
+ * stands in its entry of the table of attachments, so that it goes with the thread that made it.
+ */
+export class Pins {
+  /** How many snapshots show a sequence. */
+  readonly #counts = new Map<number, number>()
+
+  /** 0 for none. */
+  get lowest(): number {
+    let lowest = 0
+    for (const sequence of this.#counts.keys()) {
+      if (lowest === 0 || sequence < lowest) lowest = sequence
+    }
+    return lowest
+  }
+
+  get count(): number {
+    let sum = 0
+    for (const count of this.#counts.values()) sum += count
+    return sum
+  }
+
+  add(sequence: number): void {
+    this.#counts.set(sequence, (this.#counts.get(sequence) ?? 0) + 1)
+  }
+
+  remove(sequence: number): void {
+    const count = this.#counts.get(sequence) ?? 0
+    if (count > 1) this.#counts.set(sequence, count - 1)
+    else this.#counts.delete(sequence)
+  }
+}

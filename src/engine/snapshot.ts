@@ -1,0 +1,178 @@
+/**
+ * Snapshots: the store as it was at a sequence, in O(1).
+ *
+ * What a snapshot needs stays where it is. The read-only boundary moves up to the tail when it is
+ * made, so that no record it shows is updated in place afterwards; newer records lead to it by their
+ * previous addresses. A key that is deleted while it is open keeps its entry (announce-record.ts).
+ * Boundary and pin are set with the writer's word in hand, under which in-place updates test them.
+ *
+ * Reading is as in read.ts, and then back along the previous addresses to the newest record that is
+ * not newer than the snapshot. All but the first of these records lie below the boundary and never
+ * change, so the home bucket's version needs to be looked at for the first one only.
+ */
+import { StoreError } from '../base/errors.js'
+import * as layout from '../format/control-layout.js'
+import {
+  expiresAtDouble,
+  flagExpiry,
+  kindWord,
+  previousDouble,
+  sequenceDouble,
+  timestampDouble,
+  typePut,
+  versionDouble,
+} from '../format/record.js'
+import { recordFlags, recordSpan } from '../log/record-fields.js'
+import type { Engine } from './engine.js'
+import { enter, leave } from './exclusive.js'
+import type { RecordFacts } from './get-entry.js'
+import { hashKey, probe } from './probe.js'
+import { isStable, isTableUnmoved, locateValue } from './read.js'
+import { scheduleSweep } from './sweep-tombstones.js'
+
+/** Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. */
+export function openSnapshot(engine: Engine): number {
+  engine.requireOpen()
+  const { attachments, control, log, pins } = engine
+  if (log.access === 'private') return openOnCopy(engine)
+  enter(engine)
+  try {
+    // One below the first write of all is not 0, which stands for "no pin".
+    const sequence = Math.max(1, control.get(layout.sequence))
+    if (control.get(layout.readOnly) !== control.get(layout.tail)) {
+      control.begin()
+      control.set(layout.readOnly, control.get(layout.tail))
+      control.commit()
+    }
+    pins.add(sequence)
+    attachments.setPin(pins.lowest)
+    return sequence
+  } finally {
+    leave(engine)
+  }
+}
+
+/** A copy does not change; what others write to is not to be pinned by one who may not write. */
+function openOnCopy(engine: Engine): number {
+  if (engine.isCopy) return Math.max(1, engine.control.get(layout.sequence))
+  throw new StoreError(
+    'STORE_READ_ONLY',
+    `ranges and snapshots mark in ${engine.directory} what they read, and this reader may not write there`,
+    { details: { file: engine.directory } },
+  )
+}
+
+export function closeSnapshot(engine: Engine, sequence: number): void {
+  if (engine.isClosed || engine.log.access === 'private') return
+  const { attachments, pins } = engine
+  const before = pins.lowest
+  pins.remove(sequence)
+  const lowest = pins.lowest
+  if (lowest === before) return
+  // Without the writer's word: who still sees the old pin holds back more than it must.
+  attachments.setPin(lowest)
+  scheduleSweep(engine)
+}
+
+/**
+ * Finds the record of the key at hand that a snapshot shows. True where it is a put; the lookup then
+ * has it, and its bytes count without a further look.
+ */
+export function findAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
+  const hash = hashKey(engine, keyspaceId)
+  return findHashedAt(engine, hash, keyspaceId, sequence)
+}
+
+/** Hot path: `bench/compare`, rows "full scan", "range of 100". */
+export function findHashedAt(
+  engine: Engine,
+  hash: number,
+  keyspaceId: number,
+  sequence: number,
+): boolean {
+  const { lookup, log } = engine
+  for (;;) {
+    if (!probe(engine, hash, keyspaceId)) {
+      if (isStable(engine) && isTableUnmoved(engine)) return false
+      continue
+    }
+    const newest = log.doubles[lookup.slot][lookup.offset + sequenceDouble]
+    const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
+    const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
+    if (!isStable(engine)) continue
+    if (newest <= sequence) return (kind & 0xff) === typePut
+    return followPrevious(engine, previous, sequence)
+  }
+}
+
+function followPrevious(engine: Engine, from: number, sequence: number): boolean {
+  const { lookup, log } = engine
+  for (let address = from; address !== 0; ) {
+    const number = Math.floor(address / log.segmentWords)
+    const slot = log.slotOf(number)
+    if (slot === -1) return false
+    if (log.words[slot] === undefined) log.mapSlot(slot)
+    const offset = address - number * log.segmentWords
+    if (log.doubles[slot][offset + sequenceDouble] <= sequence) {
+      lookup.slot = slot
+      lookup.offset = offset | 0
+      lookup.recordWords = log.words[slot]
+      return (log.words[slot][(offset << 1) + kindWord] & 0xff) === typePut
+    }
+    address = log.doubles[slot][offset + previousDouble]
+  }
+  return false
+}
+
+/** A copy of the value that the caller owns. */
+export function getBytesAt(
+  engine: Engine,
+  keyspaceId: number,
+  sequence: number,
+): Buffer | undefined {
+  if (!findAt(engine, keyspaceId, sequence)) return undefined
+  return copyFoundValue(engine)
+}
+
+/** A copy of the value of the record that the lookup has. */
+export function copyFoundValue(engine: Engine): Buffer {
+  const { log, lookup } = engine
+  locateValue(engine)
+  const { valueSizeBytes, valueSlot, valueStart } = lookup
+  const copy = Buffer.allocUnsafe(valueSizeBytes)
+  const start = log.bases[valueSlot] + valueStart
+  copy.set(new Uint8Array(log.buffers[valueSlot], start, valueSizeBytes))
+  return copy
+}
+
+/** The value of the record that the lookup has, as text. */
+export function foundText(engine: Engine): string {
+  const { log, lookup } = engine
+  locateValue(engine)
+  const { valueSizeBytes, valueSlot, valueStart } = lookup
+  return log.bytes[valueSlot].toString('utf8', valueStart, valueStart + valueSizeBytes)
+}
+
+export function getRecordAt(
+  engine: Engine,
+  keyspaceId: number,
+  sequence: number,
+): RecordFacts | undefined {
+  return findAt(engine, keyspaceId, sequence) ? foundRecord(engine) : undefined
+}
+
+/** Everything that is known of the record that the lookup has. */
+export function foundRecord(engine: Engine): RecordFacts {
+  const { log, lookup } = engine
+  const { offset, recordWords, slot } = lookup
+  const doubles = log.doubles[slot]
+  const hasExpiry = (recordFlags(recordWords, offset * 2) & flagExpiry) !== 0
+  return {
+    value: copyFoundValue(engine),
+    version: doubles[offset + versionDouble],
+    sequence: doubles[offset + sequenceDouble],
+    timestampMs: doubles[offset + timestampDouble],
+    expiresAtMs: hasExpiry ? doubles[offset + expiresAtDouble] : undefined,
+    sizeBytes: recordSpan(recordWords, offset * 2) * 8,
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Taking tombstones out of the indexes once no snapshot sees behind them: in the order of the log,
+ * from the oldest one that was kept, up to the first one that a snapshot still needs.
+ *
+ * A slice at a time with the writer's word in hand, so that nobody waits for long; the state says
+ * where the next one begins, so that whoever comes next goes on from there.
+ */
+import * as layout from '../format/control-layout.js'
+import {
+  batchFrameSizeWords,
+  sequenceDouble,
+  typeBatch,
+  typeNone,
+  typeTombstone,
+} from '../format/record.js'
+import { recordKeyspace, recordSpan, recordType } from '../log/record-fields.js'
+import { firstRecordOffset } from '../log/roll.js'
+import { kindLog, slotKind, slotNumber } from '../log/slot-table.js'
+import { applyPending } from './apply.js'
+import type { Engine } from './engine.js'
+import { enter, leave, mend } from './exclusive.js'
+import { announceOrder, followOrder } from './order.js'
+import { hashKey, probe } from './probe.js'
+import { announceRemove } from './publish.js'
+import { takeKey } from './take-key.js'
+
+/** Records of a slice: some 100 microseconds. */
+const recordsAtOnce = 256
+
+/** Sweeps a slice at once, and the rest between turns of the event loop. */
+export function scheduleSweep(engine: Engine): void {
+  if (engine.isClosed || engine.control.isPoisoned) return
+  if (engine.control.read(layout.tombstones) === 0) return
+  if (!sweepSlice(engine) || engine.isSweepScheduled) return
+  engine.isSweepScheduled = true
+  setImmediate(() => {
+    engine.isSweepScheduled = false
+    try {
+      scheduleSweep(engine)
+    } catch (error) {
+      engine.onError?.(error)
+    }
+  })
+}
+
+/** True where there may be more to do. */
+function sweepSlice(engine: Engine): boolean {
+  enter(engine)
+  try {
+    return sweepHeld(engine)
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+}
+
+function sweepHeld(engine: Engine): boolean {
+  const { attachments, control } = engine
+  const pin = attachments.lowestPin()
+  let address = control.get(layout.tombstonesFrom)
+  for (let count = 0; count < recordsAtOnce; count++) {
+    if (control.get(layout.tombstones) === 0) return false
+    if (address >= control.get(layout.tail)) return false
+    const { slot, offset } = engine.log.locate(address)
+    const words = engine.log.words[slot]
+    const type = recordType(words, offset * 2)
+    if (type === typeNone) {
+      const next = nextSegmentStart(engine, address)
+      if (next === undefined) return false
+      address = next
+      continue
+    }
+    if (type === typeTombstone) {
+      // A snapshot of a lower sequence shows what was deleted here.
+      if (engine.log.doubles[slot][offset + sequenceDouble] > pin) break
+      removeTombstone(engine, slot, offset)
+    }
+    address += type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
+    if (address > control.get(layout.tail)) return false
+  }
+  const isStuck = address === control.get(layout.tombstonesFrom)
+  control.begin()
+  control.set(layout.tombstonesFrom, address)
+  control.commit()
+  return !isStuck
+}
+
+/** The entry goes, if it still leads to this tombstone. */
+function removeTombstone(engine: Engine, slot: number, offset: number): void {
+  const { control, log, lookup } = engine
+  const words = log.words[slot]
+  const keyspaceId = recordKeyspace(words, offset * 2)
+  takeKey(engine, words, offset * 2)
+  const found = probe(engine, hashKey(engine, keyspaceId), keyspaceId)
+  if (!found || log.starts[lookup.slot] + lookup.offset !== log.starts[slot] + offset) return
+  control.begin()
+  control.set(layout.tombstones, control.get(layout.tombstones) - 1)
+  announceRemove(engine)
+  announceOrder(engine, layout.orderRemove, slot, offset)
+  control.commit()
+  applyPending(engine)
+  followOrder(engine)
+}
+
+/** Where the records of the log segment behind that of `address` begin. */
+function nextSegmentStart(engine: Engine, address: number): number | undefined {
+  const { control, log } = engine
+  const current = Math.floor(address / log.segmentWords)
+  let nearest = Number.POSITIVE_INFINITY
+  const slotEnd = control.get(layout.slotEnd)
+  for (let slot = 0; slot < slotEnd; slot++) {
+    const number = log.slots.get(slot, slotNumber)
+    if (log.slots.get(slot, slotKind) !== kindLog || number <= current) continue
+    nearest = Math.min(nearest, number)
+  }
+  if (nearest === Number.POSITIVE_INFINITY) return undefined
+  return nearest * log.segmentWords + firstRecordOffset
+}

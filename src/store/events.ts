@@ -1,0 +1,13 @@
+/** What a store tells its user beside the results of calls. */
+import type { Attachment } from '../control/attachments.js'
+
+export interface StoreEvents {
+  /**
+   * A write of this thread waits, or waited, for another thread or process that writes and stands
+   * still (stopped, or in a debugger). Emitted once for each such wait of more than 100 ms. The
+   * waiting thread is blocked: its listeners are called when it goes on.
+   */
+  wait: [info: { readonly holder: Attachment; readonly waitedMs: number }]
+  /** Background work failed; the next call that depends on it reports the same error. */
+  error: [error: unknown]
+}

@@ -1,0 +1,163 @@
+/** Ranges of keys: the options that say one, and the entries that it gives. */
+import { shown } from '../base/shown.js'
+import type { Engine } from '../engine/engine.js'
+import type { Key } from '../engine/key.js'
+import { type KeyRange, RangeReader, type Wanted } from '../engine/range.js'
+import { compareKeys, OrderedKey } from '../index/ordered-key.js'
+import { setBehind } from '../index/ordered-range.js'
+import {
+  decodeBytes,
+  decodeOrderedKey,
+  type KeyEncoding,
+  type StoreKey,
+  setKey,
+  type ValueEncoding,
+} from './encoding.js'
+
+/** Which keys of a keyspace, in what order. Keys are ordered by their bytes. */
+export interface RangeOptions<K = StoreKey> {
+  /** Keys above, or from, this one on. The higher of the two counts. */
+  readonly gt?: K
+  readonly gte?: K
+  /** Keys below, or up to, this one. The lower of the two counts. */
+  readonly lt?: K
+  readonly lte?: K
+  /** Keys that begin with these bytes. */
+  readonly prefix?: K
+  /** From the last key to the first. Default false. */
+  readonly reverse?: boolean
+  /** At most so many entries. Default: all. */
+  readonly limit?: number
+}
+
+const rangeFields = ['gt', 'gte', 'lt', 'lte', 'prefix', 'reverse', 'limit']
+
+/** What a range is read from and decoded with. */
+export interface RangeSource {
+  readonly engine: Engine
+  readonly keyspaceId: number
+  readonly encoding: ValueEncoding<never>
+  readonly keyEncoding: KeyEncoding
+  /** Of the snapshot to read from, or undefined for the store as it is when the reading begins. */
+  readonly sequence: number | undefined
+}
+
+export function resolveRange(
+  key: Key,
+  keyspaceId: number,
+  keyEncoding: KeyEncoding,
+  options: RangeOptions,
+): KeyRange {
+  checkRange(options)
+  const asKey = (value: StoreKey): OrderedKey => {
+    setKey(key, keyEncoding, value)
+    const ordered = new OrderedKey()
+    ordered.set(keyspaceId, key.words, 0, key.sizeBytes)
+    return ordered
+  }
+  let low = options.gte === undefined ? undefined : asKey(options.gte)
+  if (options.gt !== undefined) low = higher(low, raised(asKey(options.gt)))
+  let high = options.lt === undefined ? undefined : asKey(options.lt)
+  if (options.lte !== undefined) high = lower(high, raised(asKey(options.lte)))
+  if (options.prefix !== undefined) {
+    const prefix = asKey(options.prefix)
+    low = higher(low, prefix)
+    const behind = new OrderedKey()
+    setBehind(behind, prefix)
+    // A prefix of nothing but 0xff ends where the keyspace ends.
+    if (behind.keyspaceId === keyspaceId) high = lower(high, behind)
+  }
+  const isEmpty = low !== undefined && high !== undefined && compareKeys(low, high) >= 0
+  const limit = options.limit ?? Number.POSITIVE_INFINITY
+  return { low, high, isReverse: options.reverse ?? false, limit: isEmpty ? 0 : limit }
+}
+
+function raised(key: OrderedKey): OrderedKey {
+  key.raise()
+  return key
+}
+
+function higher(a: OrderedKey | undefined, b: OrderedKey): OrderedKey {
+  return a === undefined || compareKeys(a, b) < 0 ? b : a
+}
+
+function lower(a: OrderedKey | undefined, b: OrderedKey): OrderedKey {
+  return a === undefined || compareKeys(a, b) > 0 ? b : a
+}
+
+function checkRange(options: RangeOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`a range is ${shown(options)}; accepted: { ${rangeFields.join(', ')} }`)
+  }
+  const unknown = Object.keys(options).find((name) => !rangeFields.includes(name))
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `unknown option "${unknown}" of a range; accepted: ${rangeFields.join(', ')}`,
+    )
+  }
+  const { limit, reverse } = options
+  if (reverse !== undefined && typeof reverse !== 'boolean') {
+    throw new TypeError(`option "reverse" is ${shown(reverse)}; accepted: true or false`)
+  }
+  const isLimit = limit === undefined || limit === Number.POSITIVE_INFINITY
+  if (!isLimit && !(Number.isSafeInteger(limit) && limit >= 0)) {
+    throw new RangeError(`option "limit" is ${shown(limit)}; accepted: a whole number from 0`)
+  }
+}
+
+export type EntryKind = 'entries' | 'keys' | 'values'
+
+/** Reads a range entry by entry; gives the snapshot back at its end, or when it is left. */
+export class RangeSteps<T> implements Iterator<T> {
+  readonly #reader: RangeReader
+  readonly #kind: EntryKind
+  readonly #encoding: ValueEncoding<never>
+  readonly #keyEncoding: KeyEncoding
+  #index = 0
+
+  constructor(source: RangeSource, range: KeyRange, kind: EntryKind) {
+    const { encoding, engine, keyEncoding, keyspaceId, sequence } = source
+    this.#kind = kind
+    this.#encoding = encoding
+    this.#keyEncoding = keyEncoding
+    const wanted: Wanted = kind === 'keys' ? 'keys' : encoding === 'utf8' ? 'text' : 'bytes'
+    this.#reader = new RangeReader(engine, keyspaceId, range, wanted, sequence)
+  }
+
+  next(): IteratorResult<T> {
+    const reader = this.#reader
+    if (this.#index >= reader.count) {
+      this.#index = 0
+      if (!reader.nextBatch()) return { done: true, value: undefined }
+    }
+    const index = this.#index++
+    if (this.#kind === 'keys') return { done: false, value: this.#key(index) as T }
+    if (this.#kind === 'values') return { done: false, value: this.#value(index) as T }
+    return { done: false, value: [this.#key(index), this.#value(index)] as T }
+  }
+
+  return(): IteratorResult<T> {
+    this.#reader.close()
+    return { done: true, value: undefined }
+  }
+
+  #key(index: number): StoreKey {
+    if (this.#keyEncoding === 'utf8') return this.#reader.keyText(index)
+    const bytes = this.#reader.keyBytes(index)
+    return this.#keyEncoding === 'binary' ? Buffer.from(bytes) : decodeOrderedKey(bytes)
+  }
+
+  #value(index: number): unknown {
+    const value = this.#reader.values[index]
+    return typeof value === 'string' ? value : decodeBytes(this.#encoding, value)
+  }
+}
+
+/** How many entries a range has. */
+export function countRangeOf(source: RangeSource, range: KeyRange): number {
+  const { engine, keyspaceId, sequence } = source
+  const reader = new RangeReader(engine, keyspaceId, range, 'keys', sequence)
+  let count = 0
+  while (reader.nextBatch()) count += reader.count
+  return count
+}
