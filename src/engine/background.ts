@@ -75,6 +75,8 @@ export class Background {
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
     this.#cleanUp()
+    // What lies in memory alone has nothing to be synced to.
+    if (platform.kind === 'memory') return
     const state = control.readState()
     if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
       this.#durable = state[layout.durable]

@@ -165,6 +165,7 @@ export class Engine {
     order.region.close()
     control.close()
     this.space?.close()
+    this.platform.close()
     this.#renewal?.close()
   }
 

@@ -251,7 +251,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   /** The encodings in use, by name; `'custom'` for one of the caller's own. */
-  get encodings(): { readonly encoding: string; readonly keyEncoding: KeyEncoding } {
+  get encodings(): {
+    readonly encoding: ReturnType<typeof encodingName>
+    readonly keyEncoding: KeyEncoding
+  } {
     return { encoding: encodingName(this.#encoding), keyEncoding: this.#keyEncoding }
   }
 
