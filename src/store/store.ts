@@ -202,8 +202,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    * Who has the store open right now, this one included: an entry for each time that a thread of a
    * process opened it. Whoever died is not among them.
    *
-   * Empty where nothing is shared: `mapping: 'file'`, or `:memory:` that cannot be shared. Nobody's list has a reader that
-   * may not write the directory, or that reads from a copy in its memory.
+   * Empty where nothing can be shared: `mapping: 'file'`, or `:memory:` where `share()` throws.
+   * Nobody's list has a reader that may not write the directory, or that reads from a copy in its
+   * memory.
    *
    * Cost: a few system calls for each entry.
    */

@@ -7,7 +7,7 @@
  *   there; the store lives as long as anybody has it open; handles that lead nowhere are refused.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -256,6 +256,43 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
     assert.deepEqual(memoryFiles(), [])
   })
 
+  test('is unmapped by a thread that closed it and exited', async () => {
+    const store = open<unknown>(':memory:', options)
+    store.put('a', 1)
+    // What earlier tests left to the collector must not hide what is left here.
+    collectGarbage()
+    await sleep(10)
+    const mappingCount = memoryMappingCount()
+    for (let round = 0; round < 5; round++) {
+      const sharer = await Sharer.start(store.share())
+      await sharer.do({ do: 'put', key: 'a', value: round })
+      await sharer.close()
+      assert.ok(memoryMappingCount() <= mappingCount)
+    }
+    await store.close()
+  })
+
+  test('is full where there are no more descriptors, and goes on with what it has', () => {
+    const run = runScript(
+      `
+      import { open, StoreError } from '${module}'
+      const store = open(':memory:', { segmentSizeBytes: 2 ** 20, encoding: 'utf8' })
+      const again = open(store.share())
+      let count = 0
+      try {
+        for (; ; count++) store.put('k' + count, 'x'.repeat(2 ** 17))
+      } catch (error) {
+        console.log(error instanceof StoreError && error.code)
+      }
+      again.put('k0', 'changed')
+      console.log(store.get('k0'), store.count() === count, store.get('k' + (count - 1)).length)
+      await store.close()
+      await again.close()`,
+      ['sh', '-c', 'ulimit -n 80; exec "$0" "$@"'],
+    )
+    assert.equal(run.stdout, `STORE_FULL\nchanged true ${2 ** 17}\n`, run.stderr)
+  })
+
   test('leaves nothing after 50 openings and closings', async () => {
     const mappingCount = memoryMappingCount()
     const descriptors = readdirSync('/proc/self/fd').length
@@ -266,23 +303,34 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
 
   test('resolves sync() and writes nothing to disk', async (t) => {
     const directory = temporaryDirectory(t)
-    const module = new URL('../../src/store/index.js', import.meta.url).href
-    const script = `
+    const run = runScript(
+      `
       import { open } from '${module}'
       const store = open(':memory:')
       const again = open(store.share())
       again.put('a', 1)
       await again.sync()
       await store.close()
-      await again.close()`
-    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-      cwd: directory,
-      encoding: 'utf8',
-    })
+      await again.close()`,
+      [],
+      directory,
+    )
     assert.equal(run.status, 0, run.stderr)
     assert.deepEqual(readdirSync(directory), [])
   })
 })
+
+const module = new URL('../../src/store/index.js', import.meta.url).href
+
+/** Runs a module in a process of its own, started by `command` where one is given. */
+function runScript(
+  script: string,
+  command: readonly string[] = [],
+  cwd: string = process.cwd(),
+): SpawnSyncReturns<string> {
+  const [program, ...args] = [...command, process.execPath, '--input-type=module', '-e', script]
+  return spawnSync(program, args, { cwd, encoding: 'utf8' })
+}
 
 async function fillAndClose(cycle: number): Promise<void> {
   const store = open<number>(':memory:', options)
@@ -307,14 +355,10 @@ function residentMemoryFileBytes(): number {
 describe('a handle', { skip: !canShare }, () => {
   test('of a store in memory is refused in another process, naming both', async () => {
     const store = open(':memory:', options)
-    const module = new URL('../../src/store/index.js', import.meta.url).href
     const handle = JSON.stringify(store.share())
-    const script = `
+    const run = runScript(`
       import { open } from '${module}'
-      try { open(${handle}) } catch (error) { console.log(error.code, error.message) }`
-    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-      encoding: 'utf8',
-    })
+      try { open(${handle}) } catch (error) { console.log(error.code, error.message) }`)
     assert.match(run.stdout, /^STORE_NOT_FOUND .*memory of process/)
     assert.ok(run.stdout.includes(`process ${process.pid}`))
     await store.close()
@@ -427,4 +471,17 @@ test('a store that nobody can share says so', async (t) => {
     assert.equal(store.get('a'), 1)
     await store.close()
   }
+})
+
+test('without FFI a store in memory works as ever, and says that nobody can share it', () => {
+  const run = runScript(`
+    // Electron is where buffers over mapped memory are forbidden.
+    Object.defineProperty(process.versions, 'electron', { value: '1' })
+    const { open } = await import('${module}')
+    const store = open(':memory:')
+    store.put('a', 1)
+    console.log(store.get('a'), store.stats().mapping, store.stats().attachments)
+    try { store.share() } catch (error) { console.log(error.name, error.message) }
+    await store.close()`)
+  assert.match(run.stdout, /^1 memory 1\nTypeError .*accepted: .*\/dev\/shm\n$/, run.stderr)
 })
