@@ -4,7 +4,7 @@
  * its next look, within a second.
  *
  * Each thread syncs what it wrote within `syncIntervalMs` by itself (sync.ts). What is left to do is
- * the sync for one that died before.
+ * the sync for one that died before, and giving back what its snapshots held.
  */
 import { join } from 'node:path'
 import * as layout from '../format/control-layout.js'
@@ -34,8 +34,8 @@ export class Background {
   }
 
   start(): void {
-    const { isReadOnly, platform, syncIntervalMs } = this.#engine
-    if (isReadOnly || !platform.isShared || syncIntervalMs === 0) return
+    const { isReadOnly, platform } = this.#engine
+    if (isReadOnly || !platform.isShared) return
     this.#timer = setInterval(() => this.#look(), lookIntervalMs)
     this.#timer.unref()
   }
@@ -53,6 +53,7 @@ export class Background {
     if (this.#lock === undefined) return
     this.#engine.attachments.clearDead()
     scheduleSweep(this.#engine)
+    if (syncIntervalMs === 0) return
     const state = control.readState()
     if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
       this.#durable = state[layout.durable]

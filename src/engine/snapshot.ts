@@ -54,7 +54,11 @@ export function openSnapshot(engine: Engine): number {
 
 /** A copy does not change; what others write to is not to be pinned by one who may not write. */
 function openOnCopy(engine: Engine): number {
-  if (engine.isCopy) return Math.max(1, engine.control.get(layout.sequence))
+  if (engine.isCopy) {
+    const sequence = Math.max(1, engine.control.get(layout.sequence))
+    engine.pins.add(sequence)
+    return sequence
+  }
   throw new StoreError(
     'STORE_READ_ONLY',
     `ranges and snapshots mark in ${engine.directory} what they read, and this reader may not write there`,
@@ -63,10 +67,11 @@ function openOnCopy(engine: Engine): number {
 }
 
 export function closeSnapshot(engine: Engine, sequence: number): void {
-  if (engine.isClosed || engine.log.access === 'private') return
+  if (engine.isClosed) return
   const { attachments, pins } = engine
   const before = pins.lowest
   pins.remove(sequence)
+  if (engine.log.access === 'private') return
   const lowest = pins.lowest
   if (lowest === before) return
   // Without the writer's word: who still sees the old pin holds back more than it must.

@@ -3,6 +3,7 @@ import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
 import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
+import { unsweptIds } from './sweep-keyspaces.js'
 
 export interface StoreStats {
   /** Live keys. */
@@ -33,8 +34,15 @@ export interface StoreStats {
   readonly version: number
   /** The sequence of the last commit. */
   readonly sequence: number
-  /** Bytes kept for snapshots; 0 in this version, which has none. */
+  /**
+   * Bytes that compaction must keep for snapshots; 0 in this version, which does not compact: records
+   * that were replaced or deleted stay in the log whether a snapshot shows them or not.
+   */
   readonly pinnedBytes: number
+  /** Snapshots that this attachment has open, those of unfinished iterations included. */
+  readonly snapshots: number
+  /** What the oldest open snapshot of all attachments shows; undefined where there is none. */
+  readonly oldestSnapshotSequence: number | undefined
   /** Flushes that this attachment completed since opening. */
   readonly syncs: number
   readonly compactions: number
@@ -50,7 +58,11 @@ export interface StoreStats {
 
 export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
-  const { attachments, control, counts, index, log } = engine
+  const { attachments, control, counts, index, log, order, pins } = engine
+  const unnamedIds = [systemKeyspaceId, ...unsweptIds(engine).map(([id]) => id)]
+  const unnamed = (field: 0 | 1 | 2): number =>
+    unnamedIds.reduce((sum, id) => sum + counts.get(id, field), 0)
+  const oldest = attachments.lowestPin()
   const state = control.readState()
   const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
@@ -58,14 +70,14 @@ export function stats(engine: Engine): StoreStats {
   const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: state[layout.records] - counts.get(systemKeyspaceId, 0),
-    keyBytes: state[layout.keyBytes] - counts.get(systemKeyspaceId, 1),
-    valueBytes: state[layout.valueBytes] - counts.get(systemKeyspaceId, 2),
+    records: state[layout.records] - unnamed(0),
+    keyBytes: state[layout.keyBytes] - unnamed(1),
+    valueBytes: state[layout.valueBytes] - unnamed(2),
     liveBytes,
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
     fileBytes,
-    indexBytes: index.sizeBytes,
+    indexBytes: index.sizeBytes + order.sizeBytes,
     segments,
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),
@@ -76,6 +88,8 @@ export function stats(engine: Engine): StoreStats {
     version: state[layout.version],
     sequence: state[layout.sequence],
     pinnedBytes: 0,
+    snapshots: pins.count,
+    oldestSnapshotSequence: oldest === Number.POSITIVE_INFINITY ? undefined : oldest,
     syncs: engine.syncQueue.completedCount,
     compactions: 0,
     checkpoints: 0,

@@ -8,6 +8,11 @@ export interface StoreEvents {
    * waiting thread is blocked: its listeners are called when it goes on.
    */
   wait: [info: { readonly holder: Attachment; readonly waitedMs: number }]
+  /**
+   * Something works that should be done otherwise: a snapshot that was never closed and was collected
+   * as garbage. Without a listener it is a warning of the process.
+   */
+  warning: [words: string]
   /** Background work failed; the next call that depends on it reports the same error. */
   error: [error: unknown]
 }

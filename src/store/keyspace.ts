@@ -18,7 +18,7 @@ import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
 import * as layout from '../format/control-layout.js'
 import {
-  decodeBytes,
+  decodeValueOf,
   encodeValue,
   encodingName,
   type KeyEncoding,
@@ -57,7 +57,8 @@ export interface StoreEntry<V, K> {
   readonly sizeBytes: number
 }
 
-interface Encodings {
+/** @internal */
+export interface Encodings {
   readonly encoding: ValueEncoding<never>
   readonly keyEncoding: KeyEncoding
 }
@@ -129,7 +130,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
     const record = getRecord(this.engine, id)
-    return record === undefined ? undefined : this.entryOf(key, record)
+    return record === undefined ? undefined : entryOf<V, K>(this.#encoding, key, record)
   }
 
   /**
@@ -234,16 +235,9 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     }
   }
 
-  /** @internal */
-  decodeValue(key: K, bytes: Buffer): V {
-    return this.#decode(key, bytes)
-  }
-
-  /** @internal */
-  entryOf(key: K, record: RecordFacts): StoreEntry<V, K> {
-    const { expiresAtMs, ...facts } = record
-    const value = this.#decode(key, record.value)
-    return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
+  /** @internal What keys and values are encoded with; also of a keyspace that was dropped. */
+  get codecs(): Encodings {
+    return { encoding: this.#encoding, keyEncoding: this.#keyEncoding }
   }
 
   /** The encodings in use, by name; `'custom'` for one of the caller's own. */
@@ -266,17 +260,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 
   #decodeAt(key: K, id: number): V | undefined {
     const bytes = getBytes(this.engine, id)
-    return bytes === undefined ? undefined : this.#decode(key, bytes)
-  }
-
-  #decode(key: K, bytes: Buffer): V {
-    try {
-      return decodeBytes(this.#encoding, bytes) as V
-    } catch (error) {
-      const encoding = encodingName(this.#encoding)
-      const what = `the value of key ${shown(key)} cannot be decoded as ${encoding}`
-      throw new StoreError('STORE_CORRUPT', what, { details: { key, what }, cause: error })
-    }
+    return bytes === undefined ? undefined : (decodeValueOf(this.#encoding, key, bytes) as V)
   }
 
   /**
@@ -322,6 +306,17 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     this.#id = registered?.id ?? this.#id
     this.#generation = generation
   }
+}
+
+/** @internal */
+export function entryOf<V, K extends StoreKey>(
+  encoding: ValueEncoding<never>,
+  key: K,
+  record: RecordFacts,
+): StoreEntry<V, K> {
+  const { expiresAtMs, ...facts } = record
+  const value = decodeValueOf(encoding, key, record.value) as V
+  return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
 }
 
 const emptyBytes = new Uint8Array(0)
