@@ -403,8 +403,8 @@ export class World {
   }
 
   async #reopen(readOnlyBetween: boolean): Promise<void> {
-    const before = this.#store.stats()
     this.#forgetMoments()
+    const before = this.#store.stats()
     await this.#store.close()
     if (readOnlyBetween) {
       const reader = this.#open(this.#directory, { readOnly: true, createIfMissing: false })
@@ -418,6 +418,8 @@ export class World {
 
   /** A copy of the live directory is a store of another boot: everything comes from the log. */
   async #copy(sync: boolean, goOn: boolean): Promise<void> {
+    // What a snapshot shows of a dropped keyspace still counts.
+    if (goOn) this.#forgetMoments()
     if (sync) await this.#store.sync()
     const before = this.#store.stats()
     const directory = `${this.#directory.replace(/\+\d+$/, '')}+${++this.#copies}`
@@ -430,7 +432,6 @@ export class World {
       this.#compareAll(copy)
       if (goOn) {
         const old = this.#store
-        this.#forgetMoments()
         this.#store = copy
         this.#directory = directory
         await old.close()
