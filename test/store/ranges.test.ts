@@ -504,6 +504,25 @@ describe('an iteration held across writes shows none of them', () => {
   }
 })
 
+test('the ordered index grows by whoever writes, and all that have the store open follow it', async (t) => {
+  const path = temporaryDirectory(t)
+  const shared = { encoding: 'utf8', segmentSizeBytes, syncIntervalMs: 0 } as const
+  await using first = open<string>(path, shared)
+  await using second = open<string>(path, shared)
+  assert.equal(first.count({}), 0)
+  // More than the first piece of the index, 1 MiB, has room for.
+  const key = (index: number): string => `${(index * 7919) % 100_003} ${'k'.repeat(60)}`
+  for (let index = 0; index < 20_000; index++) second.put(key(index), '')
+  assert.ok(engineOf(second).order.sizeBytes > 2 ** 20)
+  for (let index = 20_000; index < 21_000; index++) first.put(key(index), '')
+  for (let index = 0; index < 20_000; index++) first.delete(key(index))
+  for (let index = 0; index < 100; index++) second.put(key(index), '')
+  for (const store of [first, second]) {
+    assert.equal(store.count({}), 1100)
+    assert.equal(store.count(), 1100)
+  }
+})
+
 describe('a range is refused', () => {
   test('with options that are none', async () => {
     await using store = open(':memory:')
