@@ -37,8 +37,7 @@ export function openSnapshot(engine: Engine): number {
   if (log.access === 'private') return openOnCopy(engine)
   enter(engine)
   try {
-    // One below the first write of all is not 0, which stands for "no pin".
-    const sequence = Math.max(1, control.get(layout.sequence))
+    const sequence = control.get(layout.sequence)
     if (control.get(layout.readOnly) !== control.get(layout.tail)) {
       control.begin()
       control.set(layout.readOnly, control.get(layout.tail))
@@ -55,7 +54,7 @@ export function openSnapshot(engine: Engine): number {
 /** A copy does not change; what others write to is not to be pinned by one who may not write. */
 function openOnCopy(engine: Engine): number {
   if (engine.isCopy) {
-    const sequence = Math.max(1, engine.control.get(layout.sequence))
+    const sequence = engine.control.get(layout.sequence)
     engine.pins.add(sequence)
     return sequence
   }

@@ -301,7 +301,11 @@ describe('many snapshots', () => {
   test('of an empty store show nothing, ever', async () => {
     await using store = open<string>(':memory:', options)
     using snapshot = store.snapshot()
+    store.keyspace('one').put('a', 1)
     store.put('a', 'a')
+    store.delete('a')
+    assert.equal(tombstonesOf(store), 1)
+    assert.deepEqual(snapshot.keyspaces(), [])
     assert.equal(snapshot.get('a'), undefined)
     assert.deepEqual(snapshot.range().toArray(), [])
     assert.equal(snapshot.count(), 0)
