@@ -30,11 +30,18 @@ import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 
-/** Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. */
-export function openSnapshot(engine: Engine): number {
+/**
+ * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. `look` is
+ * called when nobody else writes, to read what belongs to that moment.
+ */
+export function openSnapshot(engine: Engine, look?: () => void): number {
   engine.requireOpen()
   const { attachments, control, log, pins } = engine
-  if (log.access === 'private') return openOnCopy(engine)
+  if (log.access === 'private') {
+    const sequence = openOnCopy(engine)
+    look?.()
+    return sequence
+  }
   enter(engine)
   try {
     const sequence = control.get(layout.sequence)
@@ -45,6 +52,7 @@ export function openSnapshot(engine: Engine): number {
     }
     pins.add(sequence)
     attachments.setPin(pins.lowest)
+    look?.()
     return sequence
   } finally {
     leave(engine)

@@ -4,6 +4,7 @@
  */
 import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
+import { clearRange } from '../engine/clear.js'
 import { remove } from '../engine/delete.js'
 import type { Engine } from '../engine/engine.js'
 import { getRecord, type RecordFacts } from '../engine/get-entry.js'
@@ -13,6 +14,7 @@ import {
   defaultKeyspaceName,
   readRegistry,
 } from '../engine/keyspaces.js'
+import { getNewest } from '../engine/last-entry.js'
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
@@ -41,6 +43,8 @@ import {
   RangeSteps,
   resolveRange,
 } from './range.js'
+
+import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
 
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
@@ -216,6 +220,50 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   /** As {@link range}, the values alone. */
   values(options: RangeOptions<K> = {}): Lazy<V> {
     return new Lazy(() => new RangeSteps<V>(this.rangeSource(), this.#range(options), 'values'))
+  }
+
+  /**
+   * Live records in the order of the log, oldest first, or newest first with `reverse`, as the store is
+   * when an iteration begins. An update in the young part of the log keeps the place of its record, so
+   * this is the order of writes only as far as records were not written again; `sequence` tells it.
+   *
+   * Cost: reads and verifies the log, what was replaced and deleted included.
+   * @throws TypeError for options when the iteration begins; StoreError `STORE_CORRUPT` where a record
+   * of the index is not in the log.
+   */
+  scan(options: ScanOptions = {}): Lazy<StoreEntry<V, K>> {
+    return new Lazy(() => {
+      const { engine, keyspaceId } = this.rangeSource()
+      return new LogSteps<V, K>(engine, keyspaceId, this.codecs, options)
+    })
+  }
+
+  /**
+   * The live record that was written last, or undefined where there is none.
+   *
+   * Cost: as `getEntry` where the last write of the store put it; else it is looked for in the log,
+   * backwards, up to a sync before it.
+   */
+  lastEntry(): StoreEntry<V, K> | undefined {
+    const id = this.#idNow()
+    const record = getNewest(this.engine, id)
+    if (record === undefined) return undefined
+    return entryOf<V, K>(this.#encoding, keyAtHand<K>(this.engine, this.codecs), record)
+  }
+
+  /**
+   * Removes the keys of a range, or all. Those that are there when it is called; not all at once:
+   * others see it go on, and a crash leaves a part of them.
+   *
+   * Cost: as many deletes, in batches of some hundreds.
+   * @throws as `range` and `delete`.
+   */
+  clear(options: RangeOptions<K> = {}): void {
+    this.engine.requireWritable()
+    clearRange(this.rangeSource(), this.#range(options), () => ({
+      id: this.#idNow(),
+      generation: this.#generation,
+    }))
   }
 
   #range(options: RangeOptions<K>): KeyRange {
