@@ -93,6 +93,8 @@ export class Engine {
   onBuilt: ((built: { readonly keys: number; readonly durationMs: number }) => void) | undefined
   /** Told of a failure of background work. */
   onError: ((error: unknown) => void) | undefined
+  /** Told of what works and should not be so. */
+  onWarning: ((warning: string) => void) | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   readonly space: MappingSpace | undefined
@@ -112,6 +114,8 @@ export class Engine {
   isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
+  /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */
+  sweptGeneration = -1
   #renewal: Renewal | undefined
   constructor(parts: EngineParts) {
     this.platform = parts.platform
@@ -140,7 +144,9 @@ export class Engine {
 
   requireOpen(): void {
     if (this.isClosed) throw new StoreError('STORE_CLOSED', 'the store is closed')
-    if (this.#renewal?.isDue()) this.#renew(this.#renewal)
+    // A snapshot shows what the copy has, and another one would not have.
+    if (this.#renewal === undefined || this.pins.count > 0) return
+    if (this.#renewal.isDue()) this.#renew(this.#renewal)
   }
 
   /** Goes on as the engine of the store as it is now. */
@@ -148,8 +154,8 @@ export class Engine {
     const fresh = renewal.open()
     this.session.end(() => undefined)
     this.closeParts()
-    const { key, onWait } = this
-    Object.assign(this, fresh, { key, onWait })
+    const { key, onError, onWait, onWarning } = this
+    Object.assign(this, fresh, { key, onError, onWait, onWarning })
     this.#renewal = fresh.#renewal
   }
 

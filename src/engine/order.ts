@@ -39,6 +39,8 @@ function follow(engine: Engine, kind: number): void {
   const plan = kind === layout.orderInsert ? planInsert : planRemove
   let sizeWords = 0
   let isBuilt = true
+  // Planning asks of no page whether it is mapped, and others may have added some.
+  order.region.ensure(order.pageEnd)
   try {
     sizeWords = plan(order, keyspaceId, key.words, 0, key.sizeBytes, control.nextRedo)
   } catch (error) {

@@ -17,6 +17,7 @@ import {
 } from '../index/ordered-cursor.js'
 import { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
+import { unwatchPin, watchPin } from './abandoned.js'
 import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
 import { fetchAhead, hashKey } from './probe.js'
@@ -42,7 +43,9 @@ export class RangeReader {
   readonly range: KeyRange
   readonly wanted: Wanted
   readonly sequence: number
-  readonly #ownsSnapshot: boolean
+  /** True while it has a snapshot of its own. */
+  #holdsSnapshot: boolean
+  #isWatched = false
   readonly #cursor: OrderedCursor
   #isBegun = false
   /** Where the next leaf is sought. */
@@ -72,7 +75,7 @@ export class RangeReader {
     this.range = range
     this.wanted = wanted
     this.#left = range.limit
-    this.#ownsSnapshot = sequence === undefined
+    this.#holdsSnapshot = sequence === undefined
     this.sequence = sequence ?? openSnapshot(engine)
     this.#cursor = engine.spareCursor ?? new OrderedCursor()
     engine.spareCursor = undefined
@@ -95,16 +98,27 @@ export class RangeReader {
     return bytes.toString('utf8', start, start + sizesBytes[key])
   }
 
-  /** Reads the next keys of the range. False, and closed, at its end. */
+  /** Reads the next keys of the range. False, and closed, at its end; closed, too, where it throws. */
   nextBatch(): boolean {
     if (!this.#isOpen) return false
+    try {
+      return this.#readBatch()
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  #readBatch(): boolean {
     this.engine.requireOpen()
     this.count = 0
     this.values.length = 0
     while (this.#left > 0) {
       if (this.#position >= this.#cursor.count && !this.#nextLeaf()) break
       this.#lookUp()
-      if (this.count > 0) return true
+      if (this.count === 0) continue
+      this.#holdNoLonger()
+      return true
     }
     this.close()
     return false
@@ -115,7 +129,24 @@ export class RangeReader {
     this.#isOpen = false
     this.count = 0
     this.engine.spareCursor = this.#cursor
-    if (this.#ownsSnapshot) closeSnapshot(this.engine, this.sequence)
+    this.#giveBack()
+  }
+
+  /** Keys and values of the batch are copies: behind the last of them nothing is held back. */
+  #holdNoLonger(): void {
+    const { isLast, count } = this.#cursor
+    if (this.#left === 0 || (isLast && this.#position >= count)) this.#giveBack()
+    else if (this.#holdsSnapshot && !this.#isWatched) {
+      this.#isWatched = true
+      watchPin(this, this.engine, this.sequence, undefined)
+    }
+  }
+
+  #giveBack(): void {
+    if (!this.#holdsSnapshot) return
+    this.#holdsSnapshot = false
+    if (this.#isWatched) unwatchPin(this)
+    closeSnapshot(this.engine, this.sequence)
   }
 
   #nextLeaf(): boolean {

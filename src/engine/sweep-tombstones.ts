@@ -15,14 +15,16 @@ import { enter, leave, mend } from './exclusive.js'
 import { announceOrder, followOrder } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { announceRemove } from './publish.js'
+import { sweepDropped } from './sweep-keyspaces.js'
 import { takeKey } from './take-key.js'
 
 /** Records of a slice: some 100 microseconds. */
 const recordsAtOnce = 256
 
-/** Sweeps a slice at once, and the rest between turns of the event loop. */
+/** Sweeps dropped keyspaces and a slice of tombstones at once, and the rest between turns of the event loop. */
 export function scheduleSweep(engine: Engine): void {
   if (engine.isClosed || engine.control.isPoisoned) return
+  sweepDropped(engine)
   if (engine.control.read(layout.tombstones) === 0) return
   if (!sweepSlice(engine) || engine.isSweepScheduled) return
   engine.isSweepScheduled = true

@@ -176,7 +176,7 @@ export const changeOrder = 5
  *     24 |    8 | sinceMs: f64; wall clock
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
- *     40 |    8 | pin: f64; the lowest sequence that a snapshot of it shows, 0 for none
+ *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
  *     48 |   16 | reserved: 0
  */
 export const attachmentsOffset = 40_960

@@ -14,7 +14,7 @@ import {
 } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
-import { sweepOrphans } from '../engine/keyspaces.js'
+import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
   backgroundFileName,
@@ -129,7 +129,7 @@ function openToWrite(
   const counted = { ...files, announceChange }
   const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
   leave(engine)
-  sweepOrphans(engine)
+  sweepDropped(engine)
   return engine
 }
 
@@ -163,7 +163,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   const engine = onSameBoot ?? recoverByReplay({ ...own, access: 'private' }, true)
   if (attached === undefined && (isCopied || files.access === 'shared')) {
     leave(engine)
-    sweepOrphans(engine)
+    sweepDropped(engine)
   }
   return engine
 }
@@ -178,7 +178,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const access = options.readOnly ? 'private' : 'shared'
     const files = readStoreFiles(place, { options, access, exists, startedAtMs })
     const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
-    sweepOrphans(engine)
+    sweepDropped(engine)
     engine.session = {
       end: (whenLast) => {
         try {

@@ -7,9 +7,10 @@ import type { Attachment } from '../control/attachments.js'
 import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
-import { defaultKeyspaceName, dropKeyspace, readRegistry } from '../engine/keyspaces.js'
+import { defaultKeyspaceName, readRegistry } from '../engine/keyspaces.js'
 import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
+import { dropKeyspace } from '../engine/sweep-keyspaces.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { openStore } from '../recovery/open-store.js'
@@ -62,6 +63,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     engine.onBuilt = (built) => {
       if (built.durationMs < reportedBuildMs) return
       process.nextTick(() => this.#events.emit('built', built))
+    }
+    engine.onWarning = (warning) => {
+      if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
+      else process.emitWarning(warning, 'VarveWarning')
     }
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
@@ -173,7 +178,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   snapshot(): Snapshot<V, K> {
     this.engine.requireOpen()
-    return new Snapshot<V, K>(new Pin(this.engine), this)
+    return new Snapshot<V, K>(new Pin(this.engine), this.codecs)
   }
 
   /** The numbers of the store, from memory. */

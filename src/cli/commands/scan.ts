@@ -1,7 +1,7 @@
 /** varve scan: the live records in the order of the log. */
 import { type Command, Option } from 'commander'
 import type { StoreKey } from '../../store/index.js'
-import { scan } from '../../store/scan.js'
+import { keysInLog } from '../../store/scan.js'
 import { keyAsJson, keyAsLine } from '../key.js'
 import { jsonOption, keyspaceOption, parseCount, pathDescription } from '../options.js'
 import { printLines } from '../output.js'
@@ -47,7 +47,7 @@ function* recordLines(keyspace: AnyKeyspace, options: ScanOptions): Generator<st
   // A bar would stand between the lines of a terminal.
   using progress = new Progress('scan', limit, !process.stdout.isTTY)
   let count = 0
-  for (const key of scan(keyspace)) {
+  for (const key of keysInLog(keyspace)) {
     if (count === limit) return
     yield lineOf(key)
     progress.update(++count)
