@@ -92,15 +92,15 @@ export class RangeReader {
     return bytes.toString('utf8', start, start + sizesBytes[key])
   }
 
-  /** Reads the next keys of the range. False, and closed, at its end. */
-  nextBatch(): boolean {
+  /** Reads the next keys of the range, `countMax` at most. False, and closed, at its end. */
+  nextBatch(countMax: number = batchMax): boolean {
     if (!this.#isOpen) return false
     this.engine.requireOpen()
     this.count = 0
     this.values.length = 0
     while (this.#left > 0) {
       if (this.#position >= this.#cursor.count && !this.#nextLeaf()) break
-      this.#lookUp()
+      this.#lookUp(countMax)
       if (this.count > 0) return true
     }
     this.close()
@@ -152,12 +152,12 @@ export class RangeReader {
     )
   }
 
-  #lookUp(): void {
+  #lookUp(countMax: number): void {
     const { engine, keyspaceId, sequence, wanted, values } = this
     const { key } = engine
     const { sizesBytes, starts, words } = this.#cursor
     const first = this.#position
-    const count = Math.min(this.#cursor.count - first, batchMax, this.#left)
+    const count = Math.min(this.#cursor.count - first, batchMax, countMax, this.#left)
     const hashes = this.#hashes
     for (let index = 0; index < count; index++) {
       key.setWords(words, starts[first + index], sizesBytes[first + index])
