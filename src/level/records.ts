@@ -38,7 +38,7 @@ export interface LevelRangeOptions {
   readonly limit: number
 }
 
-/** The one whose encodings the store was opened with; it is never dropped. */
+/** The default keyspace: it is never dropped, so its id holds good whatever the registry says later. */
 export const keyspaceId = defaultKeyspaceId
 
 /** Keys that are deleted before the event loop gets its turn. */
@@ -52,6 +52,11 @@ export class Records {
   constructor(store: Store<Uint8Array, Uint8Array>) {
     this.#store = store
     this.engine = store.rangeSource().engine
+  }
+
+  /** Has the store remember its encodings before anybody writes by others. */
+  register(): void {
+    if (!this.engine.isReadOnly) this.#store.idToWrite()
   }
 
   sync(): Promise<void> {
@@ -103,10 +108,9 @@ export class Records {
     checkValue(value)
     try {
       for (;;) {
-        const id = this.#store.idToWrite()
         const generation = generationOf(engine)
         this.#setKey(key)
-        if (put(engine, id, generation, value, anyVersion) !== undefined) return
+        if (put(engine, keyspaceId, generation, value, anyVersion) !== undefined) return
       }
     } catch (error) {
       throw asLevelError(error)
@@ -134,10 +138,7 @@ export class Records {
     try {
       // Making the key at hand of each is also the check of all, before anything is written.
       const encoded = operations.map((operation) => this.#encode(operation, draft))
-      for (;;) {
-        this.#store.idToWrite()
-        if (writeBatch(engine, encoded, draft, generationOf(engine))) return
-      }
+      for (;;) if (writeBatch(engine, encoded, draft, generationOf(engine))) return
     } catch (error) {
       throw asLevelError(error)
     } finally {

@@ -16,7 +16,7 @@ import {
 } from 'abstract-level'
 import { shown } from '../base/shown.js'
 import type { StoreOptions } from '../store/options.js'
-import { open } from '../store/store.js'
+import { open, type Store } from '../store/store.js'
 import { asLevelError, LevelError } from './errors.js'
 import { EntryIterator, KeyIterator, ValueIterator } from './iterators.js'
 import { type IteratorOptions, RangeSteps } from './range-steps.js'
@@ -110,21 +110,27 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
     this.location = location
   }
 
-  async _open(options: OpenOptions): Promise<void> {
+  protected async _open(options: OpenOptions): Promise<void> {
     const passed: Record<string, unknown> = {}
     for (const name of storeOptionNames) passed[name] = options[name]
+    let store: Store<Uint8Array, Uint8Array> | undefined
     try {
-      const encodings = { encoding: 'binary', keyEncoding: 'binary' } as const
-      this.#open = new Records(
-        open<Uint8Array, Uint8Array>(this.location, { ...(passed as PassedOptions), ...encodings }),
-      )
+      store = open(this.location, {
+        ...(passed as PassedOptions),
+        encoding: 'binary',
+        keyEncoding: 'binary',
+      })
+      const records = new Records(store)
+      records.register()
+      this.#open = records
     } catch (error) {
+      await store?.close()
       throw asLevelError(error)
     }
   }
 
   /** Where the last sync fails the store is closed all the same: a second call finds nothing to do. */
-  async _close(): Promise<void> {
+  protected async _close(): Promise<void> {
     const records = this.#open
     this.#open = undefined
     await records?.close()
@@ -135,53 +141,59 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
     throw new LevelError('LEVEL_DATABASE_NOT_OPEN', 'Database is not open')
   }
 
-  async _get(key: Data, options: ReadOptions): Promise<Data | undefined> {
+  protected async _get(key: Data, options: ReadOptions): Promise<Data | undefined> {
     return this._getSync(key, options)
   }
 
-  _getSync(key: Data, options: ReadOptions): Data | undefined {
+  protected _getSync(key: Data, options: ReadOptions): Data | undefined {
     const records = this.#records
     const sequence = sequenceOf(records.engine, options.snapshot)
     return records.get(key, options.valueEncoding === 'utf8', sequence)
   }
 
-  async _getMany(keys: readonly Data[], options: ReadOptions): Promise<(Data | undefined)[]> {
+  protected async _getMany(
+    keys: readonly Data[],
+    options: ReadOptions,
+  ): Promise<(Data | undefined)[]> {
     const records = this.#records
     const sequence = sequenceOf(records.engine, options.snapshot)
     const isText = options.valueEncoding === 'utf8'
     return keys.map((key) => records.get(key, isText, sequence))
   }
 
-  async _has(key: Data, options: ReadOptions): Promise<boolean> {
+  protected async _has(key: Data, options: ReadOptions): Promise<boolean> {
     const records = this.#records
     return records.has(key, sequenceOf(records.engine, options.snapshot))
   }
 
-  async _hasMany(keys: readonly Data[], options: ReadOptions): Promise<boolean[]> {
+  protected async _hasMany(keys: readonly Data[], options: ReadOptions): Promise<boolean[]> {
     const records = this.#records
     const sequence = sequenceOf(records.engine, options.snapshot)
     return keys.map((key) => records.has(key, sequence))
   }
 
-  async _put(key: Data, value: Data, options: WriteOptions): Promise<void> {
+  protected async _put(key: Data, value: Data, options: WriteOptions): Promise<void> {
     const records = this.#records
     records.put(key, value)
     if (options.sync === true) await records.sync()
   }
 
-  async _del(key: Data, options: WriteOptions): Promise<void> {
+  protected async _del(key: Data, options: WriteOptions): Promise<void> {
     const records = this.#records
     records.remove(key)
     if (options.sync === true) await records.sync()
   }
 
-  async _batch(operations: readonly RecordOperation[], options: WriteOptions): Promise<void> {
+  protected async _batch(
+    operations: readonly RecordOperation[],
+    options: WriteOptions,
+  ): Promise<void> {
     const records = this.#records
     records.write(operations)
     if (options.sync === true) await records.sync()
   }
 
-  async _clear(options: LevelRangeOptions & ReadOptions): Promise<void> {
+  protected async _clear(options: LevelRangeOptions & ReadOptions): Promise<void> {
     const records = this.#records
     const clearing = records.clear(options, sequenceOf(records.engine, options.snapshot))
     // Closing waits for its resources: for the rest of this, too.
@@ -195,22 +207,24 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
     }
   }
 
-  _iterator(options: IteratorOptions): EntryIterator {
+  protected _iterator(options: IteratorOptions): EntryIterator {
     const steps = new RangeSteps(this.#records, 'entries', options)
     return new EntryIterator(this.#asAny(), options, steps)
   }
 
-  _keys(options: IteratorOptions): KeyIterator {
+  protected _keys(options: IteratorOptions): KeyIterator {
     const steps = new RangeSteps(this.#records, 'keys', options)
     return new KeyIterator(this.#asAny(), options, steps)
   }
 
-  _values(options: IteratorOptions): ValueIterator {
+  protected _values(options: IteratorOptions): ValueIterator {
     const steps = new RangeSteps(this.#records, 'values', options)
     return new ValueIterator(this.#asAny(), options, steps)
   }
 
-  _snapshot(options: { readonly owner: AbstractLevel<unknown, unknown, unknown> }): LevelSnapshot {
+  protected _snapshot(options: {
+    readonly owner: AbstractLevel<unknown, unknown, unknown>
+  }): LevelSnapshot {
     return new LevelSnapshot(pinOf(this.#records.engine), options)
   }
 

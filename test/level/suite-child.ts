@@ -9,7 +9,7 @@ const directory = process.argv[2]
 
 /** The suite compares the options that a database was opened with: a smaller segment is not one of them. */
 class SmallLevel extends VarveLevel {
-  override _open(options: OpenOptions): Promise<void> {
+  protected override _open(options: OpenOptions): Promise<void> {
     return super._open({ ...options, segmentSizeBytes: 2 ** 20 })
   }
 }
