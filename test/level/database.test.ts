@@ -7,13 +7,15 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { LevelError, VarveLevel } from '../../src/level/index.js'
 import { open, StoreError } from '../../src/store/index.js'
-import { temporaryDirectory } from '../support/directory.js'
+import { contentsOf, temporaryDirectory } from '../support/directory.js'
+import { codeBlockOf, runExample } from '../support/example.js'
 import { fill, numbered, openLevel, rejectionOf, smallSegments } from './database.js'
 
 describe('the store of a VarveLevel', () => {
@@ -142,6 +144,16 @@ describe('a refusal', () => {
     assert.equal(store.get('a'), 1)
   })
 
+  test('of a directory of LevelDB leaves it as it is', async (t) => {
+    const path = temporaryDirectory(t)
+    writeFileSync(join(path, 'CURRENT'), 'MANIFEST-000002\n')
+    const before = contentsOf(path)
+    const error = await rejectionOf(new VarveLevel(path).open(), 'LEVEL_DATABASE_NOT_OPEN')
+    assert.equal(error.cause?.code, 'LEVEL_CORRUPTION')
+    assert.equal(error.cause?.cause?.code, 'STORE_FORMAT')
+    assert.deepEqual(contentsOf(path), before)
+  })
+
   test('to write by one that may only read', async (t) => {
     const path = temporaryDirectory(t)
     const db = await openLevel(path)
@@ -218,6 +230,11 @@ describe('the package', () => {
     assert.equal(loads('varve/level'), true)
     assert.equal(loads('varve'), false)
   })
+})
+
+test('the example of docs/level.md prints what it says', (t) => {
+  const code = codeBlockOf('docs/level.md', 'varve/level')
+  assert.equal(runExample(temporaryDirectory(t), code), 'ada Ada\neve Eve\n1 false\n')
 })
 
 test('a clear that was begun is done before the database is closed', async (t) => {
