@@ -160,10 +160,12 @@ describe('a refusal', () => {
     await db.put('a', '1')
     const reader = await openLevel(path, { readOnly: true })
     assert.equal(await reader.get('a'), '1')
+    assert.deepEqual(await reader.iterator().all(), [['a', '1']])
     for (const write of [
       () => reader.put('b', '2'),
       () => reader.del('a'),
       () => reader.batch([{ type: 'put', key: 'b', value: '2' }]),
+      () => reader.clear(),
     ]) {
       const error = await rejectionOf(write(), 'LEVEL_READONLY')
       assert.equal(error.cause?.code, 'STORE_READ_ONLY')
