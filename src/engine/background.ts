@@ -11,6 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
+import { sweepOrphans } from './keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
 
@@ -23,6 +24,7 @@ export class Background {
   /** Since when there is something that nobody synced, by the clock of this process. */
   #unsyncedSinceMs: number | undefined
   #durable = 0
+  #sweptGeneration = 0
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -36,7 +38,7 @@ export class Background {
   start(): void {
     const { isReadOnly, platform, syncIntervalMs } = this.#engine
     if (isReadOnly || !platform.isShared || syncIntervalMs === 0) return
-    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
 
@@ -46,13 +48,35 @@ export class Background {
     this.#lock = undefined
   }
 
+  /** What those that are gone left behind. */
+  #cleanUp(): void {
+    const { attachments, control } = this.#engine
+    attachments.clearDead()
+    scheduleSweep(this.#engine)
+    // It moves with every drop of a keyspace, and with every repair: the one who swept may be dead.
+    const generation = control.words[layout.keyspaceGenerationWord]
+    if (generation === this.#sweptGeneration) return
+    sweepOrphans(this.#engine)
+    this.#sweptGeneration = generation
+  }
+
+  /** What fails here fails in no call of the user's: it is told, and tried again. */
+  #lookSafely(): void {
+    try {
+      this.#look()
+    } catch (error) {
+      this.#engine.onError?.(error)
+    }
+  }
+
   #look(): void {
     const { control, directory, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
-    this.#engine.attachments.clearDead()
-    scheduleSweep(this.#engine)
+    this.#cleanUp()
+    // What lies in memory alone has nothing to be synced to.
+    if (platform.kind === 'memory') return
     const state = control.readState()
     if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
       this.#durable = state[layout.durable]

@@ -53,6 +53,7 @@ export interface Renewal {
   /** True where the store is no longer what the reader has. */
   isDue(): boolean
   open(): Engine
+  close(): void
 }
 
 /** What opening found and did. */
@@ -88,6 +89,8 @@ export class Engine {
   readonly lockTimeoutMs: number
   /** Told of a wait for another one that writes, while it lasts. */
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** Told when this one has built the ordered index. */
+  onBuilt: ((built: { readonly keys: number; readonly durationMs: number }) => void) | undefined
   /** Told of a failure of background work. */
   onError: ((error: unknown) => void) | undefined
   /** Reads that met a change and were made again. */
@@ -105,6 +108,8 @@ export class Engine {
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   isClosed = false
+  /** False when memory was given back: nothing of the store may be touched then. */
+  isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   #renewal: Renewal | undefined
@@ -150,6 +155,7 @@ export class Engine {
 
   /** Gives back everything that is mapped or open. */
   closeParts(): void {
+    this.isMapped = false
     const { control, counts, index, log, order } = this
     log.close()
     index.homes.close()
@@ -159,6 +165,8 @@ export class Engine {
     order.region.close()
     control.close()
     this.space?.close()
+    this.platform.close()
+    this.#renewal?.close()
   }
 
   /** True where memory is this one's own: nobody writes to it, and changes stay in it. */

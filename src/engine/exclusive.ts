@@ -73,7 +73,7 @@ function enterBehindAnother(engine: Engine): void {
     const word = Atomics.load(words, writerWord)
     if ((word & tokenBusy) === 0) {
       if (Atomics.compareExchange(words, writerWord, word, busy) !== word) continue
-      adopt(engine)
+      adoptOrGiveBack(engine, word)
       return
     }
     if (word === busy) {
@@ -122,16 +122,39 @@ function takeOver(engine: Engine, word: number): boolean {
     const busy = writerToken | tokenBusy
     if (Atomics.compareExchange(control.words, writerWord, word, busy) !== word) return false
     control.adopt()
-    repair(engine, false)
+    repairBetween(engine)
     attachments.clear(entryOf(word))
     return true
   } catch (error) {
-    // Alive and not able to finish it: nobody else must wait for this one.
+    // Alive and not able to finish it: nobody else must wait for this one, or take it for the last one
+    // that wrote.
     control.poison(String(error))
-    leave(engine)
+    Atomics.store(control.words, writerWord, 0)
     throw error
   } finally {
     lock.release()
+  }
+}
+
+/** Where this one cannot take over the state, the word goes back to who had it. */
+function adoptOrGiveBack(engine: Engine, word: number): void {
+  try {
+    adopt(engine)
+  } catch (error) {
+    Atomics.store(engine.control.words, writerWord, word)
+    throw error
+  }
+}
+
+/** The operation that waits has its key at hand already, and repair reads the keys of others. */
+function repairBetween(engine: Engine): void {
+  const { key } = engine
+  const { sizeBytes } = key
+  const words = key.words.slice(0, (sizeBytes + 3) >>> 2)
+  try {
+    repair(engine, false)
+  } finally {
+    key.setWords(words, 0, sizeBytes)
   }
 }
 

@@ -6,6 +6,7 @@
  * keys that are newer than the snapshot, or deleted: what counts is the record that each key leads to.
  * Hot path: `bench/compare`, rows "full scan", "keys only", "range of 100".
  */
+import { orderGenerationWord } from '../format/control-layout.js'
 import {
   OrderedCursor,
   seek,
@@ -14,10 +15,10 @@ import {
   seekEnd,
   seekNext,
 } from '../index/ordered-cursor.js'
-import type { OrderedKey } from '../index/ordered-key.js'
+import { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
+import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
-import { requireOrder } from './order.js'
 import { fetchAhead, hashKey } from './probe.js'
 import { takeTurn } from './read.js'
 import { closeSnapshot, copyFoundValue, findHashedAt, foundText, openSnapshot } from './snapshot.js'
@@ -44,6 +45,8 @@ export class RangeReader {
   readonly #ownsSnapshot: boolean
   readonly #cursor: OrderedCursor
   #isBegun = false
+  /** Where the next leaf is sought. */
+  readonly #from = new OrderedKey()
   #isOpen = true
   /** The first key of the cursor that was not looked up yet. */
   #position = 0
@@ -118,8 +121,19 @@ export class RangeReader {
   #nextLeaf(): boolean {
     const cursor = this.#cursor
     const { isReverse, low, high } = this.range
+    const { control, order } = this.engine
+    if (this.#isBegun && cursor.isLast) return false
+    this.#from.setKey(cursor.fence, cursor.fence.sizeBytes)
     for (;;) {
-      const result = this.#isBegun ? seekNext(this.engine.order, cursor) : this.#seekFirst()
+      const generation = Atomics.load(control.words, orderGenerationWord)
+      requireOrder(this.engine)
+      const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst()
+      if (Atomics.load(control.words, orderGenerationWord) !== generation) {
+        // It was built anew under this read: once more, from the same key.
+        cursor.fence.setKey(this.#from, this.#from.sizeBytes)
+        cursor.isLast = false
+        continue
+      }
       if (result === seekBusy) {
         // Its writer may be dead: a turn of one's own finishes what it began.
         takeTurn(this.engine)

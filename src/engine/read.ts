@@ -159,5 +159,9 @@ export function getInto(
 
 export function has(engine: Engine, keyspaceId: number): boolean {
   engine.requireOpen()
-  return find(engine, keyspaceId)
+  for (;;) {
+    const isThere = find(engine, keyspaceId)
+    // A key that is found may be one of a batch of which other keys are not there yet.
+    if (!isThere || isStable(engine)) return isThere
+  }
 }

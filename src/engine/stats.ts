@@ -1,8 +1,9 @@
 /** The numbers of a store, from memory: nothing is read from the log. */
 import * as layout from '../format/control-layout.js'
-import { systemKeyspaceId } from '../format/record.js'
 import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
+import { readRegistry } from './keyspaces.js'
+import { readSettled } from './settled.js'
 
 export interface StoreStats {
   /** Live keys. */
@@ -51,16 +52,23 @@ export interface StoreStats {
 export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
   const { attachments, control, counts, index, log } = engine
-  const state = control.readState()
+  const ids = Object.values(readRegistry(engine).keyspaces).map(({ id }) => id)
+  const { state, sums } = readSettled(engine, () => ({
+    state: control.readState(),
+    // Of keyspaces that were dropped there may be some entries left, which are swept out.
+    sums: ([0, 1, 2] as const).map((field) =>
+      ids.reduce((sum, id) => sum + counts.get(id, field), 0),
+    ),
+  }))
   const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
   const logBytes = state[layout.tail] - state[layout.readOnly]
   const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: state[layout.records] - counts.get(systemKeyspaceId, 0),
-    keyBytes: state[layout.keyBytes] - counts.get(systemKeyspaceId, 1),
-    valueBytes: state[layout.valueBytes] - counts.get(systemKeyspaceId, 2),
+    records: sums[0],
+    keyBytes: sums[1],
+    valueBytes: sums[2],
     liveBytes,
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,

@@ -55,7 +55,9 @@ const target: RecordTarget = {
 
 /** Resolves when every write, by whomever, that returned before the call is on the medium. */
 export function sync(engine: Engine): Promise<void> {
-  if (engine.isReadOnly) return Promise.resolve()
+  // Without the right to write there is nothing of one's own; what others wrote can be synced all the
+  // same where the files can be reached.
+  if (engine.log.access === 'private') return Promise.resolve()
   return engine.syncQueue.run(() => flush(engine, false))
 }
 
@@ -108,7 +110,7 @@ export function scheduleSync(engine: Engine): void {
     if (engine.isClosed) return
     // A failure is kept: it poisons the store, and every later write and the close report it.
     sync(engine).catch((error: unknown) => {
-      syncQueue.failure ??= error
+      if (engine.control.isPoisoned) syncQueue.failure ??= error
       engine.onError?.(error)
     })
   }, syncIntervalMs)
@@ -140,6 +142,11 @@ async function flush(engine: Engine, isForced: boolean): Promise<void> {
 /** Steps 1 and 2. Undefined where there is nothing to sync. */
 function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
   const { control } = engine
+  // Waited behind a close, whose own sync covers what this one was asked for.
+  if (!engine.isMapped) {
+    if (engine.syncQueue.failure === undefined) return undefined
+    throw poisonedError(engine)
+  }
   enter(engine)
   try {
     if (control.isPoisoned) throw poisonedError(engine)

@@ -22,6 +22,7 @@
  *    896 |    4 | bucketCount: u32; that of the state, for readers
  *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
  *    904 |    4 | attachmentEnd: u32; attachments ever used
+ *    908 |    4 | orderGeneration: u32; raised before the ordered index is built, over an old one perhaps
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -59,6 +60,7 @@ export const writerWord = 208
 export const bucketCountWord = 224
 export const keyspaceGenerationWord = 225
 export const attachmentEndWord = 226
+export const orderGenerationWord = 227
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512

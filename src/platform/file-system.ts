@@ -3,7 +3,8 @@
  * and on copy-on-write file systems reserved blocks do not keep a full disk from striking at a
  * store instruction, where it is a signal and not an error. There the `file` back end is used.
  */
-import { statfsSync } from 'node:fs'
+import { existsSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 
 /** Magic numbers of `statfs(2)`, from the Linux headers `linux/magic.h` and the named projects. */
 const unmappable: ReadonlyMap<number, string> = new Map([
@@ -22,8 +23,10 @@ const unmappable: ReadonlyMap<number, string> = new Map([
   [0x2fc12fc1, 'ZFS'],
 ])
 
-/** The name of the file system that `directory` lies on, if it must not be mapped. */
+/** The name of the file system that `directory` lies on, or will, if it must not be mapped. */
 export function unmappableFileSystem(directory: string): string | undefined {
   if (process.platform !== 'linux') return undefined
-  return unmappable.get(statfsSync(directory).type >>> 0)
+  let existing = directory
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing)
+  return unmappable.get(statfsSync(existing).type >>> 0)
 }

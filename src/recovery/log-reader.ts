@@ -37,6 +37,7 @@ import {
 import { isKnownKind, type SegmentBytes, SegmentScan } from '../log/segment-scan.js'
 import type { Platform } from '../platform/platform.js'
 import type { SegmentFile } from './segment-files.js'
+import { placeInFile, type UnfinishedUpdate } from './unfinished-update.js'
 
 /** What the control file of an earlier boot says of the log's end. */
 export interface TailClaim {
@@ -58,6 +59,7 @@ export interface LogReaderOptions {
   /** Address below which everything survived a completed sync, as far as the manifest knows. */
   readonly durable: number
   readonly claim: TailClaim | undefined
+  readonly update: UnfinishedUpdate | undefined
   /** The value segments that are there, by number. */
   readonly values: ReadonlyMap<number, SegmentFile>
 }
@@ -319,8 +321,10 @@ export class LogReader {
       if (file.endBytes !== undefined && read < file.endBytes) {
         throw corrupt(path, read, 'the segment file is cut short')
       }
+      const words = new Int32Array(buffer)
+      this.#makeUpdate(file, words)
       return {
-        words: new Int32Array(buffer),
+        words,
         doubles: new Float64Array(buffer),
         storeId: header.storeId,
         epoch: header.epoch,
@@ -331,6 +335,13 @@ export class LogReader {
     } finally {
       handle.close()
     }
+  }
+
+  #makeUpdate(file: SegmentFile, words: Int32Array): void {
+    const { shift, update } = this.#options
+    if (update === undefined || file.endBytes !== undefined) return
+    const place = placeInFile(update, file, shift)
+    if (place !== undefined) words.set(update.words, place * 2)
   }
 }
 

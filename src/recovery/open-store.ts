@@ -18,6 +18,7 @@ import { sweepOrphans } from '../engine/keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
   backgroundFileName,
+  buildFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -33,9 +34,10 @@ import { type Superblock, segmentSizeOf } from '../format/superblock.js'
 import { createFilePlatform } from '../platform/file-platform.js'
 import { unmappableFileSystem } from '../platform/file-system.js'
 import { libcFailure, loadLibc } from '../platform/libc.js'
+import { createMemfdPlatform, joinMemfdPlatform } from '../platform/memfd-platform.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
-import type { MapAccess, Platform } from '../platform/platform.js'
+import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
 import { recoverByReplay } from './recover-by-replay.js'
@@ -43,7 +45,7 @@ import { recoverOnSameBoot } from './recover-on-same-boot.js'
 import {
   beginSession,
   countOpening,
-  readOpenings,
+  OpeningsWatch,
   type SessionPlace,
   takeStoreLock,
   thisHolder,
@@ -55,19 +57,29 @@ import { createVolatileParts } from './volatile-parts.js'
 export const memoryPath = ':memory:'
 const segmentSizeBytesDefault = 64 * 2 ** 20
 
-export function openStore(path: string, options: OpenOptions): Engine {
+/** `memory`: what leads to a store that another thread has in memory; the path is its then. */
+export function openStore(path: string, options: OpenOptions, memory?: MemoryHandle): Engine {
   const startedAtMs = performance.now()
+  if (memory !== undefined) return joinInMemory(memory, options, startedAtMs)
   if (path === memoryPath) return openInMemory(options, startedAtMs)
   const directory = resolve(path)
   try {
-    return openFiles(directory, options, startedAtMs)
+    return openDirectory(directory, options, startedAtMs)
   } catch (error) {
     throw options.readOnly ? error : asReadOnly(error, directory)
   }
 }
 
-function openFiles(directory: string, options: OpenOptions, startedAtMs: number): Engine {
-  const platform = choosePlatform(directory, options)
+function openDirectory(directory: string, options: OpenOptions, startedAtMs: number): Engine {
+  return openFiles(choosePlatform(directory, options), directory, options, startedAtMs)
+}
+
+function openFiles(
+  platform: Platform,
+  directory: string,
+  options: OpenOptions,
+  startedAtMs: number,
+): Engine {
   const exists = findStore(platform, directory, options)
   // Looked at before a lock file is made or written: what is not a store stays as it is.
   if (exists) readSuperblock(platform, directory, options.readOnly)
@@ -127,8 +139,8 @@ function openToWrite(
  * of its own, leaves the files as they are, and opens again as soon as somebody wrote to them.
  */
 function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): Engine {
-  const before = readOpenings(place)
   const { directory, options } = files
+  const openings = new OpeningsWatch(place)
   let isCopied = true
   const own: StoreFiles = {
     ...files,
@@ -136,15 +148,15 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
       if (files.access === 'shared' && !isRebuild) countOpening(place, false)
     },
     renewal: {
-      isDue: () => {
-        const now = readOpenings(place)
-        return now.rebuildCount !== before.rebuildCount || (isCopied && now.count !== before.count)
-      },
-      open: () => openFiles(directory, options, performance.now()),
+      isDue: () => openings.wasRebuilt() || (isCopied && openings.wasOpened()),
+      open: () => openDirectory(directory, options, performance.now()),
+      close: () => openings.close(),
     },
   }
-  const attached = isAlone ? undefined : attachToLive(own)
-  const onSameBoot = attached ?? recoverOnSameBoot(own)
+  // One that is attached has files that nobody replaces.
+  const followed = files.access === 'private' ? own : { ...own, renewal: undefined }
+  const attached = isAlone ? undefined : attachToLive(followed)
+  const onSameBoot = attached ?? recoverOnSameBoot(followed)
   isCopied =
     onSameBoot === undefined ||
     (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
@@ -212,7 +224,52 @@ function asReadOnly(error: unknown, directory: string): unknown {
   )
 }
 
+/** A new store without a path: one that threads can share, where there is what that takes. */
 function openInMemory(options: OpenOptions, startedAtMs: number): Engine {
+  const platform = createSharedMemory(options)
+  if (platform === undefined) return openInOwnMemory(options, startedAtMs)
+  try {
+    return openFiles(platform, memoryPath, { ...options, createIfMissing: true }, startedAtMs)
+  } catch (error) {
+    platform.detach(true)
+    platform.close()
+    throw error
+  }
+}
+
+function createSharedMemory(options: OpenOptions): Platform | undefined {
+  const libc = loadLibc()
+  // One that nobody can write to has nothing to share.
+  if (libc === undefined || options.mapping === 'file' || options.readOnly) return undefined
+  try {
+    return createMemfdPlatform(libc)
+  } catch (error) {
+    // Not Linux, no /proc, or a sandbox that forbids it: there the store is this thread's alone.
+    if (systemErrorCode(error) === undefined) throw error
+    return undefined
+  }
+}
+
+/** A store that another thread of this process has in memory. */
+function joinInMemory(memory: MemoryHandle, options: OpenOptions, startedAtMs: number): Engine {
+  const libc = loadLibc()
+  if (libc === undefined) {
+    throw new TypeError(
+      'the handle is of a store in memory, which cannot be mapped here; accepted: the handle of a store in a directory',
+      { cause: libcFailure() },
+    )
+  }
+  const platform = joinMemfdPlatform(libc, memory)
+  try {
+    return openFiles(platform, memoryPath, { ...options, createIfMissing: false }, startedAtMs)
+  } catch (error) {
+    platform.close()
+    throw error
+  }
+}
+
+/** A store that no other thread can reach. */
+function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
   const platform = createMemoryPlatform()
   const directory = memoryPath
   const superblock = newSuperblock(options, platform.nowMs())
@@ -249,7 +306,7 @@ function choosePlatform(directory: string, options: OpenOptions): Platform {
     )
   }
   const platform = createMmapPlatform(libc)
-  const unmappable = platform.exists(directory) ? unmappableFileSystem(directory) : undefined
+  const unmappable = unmappableFileSystem(directory)
   if (unmappable === undefined) return platform
   if (!required) return createFilePlatform()
   throw new TypeError(
@@ -269,7 +326,13 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
     })
   }
   if (exists) return true
-  refuseHeadless(platform, directory)
+  try {
+    refuseHeadless(platform, directory)
+  } catch (error) {
+    // Others may be making it this moment.
+    if (platform.exists(join(directory, superblockFileName))) return true
+    throw error
+  }
   if (!options.createIfMissing || options.readOnly) {
     throw new StoreError('STORE_NOT_FOUND', `there is no store in ${directory}`, {
       details: { file: directory },
@@ -296,6 +359,7 @@ function refuseHeadless(platform: Platform, directory: string): void {
     const isForeign =
       namesBehindSuperblock.includes(name) ||
       (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
+      (name === buildFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
@@ -308,7 +372,14 @@ function refuseHeadless(platform: Platform, directory: string): void {
 
 /** What a kill in the middle of making a store leaves: nothing yet, or what it begins with. */
 function isOwnLeftover(platform: Platform, directory: string, name: string): boolean {
-  const bytes = readWhole(platform, join(directory, name))
+  let bytes: Uint8Array
+  try {
+    bytes = readWhole(platform, join(directory, name))
+  } catch (error) {
+    // Renamed into place by who is making the store.
+    if (systemErrorCode(error) === 'ENOENT') return true
+    throw error
+  }
   const beginnings = ['VARVSTOR', '{"processId":', '\0']
   const text = Buffer.from(bytes.subarray(0, 16)).toString('latin1')
   return text === '' || beginnings.some((beginning) => text.startsWith(beginning))

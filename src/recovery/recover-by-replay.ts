@@ -30,6 +30,12 @@ import { adoptSegment, replayStretch } from './replay.js'
 import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment-files.js'
 import { copyDurably, writeManifest } from './store-files.js'
 import {
+  finishUpdate,
+  placeInFile,
+  readUnfinishedUpdate,
+  type UnfinishedUpdate,
+} from './unfinished-update.js'
+import {
   closeVolatileParts,
   createVolatileParts,
   isSigned,
@@ -41,13 +47,14 @@ import {
 
 export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   const { access, directory, manifest, platform } = files
-  const former = readFormerSession(files)
   const found = findSegmentFiles(platform, directory, manifest)
+  const former = withPossibleUpdate(files, found, readFormerSession(files))
   const end = readLog(files, found, former, () => undefined)
   // From here on the store is known to be whole.
   files.announceChange(true)
   if (access === 'shared') {
     const used = usedSegments(found, end)
+    if (former.update !== undefined) writeUpdate(files, used, former.update)
     settle(files, used, former.wasPoisoned)
     writeManifest(platform, directory, nextManifest(files, used, end))
   }
@@ -92,12 +99,18 @@ function recoverInto(
 
 interface FormerSession {
   readonly claim: TailClaim | undefined
+  readonly update: UnfinishedUpdate | undefined
   readonly wasPoisoned: boolean
   /** What it says survived a sync: true whenever it was written, because the sync came first. */
   readonly durable: number
 }
 
-const noFormerSession: FormerSession = { claim: undefined, wasPoisoned: false, durable: 0 }
+const noFormerSession: FormerSession = {
+  claim: undefined,
+  update: undefined,
+  wasPoisoned: false,
+  durable: 0,
+}
 
 /** What a control file of an earlier boot, or of a copied store, still tells. */
 function readFormerSession(files: StoreFiles): FormerSession {
@@ -119,11 +132,28 @@ function readFormerSession(files: StoreFiles): FormerSession {
         digestLow: control.get(layout.digestLow),
         digestHigh: control.get(layout.digestHigh),
       },
+      update: readUnfinishedUpdate(parts),
       wasPoisoned: control.isPoisoned,
     }
   } finally {
     closeVolatileParts(parts)
   }
+}
+
+/** Segments that the manifest names are of earlier epochs and do not change any more. */
+function withPossibleUpdate(
+  files: StoreFiles,
+  found: SegmentFiles,
+  former: FormerSession,
+): FormerSession {
+  const { update } = former
+  if (update === undefined) return former
+  const isPossible = found.log.some(
+    (file) =>
+      file.endBytes === undefined &&
+      placeInFile(update, file, files.superblock.segmentShift) !== undefined,
+  )
+  return isPossible ? former : { ...former, update: undefined }
 }
 
 /** Before the first sync of a session only the manifest knows what is durable. */
@@ -145,6 +175,7 @@ function readLog(
       shift: superblock.segmentShift,
       durable: Math.max(manifest.durable, former.durable),
       claim: former.claim,
+      update: former.update,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
     },
     believe,
@@ -167,6 +198,7 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     const { segmentNumber } = stretch.file.header
     if (!adopted.has(segmentNumber)) adoptSegment(draft, stretch.file, 'log')
     adopted.add(segmentNumber)
+    if (log.former.update !== undefined) finishUpdate(draft.log, log.former.update)
     recordsReplayed += replayStretch(draft, stretch)
   })
   const { control } = parts
@@ -190,6 +222,7 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     bytesDropped: end.bytesDropped,
   })
   engine.index.adoptBucketCount()
+  if (log.former.update !== undefined) finishUpdate(engine.log, log.former.update)
   return engine
 }
 
@@ -205,6 +238,24 @@ function usedSegments(found: SegmentFiles, end: LogEnd): UsedSegment[] {
     return endBytes === undefined ? [] : [{ file, endBytes }]
   })
   return [...log, ...found.values.map((file) => ({ file, endBytes: file.header.sizeBytes }))]
+}
+
+/** Only where it lies in what is believed: behind that there is nothing any more. */
+function writeUpdate(
+  files: StoreFiles,
+  used: readonly UsedSegment[],
+  update: UnfinishedUpdate,
+): void {
+  for (const { file, endBytes } of used) {
+    const place = placeInFile(update, file, files.superblock.segmentShift)
+    if (file.endBytes !== undefined || place === undefined || place * 8 >= endBytes) continue
+    const handle = files.platform.openFile(file.path, 'write')
+    try {
+      handle.write(new Uint8Array(update.words.buffer), place * 8)
+    } finally {
+      handle.close()
+    }
+  }
 }
 
 /** Brings what the manifest is about to name, and did not name before, to the medium. */

@@ -21,8 +21,8 @@ import { pause } from '../base/pause.js'
 import type { Attachments } from '../control/attachments.js'
 import type { Session } from '../engine/engine.js'
 import { lifecycleFileName, lockFileName } from '../format/file-names.js'
-import { lockedBy, readHolder, refuseLiveClaim, signLock, unsignLock } from '../platform/lock.js'
-import type { FileLock, Platform } from '../platform/platform.js'
+import { lockedBy } from '../platform/lock.js'
+import type { FileLock, Platform, PlatformFile } from '../platform/platform.js'
 
 const pauseMs = 1
 
@@ -71,11 +71,11 @@ export interface StoreLock {
 /** Under the lifecycle lock. Throws `STORE_LOCKED` where somebody has the store open unshared. */
 export function takeStoreLock({ platform, directory }: SessionPlace): StoreLock {
   const path = join(directory, lockFileName)
-  refuseLiveClaim(path)
+  platform.holders.refuseClaim(path)
   const alone = platform.tryLock(path, 'exclusive')
   if (alone !== undefined) return { lock: alone, isAlone: true }
   const shared = platform.tryLock(path, 'shared')
-  if (shared === undefined) throw lockedBy(path, readHolder(path))
+  if (shared === undefined) throw lockedBy(path, platform.holders.read(path))
   return { lock: shared, isAlone: false }
 }
 
@@ -85,9 +85,11 @@ export function beginSession(
   { lock, isAlone }: StoreLock,
   attachments: Attachments,
 ): Session {
+  const { isWritable, platform } = place
   const path = join(place.directory, lockFileName)
   if (isAlone) lock.share()
-  if (place.isWritable) signLock(path, thisHolder())
+  if (isWritable) platform.holders.sign(path, thisHolder())
+  platform.attach()
   return {
     end: (whenLast) => {
       try {
@@ -95,7 +97,8 @@ export function beginSession(
         if (!attachments.isInPlace()) return
         underLifecycle(place, () => {
           lock.release()
-          endIfLast(place, path, whenLast)
+          leaveStore(place, path, whenLast)
+          attachments.give()
         })
       } finally {
         lock.release()
@@ -105,14 +108,15 @@ export function beginSession(
   }
 }
 
-function endIfLast({ platform, isWritable }: SessionPlace, path: string, act: () => void): void {
+function leaveStore({ platform, isWritable }: SessionPlace, path: string, act: () => void): void {
   const alone = platform.tryLock(path, 'exclusive')
-  if (alone === undefined) return
   try {
+    if (alone === undefined) return
     act()
-    if (isWritable) unsignLock(path)
+    if (isWritable) platform.holders.unsign(path)
   } finally {
-    alone.release()
+    platform.detach(alone !== undefined)
+    alone?.release()
   }
 }
 
@@ -125,34 +129,50 @@ export function thisHolder(): LockHolder {
   }
 }
 
-/** What one that may not write compares. */
-export interface Openings {
+interface Openings {
   /** By one that found nobody there. */
   readonly count: number
   /** Of these, the ones that made the volatile parts anew. */
   readonly rebuildCount: number
 }
 
-export function readOpenings({ platform, directory }: SessionPlace): Openings {
-  const path = join(directory, lifecycleFileName)
+function readOpenings(file: PlatformFile | undefined): Openings {
   const counters = new Float64Array(2)
-  if (platform.exists(path)) {
-    const file = platform.openFile(path, 'read')
-    try {
-      file.read(new Uint8Array(counters.buffer), 0)
-    } finally {
-      file.close()
-    }
-  }
+  file?.read(new Uint8Array(counters.buffer), 0)
   return { count: counters[0], rebuildCount: counters[1] }
+}
+
+/** For one that may not write: tells whether the store was opened for writing since. */
+export class OpeningsWatch {
+  readonly #file: PlatformFile | undefined
+  readonly #before: Openings
+
+  constructor({ platform, directory }: SessionPlace) {
+    const path = join(directory, lifecycleFileName)
+    // Where there is none, nobody who shares the store has ever opened it.
+    this.#file = platform.exists(path) ? platform.openFile(path, 'read') : undefined
+    this.#before = readOpenings(this.#file)
+  }
+
+  wasOpened(): boolean {
+    return readOpenings(this.#file).count !== this.#before.count
+  }
+
+  wasRebuilt(): boolean {
+    return readOpenings(this.#file).rebuildCount !== this.#before.rebuildCount
+  }
+
+  close(): void {
+    this.#file?.close()
+  }
 }
 
 /** Under the lifecycle lock, before anything is changed. */
 export function countOpening(place: SessionPlace, isRebuild: boolean): void {
-  const { count, rebuildCount } = readOpenings(place)
-  const counters = Float64Array.of(count + 1, rebuildCount + (isRebuild ? 1 : 0))
   const file = place.platform.openFile(join(place.directory, lifecycleFileName), 'write')
   try {
+    const { count, rebuildCount } = readOpenings(file)
+    const counters = Float64Array.of(count + 1, rebuildCount + (isRebuild ? 1 : 0))
     file.write(new Uint8Array(counters.buffer), 0)
   } finally {
     file.close()

@@ -45,9 +45,14 @@ export function isKeyEncoding(value: unknown): boolean {
   return (keyEncodingNames as readonly unknown[]).includes(value)
 }
 
+/** What stands for functions where only names can be kept. */
+export const customEncodingName = 'custom'
+
 /** The name under which a keyspace remembers its encoding. */
-export function encodingName(encoding: ValueEncoding<never>): string {
-  return typeof encoding === 'string' ? encoding : 'custom'
+export function encodingName(
+  encoding: ValueEncoding<never>,
+): ValueEncodingName | typeof customEncodingName {
+  return typeof encoding === 'string' ? encoding : customEncodingName
 }
 
 // Records keep objects apart from Maps; every value is decoded without any other.

@@ -17,6 +17,7 @@ export type {
   ValueEncodingName,
 } from './encoding.js'
 export type { StoreEvents } from './events.js'
+export type { StoreHandle } from './handle.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
 export { Lazy } from './lazy.js'
 export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'

@@ -16,6 +16,7 @@ import {
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
+import { readSettled } from '../engine/settled.js'
 import * as layout from '../format/control-layout.js'
 import {
   decodeBytes,
@@ -188,7 +189,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   /** Live keys, O(1), or those of a range, O(keys counted). */
   count(options?: RangeOptions<K>): number {
     this.engine.requireOpen()
-    if (options === undefined) return this.engine.counts.get(this.#idNow(), 0)
+    if (options === undefined) {
+      const id = this.#idNow()
+      return readSettled(this.engine, () => this.engine.counts.get(id, 0))
+    }
     return countRangeOf(this.rangeSource(), this.#range(options))
   }
 
@@ -247,7 +251,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   /** The encodings in use, by name; `'custom'` for one of the caller's own. */
-  get encodings(): { readonly encoding: string; readonly keyEncoding: KeyEncoding } {
+  get encodings(): {
+    readonly encoding: ReturnType<typeof encodingName>
+    readonly keyEncoding: KeyEncoding
+  } {
     return { encoding: encodingName(this.#encoding), keyEncoding: this.#keyEncoding }
   }
 

@@ -13,8 +13,9 @@ import { type StoreStats, stats } from '../engine/stats.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { openStore } from '../recovery/open-store.js'
-import type { StoreKey } from './encoding.js'
+import { customEncodingName, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
+import { handleOf, requireHandle, type StoreHandle } from './handle.js'
 import { generationOf, Keyspace } from './keyspace.js'
 import {
   checkKeyspaceOptions,
@@ -38,6 +39,8 @@ interface OperationDraft extends EncodedOperation {
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
 const operationFields = ['type', 'key', 'value', 'keyspace']
 const keyspaceNameLengthMax = 255
+/** A build that took longer is worth an event. */
+const reportedBuildMs = 100
 /** Until all operations are known to be good. */
 const unknownKeyspaceId = -1
 
@@ -55,6 +58,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     this.path = path
     engine.onWait = (holder, waitedMs) => {
       process.nextTick(() => this.#events.emit('wait', { holder, waitedMs }))
+    }
+    engine.onBuilt = (built) => {
+      if (built.durationMs < reportedBuildMs) return
+      process.nextTick(() => this.#events.emit('built', built))
     }
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
@@ -175,10 +182,27 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   }
 
   /**
+   * A handle for `open` in another thread: plain data, for `postMessage` or `workerData`. Of a
+   * `:memory:` store it leads other threads of this process to the same memory, for as long as one
+   * of them has the store open; of a store in a directory it names the directory, for any process.
+   * The encodings go with it by name; `{ encode, decode }` must be given to `open` again.
+   *
+   * ```ts
+   * new Worker(file, { workerData: store.share() })   // in the worker: open(workerData)
+   * ```
+   * @throws TypeError where others cannot share the store: `:memory:` without FFI or not on Linux, or
+   * a store that is not mapped.
+   */
+  share(): StoreHandle {
+    this.engine.requireOpen()
+    return handleOf(this.engine, this.encodings)
+  }
+
+  /**
    * Who has the store open right now, this one included: an entry for each time that a thread of a
    * process opened it. Whoever died is not among them.
    *
-   * Empty where nothing is shared: `:memory:`, or `mapping: 'file'`. Nobody's list has a reader that
+   * Empty where nothing is shared: `mapping: 'file'`, or `:memory:` that cannot be shared. Nobody's list has a reader that
    * may not write the directory, or that reads from a copy in its memory.
    *
    * Cost: a few system calls for each entry.
@@ -241,20 +265,50 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
 /**
  * Opens a store, or makes one. Synchronous: when it returns, the store is ready.
  *
- * @param path a directory, or `':memory:'` for a store without files
+ * @param path a directory, or `':memory:'` for a new store without files, or a handle that `share()`
+ * gave, in whatever thread. Options given beside a handle go before what it names.
  * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
- * or somebody who opens or closes it stands still), `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`,
+ * or somebody who opens or closes it stands still), `STORE_NOT_FOUND` (of a handle: all that had the
+ * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT`,
  * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
-  path: string,
+  path: string | StoreHandle,
   options: StoreOptions<V> = {},
 ): Store<V, K> {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+  return typeof path === 'string'
+    ? openPath(path, resolveStoreOptions(options), undefined)
+    : openHandle(requireHandle(path), resolveStoreOptions(options))
+}
+
+function openHandle<V, K extends StoreKey>(
+  handle: StoreHandle,
+  given: ResolvedOptions,
+): Store<V, K> {
+  const { memory, path } = handle
+  if (handle.encoding === customEncodingName && given.encoding === undefined) {
+    throw new TypeError(
+      'the store of the handle has an encoding of its own; option "encoding" must be { encode, decode }',
+    )
+  }
+  const encoding = handle.encoding === customEncodingName ? undefined : handle.encoding
+  const resolved = {
+    open: given.open,
+    encoding: given.encoding ?? encoding,
+    keyEncoding: given.keyEncoding ?? handle.keyEncoding,
+  }
+  return openPath(path, resolved, memory)
+}
+
+function openPath<V, K extends StoreKey>(
+  path: string,
+  resolved: ResolvedOptions,
+  memory: StoreHandle['memory'],
+): Store<V, K> {
+  if (path === '' || path.includes('\0')) {
     throw new TypeError(`path is ${shown(path)}; accepted: a directory's path, or ":memory:"`)
   }
-  const resolved = resolveStoreOptions(options)
-  const engine = openStore(path, resolved.open)
+  const engine = openStore(path, resolved.open, memory)
   try {
     return new Store<V, K>(engine, path, resolved)
   } catch (error) {

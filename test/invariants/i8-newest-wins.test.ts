@@ -216,6 +216,7 @@ function stretchesOf(directory: string): BelievedStretch[] {
       shift: superblock.segmentShift,
       durable: manifest.durable,
       claim: undefined,
+      update: undefined,
       values: new Map(),
     },
     (stretch) => stretches.push(stretch),

@@ -1,0 +1,231 @@
+/**
+ * A client of a shared store: seeded random operations on a few keys, every one with what it was
+ * told kept in a file. It may be killed at any instruction.
+ *
+ * Keys: `r-n` are registers, read and written one at a time, also by compare-and-set, sometimes
+ * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
+ * written once, so that the index grows.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { open, type Store, type StoreEntry, type WriteOperation } from '../../src/store/index.js'
+import { Random } from '../support/random.js'
+import { HistoryWriter, type Told } from './history-file.js'
+import type { SharedOptions } from './options.js'
+import { bytesOfValue, nameOfBytes, nameOfValue } from './values.js'
+
+export interface ClientSetup {
+  readonly path: string
+  readonly options: SharedOptions
+  /** Where its history goes. */
+  readonly file: string
+  readonly client: string
+  readonly seed: number
+  readonly durationMs: number
+  readonly operationsMax: number
+  readonly registers: number
+  readonly groups: number
+  /** Puts, not only reads. */
+  readonly writes: boolean
+}
+
+export const keysPerGroup = 3
+
+export const registerKey = (register: number): string => `r-${register}`
+export const fillKey = (client: string, index: number): string => `f-${client}-${index}`
+export const groupKeys = (group: number): string[] =>
+  Array.from({ length: keysPerGroup }, (_, index) => `g-${group}-${index}`)
+
+type BinaryStore = Store<Buffer>
+
+export function toldOfEntry(entry: StoreEntry<Buffer, string> | undefined): Told {
+  if (entry === undefined) return null
+  return [nameOfBytes(entry.value), entry.version, entry.sequence]
+}
+
+export function toldOfBytes(bytes: Buffer | undefined): Told {
+  return bytes === undefined ? null : [nameOfBytes(bytes)]
+}
+
+export async function runClient(setup: ClientSetup): Promise<number> {
+  const client = new Client(setup)
+  try {
+    await client.run()
+  } finally {
+    client.history.close()
+  }
+  return client.operationCount
+}
+
+class Client {
+  readonly history: HistoryWriter
+  operationCount = 0
+  readonly #setup: ClientSetup
+  readonly #random: Random
+  /** The version that this client saw last, by key. */
+  readonly #versions = new Map<string, number>()
+  #store: BinaryStore
+  #syncs: Promise<void>[] = []
+  #fillCount = 0
+
+  constructor(setup: ClientSetup) {
+    this.#setup = setup
+    this.#random = new Random(setup.seed)
+    this.history = new HistoryWriter(setup.file)
+    this.#store = this.#open()
+  }
+
+  async run(): Promise<void> {
+    const { durationMs, operationsMax } = this.#setup
+    const endMs = performance.now() + durationMs
+    while (performance.now() < endMs && this.operationCount < operationsMax) {
+      const slow = this.#step()
+      if (slow !== undefined) await slow
+      // Background syncs have their turn.
+      else if (this.#random.chance(0.03)) await nextTurn()
+    }
+    await this.#close()
+  }
+
+  #open(): BinaryStore {
+    return open<Buffer>(this.#setup.path, { ...this.#setup.options, encoding: 'binary' })
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#syncs)
+    this.#syncs = []
+    await this.#store.close()
+  }
+
+  #step(): Promise<void> | undefined {
+    const random = this.#random
+    this.operationCount++
+    const roll = random.below(1000)
+    if (roll < 4) return this.#reopen()
+    if (!this.#setup.writes) return roll < 500 ? this.#readRegister() : this.#readGroup()
+    if (roll < 14) return this.#sync()
+    if (roll < 34) return this.#fill()
+    if (roll < 64) return this.#checkFill()
+    if (roll < 290) return this.#readRegister()
+    if (roll < 420) return this.#readGroup()
+    if (roll < 530) return this.#writeGroup()
+    if (roll < 720) return this.#put()
+    if (roll < 890) return this.#compareAndSet()
+    return this.#remove()
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#close()
+    this.#store = this.#open()
+  }
+
+  #sync(): Promise<void> | undefined {
+    const sync = this.#store.sync()
+    if (this.#random.chance(0.5)) return sync
+    this.#syncs.push(sync)
+    return undefined
+  }
+
+  #register(): string {
+    return registerKey(this.#random.below(this.#setup.registers))
+  }
+
+  #readRegister(key: string = this.#register()): undefined {
+    const read = (): StoreEntry<Buffer, string> | undefined => this.#store.getEntry(key)
+    const entry = this.history.run({ kind: 'get', key }, read, toldOfEntry)
+    if (entry === undefined) this.#versions.delete(key)
+    else this.#versions.set(key, entry.version)
+  }
+
+  #put(): undefined {
+    const key = this.#register()
+    const value = this.#newValue(key)
+    const bytes = bytesOfValue(value)
+    if (this.#random.chance(0.15)) {
+      const put = (): boolean => this.#store.put(key, bytes, { ifAbsent: true })
+      this.history.run({ kind: 'put', key, value, condition: 'absent' }, put, (done) => done)
+    } else {
+      const put = (): boolean => this.#store.put(key, bytes)
+      this.history.run({ kind: 'put', key, value }, put, (done) => done)
+    }
+  }
+
+  #compareAndSet(): undefined {
+    const key = this.#register()
+    if (this.#random.chance(0.7)) this.#readRegister(key)
+    const ifVersion = this.#versions.get(key)
+    if (ifVersion === undefined) return
+    const value = this.#newValue(key)
+    const bytes = bytesOfValue(value)
+    const put = (): boolean => this.#store.put(key, bytes, { ifVersion })
+    this.history.run({ kind: 'put', key, value, condition: ifVersion }, put, (done) => done)
+  }
+
+  #remove(): undefined {
+    const key = this.#register()
+    const ifVersion = this.#random.chance(0.5) ? this.#versions.get(key) : undefined
+    const remove = (): boolean =>
+      ifVersion === undefined ? this.#store.delete(key) : this.#store.delete(key, { ifVersion })
+    const condition = ifVersion === undefined ? {} : { condition: ifVersion }
+    this.history.run({ kind: 'delete', key, ...condition }, remove, (done) => done)
+  }
+
+  #readGroup(): undefined {
+    const keys = groupKeys(this.#random.below(this.#setup.groups))
+    for (let count = 2 + this.#random.below(3); count > 0; count--) {
+      const key = this.#random.pick(keys)
+      const read = (): Buffer | undefined => this.#store.get(key)
+      this.history.run({ kind: 'get', key }, read, toldOfBytes)
+    }
+  }
+
+  #writeGroup(): undefined {
+    const random = this.#random
+    const keys = groupKeys(random.below(this.#setup.groups))
+    if (random.chance(0.3)) keys.splice(random.below(keys.length + 1), 0, this.#register())
+    const value = random.chance(0.1) ? undefined : this.#newValue(keys[0])
+    const bytes = value === undefined ? undefined : bytesOfValue(value)
+    const operations = keys.map(
+      (key): WriteOperation<Buffer, string> =>
+        bytes === undefined ? { type: 'delete', key } : { type: 'put', key, value: bytes },
+    )
+    this.history.run({ kind: 'batch', keys, value }, () => this.#store.write(operations), nothing)
+  }
+
+  #fill(): undefined {
+    const from = this.#fillCount
+    const to = from + 1 + this.#random.below(60)
+    this.#fillCount = to
+    const { client } = this.#setup
+    const keys = Array.from({ length: to - from }, (_, index) => fillKey(client, from + index))
+    const isBatch = this.#random.chance(0.5)
+    const write = (): void => {
+      if (isBatch) {
+        this.#store.write(keys.map((key) => ({ type: 'put', key, value: Buffer.from(key) })))
+      } else {
+        for (const key of keys) this.#store.put(key, Buffer.from(key))
+      }
+    }
+    this.history.run({ kind: 'fill', from, to }, write, nothing)
+  }
+
+  /** A key of its own that was acknowledged is there, whatever the table does meanwhile. */
+  #checkFill(): undefined {
+    if (this.#fillCount === 0) return
+    const key = fillKey(this.#setup.client, this.#random.below(this.#fillCount))
+    const found = this.#store.get(key)?.toString()
+    if (found === key) return
+    throw new Error(`${key} was written by this client, and is ${found ?? 'missing'}`)
+  }
+
+  #newValue(key: string): string {
+    const random = this.#random
+    const segmentSizeBytes = this.#setup.options.segmentSizeBytes ?? 2 ** 20
+    let size = 40 + (key.charCodeAt(2) % 8) * 24
+    if (random.chance(0.3)) size = random.below(300)
+    if (random.chance(0.05)) size = random.below(20_000)
+    if (random.chance(0.003)) size = segmentSizeBytes / 4 + 1 + random.below(5000)
+    return nameOfValue(this.#setup.client, this.operationCount, size)
+  }
+}
+
+const nothing = (): undefined => undefined

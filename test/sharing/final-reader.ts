@@ -1,0 +1,53 @@
+/** Reads everything that the clients of a run wrote, as one more client. */
+import { open } from '../../src/store/index.js'
+import { fillKey, groupKeys, registerKey, toldOfBytes, toldOfEntry } from './client.js'
+import { type Fill, HistoryWriter } from './history-file.js'
+import type { SharedOptions } from './options.js'
+
+export interface FinalSetup {
+  readonly path: string
+  readonly options: SharedOptions
+  readonly file: string
+  readonly registers: number
+  readonly groups: number
+  readonly fills: readonly Fill[]
+  readonly prepared: readonly string[]
+}
+
+export const preparedKey = (index: number): string => `p-${index}`
+
+/** What is wrong beyond what the history says: keys that are gone, counts that do not add up. */
+export async function readAll(setup: FinalSetup): Promise<string[]> {
+  const { path, options, file, registers, groups, fills, prepared } = setup
+  const store = open<Buffer>(path, { ...options, encoding: 'binary' })
+  const history = new HistoryWriter(file)
+  const problems: string[] = []
+  let found = 0
+  for (let register = 0; register < registers; register++) {
+    const key = registerKey(register)
+    const entry = history.run({ kind: 'get', key }, () => store.getEntry(key), toldOfEntry)
+    if (entry !== undefined) found++
+  }
+  for (let group = 0; group < groups; group++) {
+    for (const key of groupKeys(group)) {
+      const bytes = history.run({ kind: 'get', key }, () => store.get(key), toldOfBytes)
+      if (bytes !== undefined) found++
+    }
+  }
+  const checkOwn = (key: string, isAcknowledged: boolean): void => {
+    const value = store.get(key)?.toString()
+    if (value !== undefined) found++
+    if (value === key || (value === undefined && !isAcknowledged)) return
+    problems.push(`${key} is ${value ?? 'missing'}`)
+  }
+  for (const { client, from, to, isAcknowledged } of fills) {
+    for (let index = from; index < to; index++) checkOwn(fillKey(client, index), isAcknowledged)
+  }
+  for (const key of prepared) checkOwn(key, true)
+  if (store.count() !== found) problems.push(`count() is ${store.count()}, but ${found} were found`)
+  const { records } = store.stats()
+  if (records !== found) problems.push(`stats().records is ${records}, but ${found} were found`)
+  history.close()
+  await store.close()
+  return problems
+}

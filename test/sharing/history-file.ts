@@ -1,0 +1,155 @@
+/**
+ * The history of one client, in a file of its own: a line before every operation and one behind it,
+ * written at once, so that whatever kills the client leaves what it had been told.
+ */
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import type { Condition, Operation } from './linearizability.js'
+
+/** What is written before an operation. */
+export type Intent =
+  | { readonly kind: 'get'; readonly key: string }
+  | {
+      readonly kind: 'put'
+      readonly key: string
+      readonly value: string
+      readonly condition?: Condition
+    }
+  | { readonly kind: 'delete'; readonly key: string; readonly condition?: Condition }
+  /** One value, or none, for all keys. */
+  | { readonly kind: 'batch'; readonly keys: readonly string[]; readonly value: string | undefined }
+  /** Keys of the client's own that are written once and never changed. */
+  | { readonly kind: 'fill'; readonly from: number; readonly to: number }
+
+/** What a read was told: null for a missing key; version and sequence where it asked for them. */
+export type Told = readonly [value: string, version?: number, sequence?: number] | null
+
+type Answer = Told | boolean | undefined
+
+export class HistoryWriter {
+  readonly #fd: number
+  #count = 0
+
+  constructor(file: string) {
+    this.#fd = openSync(file, 'a')
+  }
+
+  /** Runs an operation, and keeps when and what it was told. */
+  run<T>(intent: Intent, action: () => T, answerOf: (result: T) => Answer): T {
+    const id = this.#count++
+    this.#write(['i', id, String(process.hrtime.bigint()), intent])
+    const invokedAt = process.hrtime.bigint()
+    const result = action()
+    const respondedAt = process.hrtime.bigint()
+    this.#write(['r', id, String(invokedAt), String(respondedAt), answerOf(result)])
+    return result
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+
+  #write(line: readonly unknown[]): void {
+    writeSync(this.#fd, `${JSON.stringify(line)}\n`)
+  }
+}
+
+export interface Fill {
+  readonly client: string
+  readonly from: number
+  readonly to: number
+  readonly isAcknowledged: boolean
+}
+
+export interface History {
+  readonly operations: Operation[]
+  readonly fills: Fill[]
+  /** Of values that were read with their entry. */
+  readonly sequences: Map<string, number>
+  readonly problems: string[]
+}
+
+export function emptyHistory(): History {
+  return { operations: [], fills: [], sequences: new Map(), problems: [] }
+}
+
+type Line = readonly ['i', number, string, Intent] | readonly ['r', number, string, string, Answer]
+
+interface Entry {
+  readonly intent: Intent
+  invokedAtNs: number
+  respondedAtNs: number
+  answer: Answer
+}
+
+/** Adds the history in `file` to `history`; times count from `originNs`. */
+export function readHistory(
+  history: History,
+  file: string,
+  client: string,
+  originNs: bigint,
+): void {
+  const entries = new Map<number, Entry>()
+  const sinceOrigin = (time: string): number => Number(BigInt(time) - originNs)
+  const lines = readFileSync(file, 'utf8').split('\n')
+  // The last one has no end where the client died in the middle of it, and is empty elsewhere.
+  for (const text of lines.slice(0, -1)) {
+    const line = JSON.parse(text) as Line
+    if (line[0] === 'i') {
+      const [, id, time, intent] = line
+      const invokedAtNs = sinceOrigin(time)
+      entries.set(id, {
+        intent,
+        invokedAtNs,
+        respondedAtNs: Number.POSITIVE_INFINITY,
+        answer: undefined,
+      })
+    } else {
+      const [, id, invokedAt, respondedAt, answer] = line
+      const entry = entries.get(id) as Entry
+      entry.invokedAtNs = sinceOrigin(invokedAt)
+      entry.respondedAtNs = sinceOrigin(respondedAt)
+      entry.answer = answer
+    }
+  }
+  for (const [id, entry] of entries) addEntry(history, entry, client, `${client}:${id}`)
+}
+
+function addEntry(history: History, entry: Entry, client: string, batch: string): void {
+  const { intent, invokedAtNs, respondedAtNs, answer } = entry
+  const timed = { client, invokedAtNs, respondedAtNs }
+  if (intent.kind === 'fill') {
+    const isAcknowledged = respondedAtNs !== Number.POSITIVE_INFINITY
+    history.fills.push({ client, from: intent.from, to: intent.to, isAcknowledged })
+  } else if (intent.kind === 'batch') {
+    const facts = { ...timed, condition: undefined, done: undefined, batch }
+    const { keys, value } = intent
+    for (const key of keys) {
+      history.operations.push(
+        value === undefined
+          ? { ...facts, key, kind: 'delete' }
+          : { ...facts, key, kind: 'put', value },
+      )
+    }
+  } else if (intent.kind === 'get') {
+    const told = (answer ?? null) as Told
+    const found = told === null ? undefined : { value: told[0], version: told[1] }
+    history.operations.push({ ...timed, key: intent.key, kind: 'get', found })
+    if (told !== null) addSequence(history, told)
+  } else {
+    const facts = { ...timed, condition: intent.condition, batch: undefined }
+    const done = answer as boolean | undefined
+    history.operations.push({ ...facts, ...intent, condition: intent.condition, done })
+  }
+}
+
+function addSequence(
+  { sequences, problems }: History,
+  [value, , sequence]: NonNullable<Told>,
+): void {
+  if (sequence === undefined) return
+  const known = sequences.get(value)
+  if (known !== undefined && known !== sequence) {
+    problems.push(`${value} was seen with sequences ${known} and ${sequence}`)
+  }
+  sequences.set(value, sequence)
+}
