@@ -98,24 +98,27 @@ export class RangeReader {
     return bytes.toString('utf8', start, start + sizesBytes[key])
   }
 
-  /** Reads the next keys of the range. False, and closed, at its end; closed, too, where it throws. */
-  nextBatch(): boolean {
+  /**
+   * Reads the next keys of the range, `countMax` at most. False, and closed, at its end; closed, too,
+   * where it throws.
+   */
+  nextBatch(countMax: number = batchMax): boolean {
     if (!this.#isOpen) return false
     try {
-      return this.#readBatch()
+      return this.#readBatch(countMax)
     } catch (error) {
       this.close()
       throw error
     }
   }
 
-  #readBatch(): boolean {
+  #readBatch(countMax: number): boolean {
     this.engine.requireOpen()
     this.count = 0
     this.values.length = 0
     while (this.#left > 0) {
       if (this.#position >= this.#cursor.count && !this.#nextLeaf()) break
-      this.#lookUp()
+      this.#lookUp(countMax)
       if (this.count === 0) continue
       this.#holdNoLonger()
       return true
@@ -197,12 +200,12 @@ export class RangeReader {
     )
   }
 
-  #lookUp(): void {
+  #lookUp(countMax: number): void {
     const { engine, keyspaceId, sequence, wanted, values } = this
     const { key } = engine
     const { sizesBytes, starts, words } = this.#cursor
     const first = this.#position
-    const count = Math.min(this.#cursor.count - first, batchMax, this.#left)
+    const count = Math.min(this.#cursor.count - first, batchMax, countMax, this.#left)
     const hashes = this.#hashes
     for (let index = 0; index < count; index++) {
       key.setWords(words, starts[first + index], sizesBytes[first + index])
