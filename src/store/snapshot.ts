@@ -1,4 +1,5 @@
 /** A snapshot: the store, in all its keyspaces, as it was at one moment. */
+import type { Writable } from 'node:stream'
 import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { unwatchPin, watchPin } from '../engine/abandoned.js'
@@ -18,6 +19,7 @@ import {
   setKey,
   type ValueEncoding,
 } from './encoding.js'
+import { exportSnapshot } from './export.js'
 import { type Encodings, entryOf, Keyspace, type StoreEntry } from './keyspace.js'
 import { Lazy } from './lazy.js'
 import {
@@ -197,6 +199,16 @@ export class Snapshot<V = unknown, K extends StoreKey = string> extends Keyspace
       )
     }
     return new KeyspaceSnapshot(this.pin, entry.id, { encoding, keyEncoding })
+  }
+
+  /**
+   * Writes all keyspaces as a portable stream with checksums, which {@link Store.import} reads. Ends the
+   * stream, and resolves when it has taken everything; waits where it is slow.
+   *
+   * @throws what the stream fails with; StoreError `STORE_CLOSED` where the snapshot is closed meanwhile.
+   */
+  async export(writable: Writable): Promise<void> {
+    await exportSnapshot(this.pin, writable)
   }
 
   /** Idempotent. Reads throw `STORE_CLOSED` from then on. */

@@ -17,6 +17,7 @@ import { openStore } from '../recovery/open-store.js'
 import { customEncodingName, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
 import { handleOf, requireHandle, type StoreHandle } from './handle.js'
+import { type ByteSource, importStream } from './import.js'
 import { generationOf, Keyspace } from './keyspace.js'
 import {
   checkKeyspaceOptions,
@@ -179,6 +180,22 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   snapshot(): Snapshot<V, K> {
     this.engine.requireOpen()
     return new Snapshot<V, K>(new Pin(this.engine), this.codecs)
+  }
+
+  /**
+   * Puts every record of a stream that {@link Snapshot.export} wrote, from this store or another one,
+   * under new versions; keyspaces are made where they are missing. Keys that are not in the stream stay.
+   *
+   * A stream that is damaged, cut short, or goes on behind its end is refused whole: it is read to its
+   * end, into a temporary file of its size, before the first record is put. A crash, or a full disk, in
+   * the middle of the rest leaves a part of it.
+   *
+   * @param source a Readable, a web stream, or an iterable of Buffers
+   * @throws StoreError `STORE_CORRUPT`, `STORE_FORMAT`; TypeError where a keyspace, or the store, has
+   * other encodings than in the stream; and as `put`.
+   */
+  async import(source: ByteSource): Promise<void> {
+    await importStream(this.engine, source, this.encodings)
   }
 
   /** The numbers of the store, from memory. */
