@@ -16,6 +16,7 @@ import { addInfo } from './commands/info.js'
 import { addPut } from './commands/put.js'
 import { addScan } from './commands/scan.js'
 import { addStats } from './commands/stats.js'
+import { addVerify } from './commands/verify.js'
 import { reportFailure } from './failure.js'
 
 // By the package's own name, wherever this file was compiled to.
@@ -35,6 +36,7 @@ addScan(program)
 addCount(program)
 addInfo(program)
 addStats(program)
+addVerify(program)
 addImport(program)
 addExport(program)
 addBench(program)

@@ -10,6 +10,7 @@ import type { HashIndex } from '../index/hash-index.js'
 import type { OrderedCursor } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
 import type { Log } from '../log/log.js'
+import type { MendedRecord } from '../log/segment-reader.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
 import { Background } from './background.js'
 import { Clock } from './clock.js'
@@ -97,6 +98,8 @@ export class Engine {
   onWarning: ((warning: string) => void) | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
+  /** An update that was finished in memory of this one's own, and not in the file. */
+  mended: MendedRecord | undefined
   readonly space: MappingSpace | undefined
   readonly lastRecovery: RecoveryReport
   readonly clock: Clock

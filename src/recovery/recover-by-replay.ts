@@ -90,7 +90,10 @@ function recoverInto(
 ): Engine {
   if (!isVolatileInMemory) attachAlone(files, parts)
   const engine = rebuild(files, parts, log)
-  if (files.access === 'private') return engine
+  if (files.access === 'private') {
+    engine.mended = log.former.update
+    return engine
+  }
   removeDead(files, log.found, usedSegments(log.found, log.end))
   startLog(engine)
   if (!isVolatileInMemory) startSession(files, parts, engine.epoch)

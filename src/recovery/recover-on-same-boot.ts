@@ -47,6 +47,7 @@ import {
 import { attachAlone } from './attach.js'
 import { makeEngine, type StoreFiles, startSession } from './make-engine.js'
 import { requireOwnSegment } from './segment-files.js'
+import { readUnfinishedUpdate } from './unfinished-update.js'
 import {
   areOfThisBoot,
   closeVolatileParts,
@@ -81,6 +82,7 @@ export function recoverOnSameBoot(files: StoreFiles): Engine | undefined {
     recordsReplayed: 0,
     bytesDropped: 0,
   })
+  if (access === 'private') engine.mended = readUnfinishedUpdate(parts)
   // What was closed is whole. One that may not write then sees what others will write.
   if (access === 'shared' || !wasClosed) repair(engine, wasClosed)
   else adoptClosed(engine)

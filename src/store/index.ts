@@ -8,6 +8,8 @@ export {
 export type { Attachment } from '../control/attachments.js'
 export type { RecoveryReport } from '../engine/engine.js'
 export type { StoreStats } from '../engine/stats.js'
+export type { Problem } from '../verify/problems.js'
+export type { VerifyProgress, VerifyReport } from '../verify/verify.js'
 export type {
   CustomEncoding,
   KeyEncoding,
@@ -20,7 +22,13 @@ export type { StoreEvents } from './events.js'
 export type { StoreHandle } from './handle.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
 export { Lazy } from './lazy.js'
-export type { DeleteOptions, KeyspaceOptions, PutOptions, StoreOptions } from './options.js'
+export type {
+  DeleteOptions,
+  KeyspaceOptions,
+  PutOptions,
+  StoreOptions,
+  VerifyOptions,
+} from './options.js'
 export type { RangeOptions } from './range.js'
 export type { ScanOptions } from './scan.js'
 export { KeyspaceSnapshot, Snapshot } from './snapshot.js'

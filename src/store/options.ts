@@ -1,6 +1,7 @@
 /** The options of a store: their types, their defaults, and the check that every one is known. */
 import { shown } from '../base/shown.js'
 import type { OpenOptions } from '../recovery/make-engine.js'
+import type { VerifyProgress } from '../verify/verify.js'
 import type { KeyEncoding, ValueEncoding } from './encoding.js'
 import { isKeyEncoding, isValueEncoding, keyEncodingNames, valueEncodingNames } from './encoding.js'
 
@@ -136,6 +137,13 @@ export interface PutOptions {
   readonly ifAbsent?: boolean
 }
 
+export interface VerifyOptions {
+  /** Called some times a second with how far it is. */
+  readonly onProgress?: (progress: VerifyProgress) => void
+  /** Read no faster than this. Default: as fast as it goes beside other work. */
+  readonly maxBytesPerSecond?: number
+}
+
 export interface DeleteOptions {
   /** Delete only if the key's record has this version. */
   readonly ifVersion?: number
@@ -152,6 +160,15 @@ const putRules: Readonly<Record<string, OptionRule>> = {
   ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
 }
 
+const verifyRules: Readonly<Record<string, OptionRule>> = {
+  onProgress: { accepted: 'a function', isAccepted: (value) => typeof value === 'function' },
+  maxBytesPerSecond: {
+    accepted: 'a number of bytes above 0',
+    isAccepted: (value) => typeof value === 'number' && value > 0,
+    isRange: true,
+  },
+}
+
 const deleteRules: Readonly<Record<string, OptionRule>> = { ifVersion: versionRule }
 
 export function checkPutOptions(options: PutOptions): void {
@@ -163,6 +180,10 @@ export function checkPutOptions(options: PutOptions): void {
 
 export function checkDeleteOptions(options: DeleteOptions): void {
   checkOptions(options, deleteRules)
+}
+
+export function checkVerifyOptions(options: VerifyOptions): void {
+  checkOptions(options, verifyRules)
 }
 
 function checkOptions(options: object, rules: Readonly<Record<string, OptionRule>>): void {

@@ -14,6 +14,7 @@ import { dropKeyspace } from '../engine/sweep-keyspaces.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { openStore } from '../recovery/open-store.js'
+import { type VerifyReport, verify } from '../verify/verify.js'
 import { customEncodingName, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
 import { handleOf, requireHandle, type StoreHandle } from './handle.js'
@@ -21,10 +22,12 @@ import { type ByteSource, importStream } from './import.js'
 import { generationOf, Keyspace } from './keyspace.js'
 import {
   checkKeyspaceOptions,
+  checkVerifyOptions,
   type KeyspaceOptions,
   type ResolvedOptions,
   resolveStoreOptions,
   type StoreOptions,
+  type VerifyOptions,
 } from './options.js'
 import { Pin, Snapshot } from './snapshot.js'
 
@@ -196,6 +199,23 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   async import(source: ByteSource): Promise<void> {
     await importStream(this.engine, source, this.encodings)
+  }
+
+  /**
+   * Reads every byte of the store that has a checksum and checks it, and the indexes and counts against
+   * the log. Others go on meanwhile, and so does this thread: it works in slices of some milliseconds.
+   * Nothing is changed. It shows the store as it was when it began.
+   *
+   * Cost: about 2 microseconds a record, and all files through the page cache.
+   * @throws StoreError `STORE_CLOSED` where the store is closed meanwhile. Damage is not thrown.
+   */
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    this.engine.requireOpen()
+    checkVerifyOptions(options)
+    return verify(this.engine, {
+      onProgress: options.onProgress,
+      maxBytesPerSecond: options.maxBytesPerSecond ?? Number.POSITIVE_INFINITY,
+    })
   }
 
   /** The numbers of the store, from memory. */
