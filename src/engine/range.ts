@@ -6,7 +6,7 @@
  * keys that are newer than the snapshot, or deleted: what counts is the record that each key leads to.
  * Hot path: `bench/compare`, rows "full scan", "keys only", "range of 100".
  */
-import { orderGenerationWord } from '../format/control-layout.js'
+import * as layout from '../format/control-layout.js'
 import {
   OrderedCursor,
   seek,
@@ -51,6 +51,8 @@ export class RangeReader {
   /** Where the next leaf is sought. */
   readonly #from = new OrderedKey()
   #isOpen = true
+  /** The keys of the cursor are those of the snapshot, and need not be looked up. */
+  #isLeafExact = false
   /** The first key of the cursor that was not looked up yet. */
   #position = 0
   #left: number
@@ -159,10 +161,10 @@ export class RangeReader {
     if (this.#isBegun && cursor.isLast) return false
     this.#from.setKey(cursor.fence, cursor.fence.sizeBytes)
     for (;;) {
-      const generation = Atomics.load(control.words, orderGenerationWord)
+      const generation = Atomics.load(control.words, layout.orderGenerationWord)
       requireOrder(this.engine)
       const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst()
-      if (Atomics.load(control.words, orderGenerationWord) !== generation) {
+      if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
         // It was built anew under this read: once more, from the same key.
         cursor.fence.setKey(this.#from, this.#from.sizeBytes)
         cursor.isLast = false
@@ -175,11 +177,22 @@ export class RangeReader {
       }
       this.#isBegun = true
       this.#position = 0
+      this.#isLeafExact = this.wanted === 'keys' && this.#isUnchanged()
       if (result === seekEnd) return false
       const bound = isReverse ? low : high
       if (bound !== undefined) trimCursor(cursor, bound)
       return cursor.count > 0
     }
+  }
+
+  /**
+   * True where nothing was committed since the snapshot, and no deleted key is kept for another one:
+   * what was read of the ordered index before is then what the snapshot shows, without a look at the
+   * records. It follows each commit at once, and a snapshot is made between two.
+   */
+  #isUnchanged(): boolean {
+    const { control } = this.engine
+    return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
   }
 
   #seekFirst(): number {
@@ -206,6 +219,13 @@ export class RangeReader {
     const { sizesBytes, starts, words } = this.#cursor
     const first = this.#position
     const count = Math.min(this.#cursor.count - first, batchMax, countMax, this.#left)
+    if (this.#isLeafExact) {
+      for (let index = 0; index < count; index++) this.#keys[index] = first + index
+      this.#position = first + count
+      this.#left -= count
+      this.count = count
+      return
+    }
     const hashes = this.#hashes
     for (let index = 0; index < count; index++) {
       key.setWords(words, starts[first + index], sizesBytes[first + index])

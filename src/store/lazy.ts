@@ -17,7 +17,8 @@ export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
   }
 
   [Symbol.iterator](): IterableIterator<T> {
-    return new Steps(this.#begin())
+    const steps = this.#begin()
+    return isIterable(steps) ? steps : new Steps(steps)
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
@@ -51,6 +52,10 @@ export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
 }
 
 /** An iterator that can be iterated, and whose end can be told a value. */
+function isIterable<T>(steps: Iterator<T>): steps is IterableIterator<T> {
+  return Symbol.iterator in steps
+}
+
 class Steps<T> implements IterableIterator<T> {
   readonly #steps: Iterator<T>
 

@@ -116,7 +116,7 @@ function checkRange(options: RangeOptions): void {
 export type EntryKind = 'entries' | 'keys' | 'values'
 
 /** Reads a range entry by entry; gives the snapshot back at its end, or when it is left. */
-export class RangeSteps<T> implements Iterator<T> {
+export class RangeSteps<T> implements IterableIterator<T> {
   readonly #reader: RangeReader
   readonly #snapshot: RangeSource['snapshot']
   readonly #kind: EntryKind
@@ -132,6 +132,10 @@ export class RangeSteps<T> implements Iterator<T> {
     this.#keyEncoding = keyEncoding
     const wanted: Wanted = kind === 'keys' ? 'keys' : encoding === 'utf8' ? 'text' : 'bytes'
     this.#reader = new RangeReader(engine, keyspaceId, range, wanted, sequence)
+  }
+
+  [Symbol.iterator](): IterableIterator<T> {
+    return this
   }
 
   next(): IteratorResult<T> {
