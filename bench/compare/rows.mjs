@@ -50,6 +50,13 @@ export const rows = [
     run: countFoundByGetInto,
   },
   {
+    name: 'getVerified',
+    note: "as get, with verifyReads: 'always'; the checksum of every record that is read",
+    prepare: (recordCount) => present(randomRecords(recordCount, recordCount / 4, 3)),
+    read: (engine, key) => engine.getVerified(key),
+    run: countFoundByGetVerified,
+  },
+  {
     name: 'getMissing',
     note: 'random keys between the present ones',
     prepare: (recordCount) => ({
@@ -208,7 +215,7 @@ function get(engine, key) {
   return engine.get(key)
 }
 
-// Two loops rather than one with a function for its argument, so that the compiler sees one callee
+// Loops of their own rather than one with a function for its argument, so that the compiler sees one callee
 // in each. They look at no byte of the value: a Map would have to fetch it, the others have it in
 // the cache, and this way the comparison favours the Map.
 function countFoundByGet(engine, { keys }) {
@@ -220,5 +227,11 @@ function countFoundByGet(engine, { keys }) {
 function countFoundByGetInto(engine, { keys }) {
   let foundCount = 0
   for (const key of keys) if (engine.getInto(key) !== undefined) foundCount++
+  return foundCount
+}
+
+function countFoundByGetVerified(engine, { keys }) {
+  let foundCount = 0
+  for (const key of keys) if (engine.getVerified(key) !== undefined) foundCount++
   return foundCount
 }

@@ -33,6 +33,8 @@ export interface EngineParts {
   readonly isReadOnly: boolean
   readonly renewal: Renewal | undefined
   readonly syncIntervalMs: number
+  /** Every record that is read is verified. */
+  readonly verifiesReads: boolean
   /** What says that the store is open. */
   readonly session: Session
   readonly attachments: Attachments
@@ -83,6 +85,7 @@ export class Engine {
   readonly epoch: number
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
+  readonly verifiesReads: boolean
   /** Set when the store is attached. */
   session: Session
   readonly attachments: Attachments
@@ -92,6 +95,8 @@ export class Engine {
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
   /** Told when this one has built the ordered index. */
   onBuilt: ((built: { readonly keys: number; readonly durationMs: number }) => void) | undefined
+  /** The key of these bytes as the caller of the store knows it. */
+  describeKey: (keyspaceId: number, bytes: Buffer) => unknown = (_, bytes) => bytes
   /** Told of a failure of background work. */
   onError: ((error: unknown) => void) | undefined
   /** Told of what works and should not be so. */
@@ -134,6 +139,7 @@ export class Engine {
     this.epoch = parts.epoch
     this.isReadOnly = parts.isReadOnly
     this.syncIntervalMs = parts.syncIntervalMs
+    this.verifiesReads = parts.verifiesReads
     this.session = parts.session
     this.attachments = parts.attachments
     this.writerToken = parts.attachments.token
@@ -157,8 +163,8 @@ export class Engine {
     const fresh = renewal.open()
     this.session.end(() => undefined)
     this.closeParts()
-    const { key, onError, onWait, onWarning } = this
-    Object.assign(this, fresh, { key, onError, onWait, onWarning })
+    const { describeKey, key, onBuilt, onError, onWait, onWarning } = this
+    Object.assign(this, fresh, { describeKey, key, onBuilt, onError, onWait, onWarning })
     this.#renewal = fresh.#renewal
   }
 

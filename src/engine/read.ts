@@ -18,10 +18,12 @@ import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { mapReference } from './reference.js'
+import { verifyFound, verifyMissing } from './verified-read.js'
 
 /** Finds the newest record of the key at hand. Its bytes count only if {@link isStable} after. */
 export function find(engine: Engine, keyspaceId: number): boolean {
   const hash = hashKey(engine, keyspaceId)
+  if (engine.verifiesReads) return findVerified(engine, hash, keyspaceId)
   const { lookup } = engine
   for (;;) {
     if (probe(engine, hash, keyspaceId)) {
@@ -30,6 +32,20 @@ export function find(engine: Engine, keyspaceId: number): boolean {
       if (isStable(engine)) return false
     } else if (isStable(engine) && isTableUnmoved(engine)) {
       return false
+    }
+  }
+}
+
+/** {@link find} for those who verify what they read. */
+function findVerified(engine: Engine, hash: number, keyspaceId: number): boolean {
+  const { lookup } = engine
+  for (;;) {
+    if (probe(engine, hash, keyspaceId)) {
+      if (!verifyFound(engine, keyspaceId)) continue
+      if ((lookup.recordWords[(lookup.offset << 1) + kindWord] & 0xff) === typePut) return true
+      if (isStable(engine)) return false
+    } else if (verifyMissing(engine, keyspaceId, hash)) {
+      if (isStable(engine) && isTableUnmoved(engine)) return false
     }
   }
 }

@@ -29,6 +29,7 @@ import type { RecordFacts } from './get-entry.js'
 import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
 import { scheduleSweep } from './sweep-tombstones.js'
+import { verifyFound, verifyMissing, verifyOlder } from './verified-read.js'
 
 /**
  * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. `look` is
@@ -105,19 +106,26 @@ export function findHashedAt(
   const { lookup, log } = engine
   for (;;) {
     if (!probe(engine, hash, keyspaceId)) {
+      if (engine.verifiesReads && !verifyMissing(engine, keyspaceId, hash)) continue
       if (isStable(engine) && isTableUnmoved(engine)) return false
       continue
     }
+    if (engine.verifiesReads && !verifyFound(engine, keyspaceId)) continue
     const newest = log.doubles[lookup.slot][lookup.offset + sequenceDouble]
     const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
     const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
     if (!isStable(engine)) continue
     if (newest <= sequence) return (kind & 0xff) === typePut
-    return followPrevious(engine, previous, sequence)
+    return followPrevious(engine, keyspaceId, previous, sequence)
   }
 }
 
-function followPrevious(engine: Engine, from: number, sequence: number): boolean {
+function followPrevious(
+  engine: Engine,
+  keyspaceId: number,
+  from: number,
+  sequence: number,
+): boolean {
   const { lookup, log } = engine
   for (let address = from; address !== 0; ) {
     const number = Math.floor(address / log.segmentWords)
@@ -125,6 +133,7 @@ function followPrevious(engine: Engine, from: number, sequence: number): boolean
     if (slot === -1) return false
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const offset = address - number * log.segmentWords
+    if (engine.verifiesReads) verifyOlder(engine, keyspaceId, slot, offset)
     if (log.doubles[slot][offset + sequenceDouble] <= sequence) {
       lookup.slot = slot
       lookup.offset = offset | 0

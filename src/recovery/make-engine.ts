@@ -18,6 +18,7 @@ export interface OpenOptions {
   readonly syncIntervalMs: number
   readonly lockTimeoutMs: number
   readonly mapping: 'auto' | 'mmap' | 'file'
+  readonly verifiesReads: boolean
 }
 
 /** What recovery starts from. */
@@ -73,6 +74,7 @@ export function makeEngine(
     isReadOnly: options.readOnly,
     renewal: files.renewal,
     syncIntervalMs: options.syncIntervalMs,
+    verifiesReads: options.verifiesReads,
     lockTimeoutMs: options.lockTimeoutMs,
     session: noSession,
     attachments,

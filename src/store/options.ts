@@ -49,6 +49,12 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    * same promises.
    */
   readonly mapping?: 'auto' | 'mmap' | 'file'
+  /**
+   * `'always'`: every read verifies the checksum of the record, and of a value in a segment of its own,
+   * and throws `STORE_CORRUPT` (`details`: file, address, key, what) in the place of a wrong answer.
+   * Costs about 100 ns for 100 bytes. Default `'off'`: {@link Store.verify} finds damage, when asked.
+   */
+  readonly verifyReads?: 'off' | 'always'
 }
 
 export interface ResolvedOptions {
@@ -105,6 +111,10 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
   },
+  verifyReads: {
+    accepted: quoted(['off', 'always']),
+    isAccepted: (value) => value === 'off' || value === 'always',
+  },
 }
 
 /** Checks every option and fills in the defaults. */
@@ -120,6 +130,7 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
       syncIntervalMs: given.syncIntervalMs ?? 1000,
       lockTimeoutMs: given.lockTimeoutMs ?? 60_000,
       mapping: given.mapping ?? 'auto',
+      verifiesReads: given.verifyReads === 'always',
     },
     encoding: given.encoding,
     keyEncoding: given.keyEncoding,

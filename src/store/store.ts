@@ -13,9 +13,10 @@ import { type StoreStats, stats } from '../engine/stats.js'
 import { dropKeyspace } from '../engine/sweep-keyspaces.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
+import { systemKeyspaceId } from '../format/record.js'
 import { openStore } from '../recovery/open-store.js'
 import { type VerifyReport, verify } from '../verify/verify.js'
-import { customEncodingName, type StoreKey } from './encoding.js'
+import { customEncodingName, decodeOrderedKey, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
 import { handleOf, requireHandle, type StoreHandle } from './handle.js'
 import { type ByteSource, importStream } from './import.js'
@@ -72,6 +73,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
       else process.emitWarning(warning, 'VarveWarning')
     }
+    engine.describeKey = (keyspaceId, bytes) => describeKey(engine, keyspaceId, bytes)
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
       if (this.#events.listenerCount('error') > 0) this.#events.emit('error', error)
@@ -359,6 +361,15 @@ function openPath<V, K extends StoreKey>(
     abandon(engine)
     throw error
   }
+}
+
+/** A key as its keyspace decodes it, or its bytes. */
+function describeKey(engine: Engine, keyspaceId: number, bytes: Buffer): unknown {
+  if (keyspaceId === systemKeyspaceId) return bytes
+  const { keyspaces } = readRegistry(engine)
+  const entry = Object.values(keyspaces).find(({ id }) => id === keyspaceId)
+  if (entry?.keyEncoding === 'utf8') return bytes.toString('utf8')
+  return entry?.keyEncoding === 'ordered' ? decodeOrderedKey(bytes) : bytes
 }
 
 function requireKeyspaceName(name: string): void {

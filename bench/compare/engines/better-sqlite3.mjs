@@ -8,7 +8,7 @@ const home = nodeMajor < 22 ? './node20/' : './'
 const { Database } = await import(`.${home}better-sqlite3.mjs`)
 
 // Every read allocates its result.
-export const lacks = new Set(['getInto'])
+export const lacks = new Set(['getInto', 'getVerified'])
 
 export const version = packageVersion(`${home}node_modules/better-sqlite3/package.json`)
 

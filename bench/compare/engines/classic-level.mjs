@@ -3,7 +3,7 @@ import { forEachGroup } from '../group.mjs'
 import { packageVersion } from '../package-version.mjs'
 
 // Every read allocates its result.
-export const lacks = new Set(['getInto'])
+export const lacks = new Set(['getInto', 'getVerified'])
 
 export const version = packageVersion('node_modules/classic-level/package.json')
 

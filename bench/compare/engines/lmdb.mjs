@@ -2,7 +2,7 @@ import { open as openEnvironment } from 'lmdb'
 import { forEachGroup } from '../group.mjs'
 import { packageVersion } from '../package-version.mjs'
 
-export const lacks = new Set()
+export const lacks = new Set(['getVerified'])
 
 export const version = packageVersion('node_modules/lmdb/package.json')
 

@@ -8,19 +8,28 @@ export const version = packageVersion('../../package.json')
 
 /** @param {string} directory */
 export function open(directory) {
-  return new VarveEngine(openStore(directory, { encoding: 'binary' }))
+  return new VarveEngine(openStore(directory, { encoding: 'binary' }), directory)
 }
 
 class VarveEngine {
   #store
+  #directory
   #target = Buffer.alloc(valueBytes)
+  /** The same store once more, opened by the first that asks. */
+  #verifying
 
-  constructor(store) {
+  constructor(store, directory) {
     this.#store = store
+    this.#directory = directory
   }
 
   get(key) {
     return this.#store.get(key)
+  }
+
+  getVerified(key) {
+    this.#verifying ??= openStore(this.#directory, { encoding: 'binary', verifyReads: 'always' })
+    return this.#verifying.get(key)
   }
 
   getInto(key) {
@@ -65,7 +74,8 @@ class VarveEngine {
     return this.#store.sync()
   }
 
-  close() {
-    return this.#store.close()
+  async close() {
+    await this.#verifying?.close()
+    await this.#store.close()
   }
 }
