@@ -1,4 +1,6 @@
 /** What the package `varve` exports. */
+
+export type { BackupProgress, BackupReport } from '../backup/backup.js'
 export {
   type LockHolder,
   StoreError,

@@ -1,4 +1,6 @@
 /** The options of a store: their types, their defaults, and the check that every one is known. */
+
+import type { BackupProgress } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
 import type { OpenOptions } from '../recovery/make-engine.js'
 import type { VerifyProgress } from '../verify/verify.js'
@@ -155,6 +157,13 @@ export interface VerifyOptions {
   readonly maxBytesPerSecond?: number
 }
 
+export interface BackupOptions {
+  /** Called some times a second with how far it is. */
+  readonly onProgress?: (progress: BackupProgress) => void
+  /** Copy no faster than this. Default: as fast as it goes beside other work. */
+  readonly maxBytesPerSecond?: number
+}
+
 export interface DeleteOptions {
   /** Delete only if the key's record has this version. */
   readonly ifVersion?: number
@@ -193,7 +202,7 @@ export function checkDeleteOptions(options: DeleteOptions): void {
   checkOptions(options, deleteRules)
 }
 
-export function checkVerifyOptions(options: VerifyOptions): void {
+export function checkVerifyOptions(options: VerifyOptions | BackupOptions): void {
   checkOptions(options, verifyRules)
 }
 

@@ -2,6 +2,7 @@
  * The store: the default keyspace, and what concerns all keyspaces together.
  */
 import { EventEmitter } from 'node:events'
+import { type BackupReport, backup } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
 import type { Attachment } from '../control/attachments.js'
 import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
@@ -14,7 +15,7 @@ import { dropKeyspace } from '../engine/sweep-keyspaces.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { systemKeyspaceId } from '../format/record.js'
-import { openStore } from '../recovery/open-store.js'
+import { memoryPath, openStore } from '../recovery/open-store.js'
 import { type VerifyReport, verify } from '../verify/verify.js'
 import { customEncodingName, decodeOrderedKey, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
@@ -22,6 +23,7 @@ import { handleOf, requireHandle, type StoreHandle } from './handle.js'
 import { type ByteSource, importStream } from './import.js'
 import { generationOf, Keyspace } from './keyspace.js'
 import {
+  type BackupOptions,
   checkKeyspaceOptions,
   checkVerifyOptions,
   type KeyspaceOptions,
@@ -215,6 +217,28 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     this.engine.requireOpen()
     checkVerifyOptions(options)
     return verify(this.engine, {
+      onProgress: options.onProgress,
+      maxBytesPerSecond: options.maxBytesPerSecond ?? Number.POSITIVE_INFINITY,
+    })
+  }
+
+  /**
+   * Copies the store, as a sync that it begins with leaves it, into a directory, while others write.
+   * What is copied is verified, in the store and in the copy; {@link open} opens it as a store of its
+   * own. The directory is made, or is empty, or has an older backup of this store, of which only what
+   * is missing is copied. Killed in the middle, it has the older backup, or no store.
+   *
+   * Cost: reads what is copied three times, and verifies what is kept.
+   * @throws StoreError `STORE_EXISTS` where the directory has something else in it; `STORE_CORRUPT`
+   * where the store is damaged; `STORE_FULL`; `STORE_POISONED`. An older backup is then as it was.
+   */
+  async backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {
+    this.engine.requireOpen()
+    if (typeof directory !== 'string' || directory === '' || directory === memoryPath) {
+      throw new TypeError(`directory is ${shown(directory)}; accepted: a directory's path`)
+    }
+    checkVerifyOptions(options)
+    return backup(this.engine, directory, {
       onProgress: options.onProgress,
       maxBytesPerSecond: options.maxBytesPerSecond ?? Number.POSITIVE_INFINITY,
     })

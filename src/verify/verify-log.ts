@@ -8,22 +8,18 @@
 import { hashKey } from '../engine/probe.js'
 import { takeTurn } from '../engine/read.js'
 import { findHashedAt } from '../engine/snapshot.js'
-import { addToDigest } from '../format/digest.js'
 import {
   flagExpiry,
   flagReference,
-  markerDigestHighWord,
-  markerDigestLowWord,
-  recordHeaderSizeBytes,
   recordHeaderWords,
   referenceChecksumWord,
   referenceEpochDouble,
   referenceSegmentDouble,
   sequenceDouble,
-  typeMarker,
   typePut,
   typeTombstone,
 } from '../format/record.js'
+import { MarkerTrail } from '../log/marker-trail.js'
 import {
   recordFlags,
   recordKeySize,
@@ -71,11 +67,7 @@ class LogVisitor implements SegmentVisitor {
   readonly #segments: ReadableSegments
   #segment: ExpectedSegment | undefined
   #references: Reference[] = []
-  /** Of the records since the last marker; undefined where it is not known. */
-  #digest: { low: number; high: number } | undefined
-  #epoch = -1
-  /** The file in which these records begin. */
-  #digestFrom = ''
+  readonly #trail = new MarkerTrail()
 
   constructor(verification: Verification, segments: ReadableSegments) {
     this.#verification = verification
@@ -85,11 +77,7 @@ class LogVisitor implements SegmentVisitor {
   *walk(segment: ExpectedSegment): Generator<void, void> {
     const { engine, problems } = this.#verification
     this.#segment = segment
-    if (segment.epoch !== this.#epoch) {
-      this.#digest = { low: 0, high: 0 }
-      this.#digestFrom = segment.path
-    }
-    this.#epoch = segment.epoch
+    this.#trail.enter(segment.epoch, segment.path)
     const file = engine.platform.openFile(segment.path, 'read')
     try {
       const { segmentNumber, epoch } = segment
@@ -108,7 +96,7 @@ class LogVisitor implements SegmentVisitor {
     } catch (error) {
       problems.addFailure(segment.path, 0, error)
       this.#verification.hasDamagedLog = true
-      this.#digest = undefined
+      this.#trail.lose()
     } finally {
       file.close()
     }
@@ -120,8 +108,7 @@ class LogVisitor implements SegmentVisitor {
   record(reader: SegmentReader, offset: number): void {
     const { start, words } = reader
     const type = recordType(words, start)
-    if (type === typeMarker) this.#marker(reader, offset)
-    else if (this.#digest !== undefined) addToDigest(this.#digest, reader.checksum)
+    if (!this.#trail.follow(reader, this.#path)) this.#refuseMarker(offset)
     if (type !== typePut && type !== typeTombstone) return
     const isLive = this.#verification.isIndexUsable && this.#isLive(reader, offset)
     if ((recordFlags(words, start) & flagReference) !== 0) this.#refer(reader, offset, isLive)
@@ -132,7 +119,15 @@ class LogVisitor implements SegmentVisitor {
     problems.add(this.#path, offset * 8, what)
     this.#verification.hasDamagedLog = true
     // The next marker counts what cannot be read here.
-    this.#digest = undefined
+    this.#trail.lose()
+  }
+
+  #refuseMarker(offset: number): void {
+    const { problems } = this.#verification
+    const { from } = this.#trail
+    const what = `the records before this marker, from ${from} on, are not those that were synced`
+    problems.add(this.#path, offset * 8, what)
+    this.#verification.hasDamagedLog = true
   }
 
   isWholeAfterAll(look: () => boolean): boolean {
@@ -148,23 +143,6 @@ class LogVisitor implements SegmentVisitor {
 
   get #path(): string {
     return this.#segment?.path ?? ''
-  }
-
-  #marker(reader: SegmentReader, offset: number): void {
-    const { problems } = this.#verification
-    const value = reader.start + recordHeaderSizeBytes / 4
-    const { words } = reader
-    const matches =
-      this.#digest === undefined ||
-      (words[value + markerDigestLowWord] >>> 0 === this.#digest.low &&
-        words[value + markerDigestHighWord] >>> 0 === this.#digest.high)
-    if (!matches) {
-      const what = `the records before this marker, from ${this.#digestFrom} on, are not those that were synced`
-      problems.add(this.#path, offset * 8, what)
-      this.#verification.hasDamagedLog = true
-    }
-    this.#digest = { low: 0, high: 0 }
-    this.#digestFrom = this.#path
   }
 
   /** Counts a record that was live at the snapshot. */

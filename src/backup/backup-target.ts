@@ -1,0 +1,158 @@
+/**
+ * The directory that a backup is made in: empty, or with an older backup of the same store that
+ * nobody has opened for writing since.
+ */
+import { join } from 'node:path'
+import { StoreError } from '../base/errors.js'
+import {
+  backgroundFileName,
+  isAttachmentFileName,
+  isPreparedFileName,
+  lifecycleFileName,
+  lockFileName,
+  manifestFileName,
+  manifestNextFileName,
+  parseSegmentFileName,
+  superblockFileName,
+  superblockNextFileName,
+} from '../format/file-names.js'
+import type { Manifest, ManifestSegment } from '../format/manifest.js'
+import {
+  decodeSegmentHeader,
+  type SegmentHeader,
+  segmentHeaderSizeBytes,
+} from '../format/segment-header.js'
+import type { Superblock } from '../format/superblock.js'
+import { createFilePlatform } from '../platform/file-platform.js'
+import { loadLibc } from '../platform/libc.js'
+import { lockedBy, readHolder } from '../platform/lock.js'
+import { createMmapPlatform } from '../platform/mmap-platform.js'
+import type { Lock, Platform } from '../platform/platform.js'
+import { thisHolder } from '../recovery/session.js'
+import { readManifest, readSuperblock } from '../recovery/store-files.js'
+
+/** A file is written under this name beside its own, and renamed when it is whole. */
+export const copySuffix = '.copy'
+
+/** Names that reading a backup leaves in it. */
+const harmlessNames = [lockFileName, lifecycleFileName, backgroundFileName, 'lock.claim']
+
+export interface BackupTarget {
+  readonly platform: Platform
+  readonly directory: string
+  /** Undefined for a first backup, and where that was cut short. */
+  readonly superblock: Superblock | undefined
+  readonly manifest: Manifest | undefined
+  /** What the manifest names, by number. */
+  readonly named: ReadonlyMap<number, ManifestSegment>
+  /** Headers of the segment files that are there, by name. */
+  readonly headers: ReadonlyMap<string, SegmentHeader>
+  readonly lock: Lock
+}
+
+/** For the files of a backup: nothing is mapped, but locks are as those of stores. */
+export function backupPlatform(): Platform {
+  const libc = loadLibc()
+  return libc === undefined ? createFilePlatform() : createMmapPlatform(libc)
+}
+
+/** Throws `STORE_EXISTS`, and changes nothing, where the directory has something else in it. */
+export function openTarget(directory: string, storeId: Uint8Array): BackupTarget {
+  const platform = backupPlatform()
+  if (platform.exists(directory)) {
+    if (!platform.isDirectory(directory)) throw occupied(directory, 'it is a file')
+    surveyTarget(platform, directory, storeId)
+  } else {
+    platform.createDirectory(directory)
+  }
+  const lock = lockTarget(platform, directory)
+  try {
+    return { platform, directory, lock, ...surveyTarget(platform, directory, storeId) }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** As a store's: who opens the backup meanwhile is told so. */
+function lockTarget(platform: Platform, directory: string): Lock {
+  const path = join(directory, lockFileName)
+  if (platform.kind === 'file') return platform.lock(path, 'write', thisHolder())
+  const lock = platform.tryLock(path, 'exclusive')
+  if (lock === undefined) throw lockedBy(path, readHolder(path))
+  return lock
+}
+
+function surveyTarget(
+  platform: Platform,
+  directory: string,
+  storeId: Uint8Array,
+): Pick<BackupTarget, 'superblock' | 'manifest' | 'named' | 'headers'> {
+  const names = platform.list(directory)
+  for (const name of names) {
+    if (!isBackupName(name)) throw occupied(directory, `there is a file ${name}`)
+  }
+  const superblock = names.includes(superblockFileName)
+    ? readSuperblock(platform, directory, true)
+    : undefined
+  if (superblock !== undefined && !isSameId(superblock.storeId, storeId)) {
+    throw occupied(directory, 'there is another store')
+  }
+  const manifest = readManifest(platform, directory, storeId)
+  const headers = new Map<string, SegmentHeader>()
+  for (const name of names) {
+    if (parseSegmentFileName(name) === undefined) continue
+    const header = readHeader(platform, join(directory, name))
+    if (header === undefined || !isSameId(header.storeId, storeId)) {
+      // Of an older backup of this store it is copied again.
+      if (superblock !== undefined) continue
+      throw occupied(directory, `${name} is not of this store`)
+    }
+    if (manifest !== undefined && header.epoch >= manifest.epoch) {
+      throw occupied(directory, 'the backup in it was opened for writing since it was made')
+    }
+    headers.set(name, header)
+  }
+  const named = new Map(manifest?.segments.map((segment) => [segment.segmentNumber, segment]))
+  return { superblock, manifest, named, headers }
+}
+
+function isBackupName(name: string): boolean {
+  const ownNames = [
+    superblockFileName,
+    superblockNextFileName,
+    manifestFileName,
+    manifestNextFileName,
+  ]
+  const ofSegment = name.endsWith(copySuffix) ? name.slice(0, -copySuffix.length) : name
+  return (
+    ownNames.includes(name) ||
+    harmlessNames.includes(name) ||
+    parseSegmentFileName(ofSegment) !== undefined ||
+    (isAttachmentFileName(name) && !isPreparedFileName(name))
+  )
+}
+
+/** Undefined where it is none. */
+function readHeader(platform: Platform, path: string): SegmentHeader | undefined {
+  const file = platform.openFile(path, 'read')
+  try {
+    const bytes = new Uint8Array(segmentHeaderSizeBytes)
+    return decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)), path)
+  } catch (error) {
+    if (error instanceof StoreError) return undefined
+    throw error
+  } finally {
+    file.close()
+  }
+}
+
+export function occupied(directory: string, what: string): StoreError {
+  return new StoreError('STORE_EXISTS', `no backup can be made in ${directory}: ${what}`, {
+    details: { file: directory, what },
+  })
+}
+
+export function isSameId(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => b[index] === byte)
+}
