@@ -194,7 +194,9 @@ describe('a backup', () => {
     const content = contentOf(store)
     fill(store, 2)
     await store.sync()
-    const name = segmentNames(store.path).filter((n) => n.startsWith('segment'))[2]
+    const name = segmentNames(store.path)
+      .filter((n) => n.startsWith('segment'))
+      .at(-2) as string
     const path = join(store.path, name)
     overwrite(path, 4000, Uint8Array.of(readFileSync(path)[4000] ^ 8))
     await assert.rejects(store.backup(target), { code: 'STORE_CORRUPT' })
