@@ -37,9 +37,7 @@ async function runRows(engineModule, storeDirectory, storeRecordCount) {
     // Without records the other rows have nothing to work on.
     if (row.name !== 'load' && !isWanted(row, engineModule)) continue
     const requests = row.prepare(storeRecordCount)
-    const result = row.read
-      ? await measureRead(row, engine, requests, sample)
-      : await measureWrite(row, engine, requests, sample)
+    const result = await measure(row, engine, requests, sample)
     if (row.name === 'load') {
       // Off the clock, so that no engine writes its load back during the reads. The peers are set
       // up not to flush by themselves, hence their files.
@@ -66,6 +64,29 @@ async function runRows(engineModule, storeDirectory, storeRecordCount) {
 
 function isWanted(row, engineModule) {
   return rowNames.includes(row.name) && !engineModule.lacks.has(row.name)
+}
+
+function measure(row, engine, requests, sample) {
+  if (row.readRange) return measureRange(row, engine, requests)
+  if (row.read) return measureRead(row, engine, requests, sample)
+  return measureWrite(row, engine, requests, sample)
+}
+
+async function measureRange(row, engine, requests) {
+  // The first one builds what an engine needs for it.
+  await row.run(engine, { keys: requests.keys.slice(0, 100) })
+  let operationCount = 0
+  const durationNs = await measureDurationNs(async () => {
+    operationCount = await row.run(engine, requests)
+  })
+  const ranges = await Promise.all(
+    requests.keys.slice(0, 100).map((key) => row.readRange(engine, key)),
+  )
+  const values = ranges.flat()
+  const hash = hashReads([...values.keys(), 'count'], (index) =>
+    index === 'count' ? Buffer.from(String(operationCount)) : values[index],
+  )
+  return { durationNs, hash, operationCount }
 }
 
 async function measureRead(row, engine, requests, sample) {

@@ -18,6 +18,10 @@ const batchSize = 1000
  * @property {(recordCount: number) => object} prepare makes the requests, off the clock
  * @property {(engine: object, requests: object) => unknown} run sends them, on the clock
  * @property {(engine: object, key: string) => Uint8Array | undefined} [read] of rows that only read
+ *   single records
+ * @property {(engine: object, key: string) => Promise<Uint8Array[]> | Uint8Array[]} [readRange] of rows
+ *   that read ranges: what the one that begins with the key has; `run` gives how many entries it met,
+ *   and the time is that of one of them
  */
 
 /** In the order in which they run: each finds the records as the rows before it left them. */
@@ -107,6 +111,56 @@ export const rows = [
     }),
     run: (engine, { keys }) => engine.deleteAll(keys),
   },
+  {
+    name: 'insert',
+    note: 'a tenth as many new keys, in random order, between the others; Varve has no ordered index yet',
+    prepare: (recordCount) => inserts(recordCount, 0),
+    run: putAll,
+  },
+  {
+    name: 'scan',
+    note: 'all records in key order, time for each; Varve: the second scan, the first one builds the index',
+    prepare: () => ({ keys: [''] }),
+    run: (engine) => engine.countEntries({}),
+    readRange: (engine) => engine.rangeValues({ limit: 20_000 }),
+  },
+  {
+    name: 'scanKeys',
+    note: 'as scan, the keys alone',
+    prepare: () => ({ keys: [''] }),
+    run: (engine) => engine.countKeys({}),
+    readRange: (engine) => engine.rangeValues({ limit: 1000 }),
+  },
+  {
+    name: 'range100',
+    note: '100 entries from random keys on, time for each entry',
+    prepare: (recordCount) => ({
+      keys: presentKeys(randomRecords(recordCount, Math.ceil(recordCount / 200), 15)),
+    }),
+    run: (engine, { keys }) => sumOf(keys, (gte) => engine.countEntries({ gte, limit: 100 })),
+    readRange: (engine, gte) => engine.rangeValues({ gte, limit: 100 }),
+  },
+  {
+    name: 'prefix1000',
+    note: 'the first 1,000 entries of random prefixes of 12 characters, time for each entry',
+    prepare: (recordCount) => ({
+      keys: presentKeys(randomRecords(recordCount, Math.ceil(recordCount / 1000), 16)),
+    }),
+    run: (engine, { keys }) => sumOf(keys, (key) => engine.countEntries(prefixRange(key))),
+    readRange: (engine, key) => engine.rangeValues(prefixRange(key)),
+  },
+  {
+    name: 'insertOrdered',
+    note: 'as insert, other keys; Varve keeps its ordered index now',
+    prepare: (recordCount) => inserts(recordCount, 1),
+    run: putAll,
+  },
+  {
+    name: 'updateOrdered',
+    note: 'as update, a fifth as many; Varve keeps its ordered index now',
+    prepare: (recordCount) => updates(recordCount, recordCount / 5, 17),
+    run: putAll,
+  },
 ]
 
 /** After all of `rows`, and apart from them because it needs the engine closed. */
@@ -117,6 +171,33 @@ export const reopenRow = {
 
 function present(records) {
   return { keys: presentKeys(records), foundCount: records.length }
+}
+
+/** One of the tenths of the keys that are missing until then. */
+function inserts(recordCount, tenth) {
+  const count = recordCount / 10
+  const records = shuffledRecords(recordCount, 18).subarray(tenth * count, (tenth + 1) * count)
+  return { keys: missingKeys(records), values: randomValues(count, 19 + tenth) }
+}
+
+const prefixLength = 12
+// Behind all digits.
+const digitsEnd = ':'
+
+/** As bounds: not every engine has prefixes. */
+function prefixRange(key) {
+  const prefix = key.slice(0, prefixLength)
+  return { gte: prefix, lt: prefix + digitsEnd, limit: 1000 }
+}
+
+/** Waits only for engines that make it wait. */
+async function sumOf(keys, count) {
+  let sum = 0
+  for (const key of keys) {
+    const counted = count(key)
+    sum += typeof counted === 'number' ? counted : await counted
+  }
+  return sum
 }
 
 function updates(recordCount, count, seed) {

@@ -25,7 +25,7 @@ import {
 import type { Superblock } from '../format/superblock.js'
 import { createFilePlatform } from '../platform/file-platform.js'
 import { loadLibc } from '../platform/libc.js'
-import { lockedBy, readHolder } from '../platform/lock.js'
+import { lockedBy } from '../platform/lock.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
 import type { Lock, Platform } from '../platform/platform.js'
 import { thisHolder } from '../recovery/session.js'
@@ -79,7 +79,7 @@ function lockTarget(platform: Platform, directory: string): Lock {
   const path = join(directory, lockFileName)
   if (platform.kind === 'file') return platform.lock(path, 'write', thisHolder())
   const lock = platform.tryLock(path, 'exclusive')
-  if (lock === undefined) throw lockedBy(path, readHolder(path))
+  if (lock === undefined) throw lockedBy(path, platform.holders.read(path))
   return lock
 }
 

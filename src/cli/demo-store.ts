@@ -9,6 +9,7 @@ import { StoreError } from '../base/errors.js'
 import {
   backgroundFileName,
   bucketsFileName,
+  buildFileName,
   controlFileName,
   isAttachmentFileName,
   keyspacesFileName,
@@ -32,6 +33,7 @@ const ownFileNames: readonly string[] = [
   markFileName,
   backgroundFileName,
   bucketsFileName,
+  buildFileName,
   controlFileName,
   keyspacesFileName,
   lifecycleFileName,

@@ -83,9 +83,10 @@ export class Attachments {
     this.#lock = undefined
   }
 
-  /** The lowest sequence that a snapshot of this one shows; 0 for none. */
+  /** The lowest sequence that a snapshot of this one shows; Infinity for none. */
   setPin(sequence: number): void {
-    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] = sequence
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] =
+      sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
   }
 
   /** The lowest sequence that anybody's snapshot shows; Infinity where there is none. */
@@ -96,7 +97,7 @@ export class Attachments {
     const end = Math.max(1, words[layout.attachmentEndWord])
     for (let entry = 0; entry < end; entry++) {
       const pin = doubles[wordOf(entry) / 2 + layout.attachmentPinDouble]
-      if (pin !== 0 && pin < lowest) lowest = pin
+      if (pin !== 0 && pin - 1 < lowest) lowest = pin - 1
     }
     return lowest
   }

@@ -4,14 +4,14 @@
  * its next look, within a second.
  *
  * Each thread syncs what it wrote within `syncIntervalMs` by itself (sync.ts). What is left to do is
- * the sync for one that died before.
+ * the sync for one that died before, and giving back what its snapshots held.
  */
 import { join } from 'node:path'
 import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
-import { sweepOrphans } from './keyspaces.js'
+import { sweepDropped } from './sweep-keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
 
@@ -24,7 +24,6 @@ export class Background {
   /** Since when there is something that nobody synced, by the clock of this process. */
   #unsyncedSinceMs: number | undefined
   #durable = 0
-  #sweptGeneration = 0
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -36,9 +35,9 @@ export class Background {
   }
 
   start(): void {
-    const { isReadOnly, platform, syncIntervalMs } = this.#engine
-    if (isReadOnly || !platform.isShared || syncIntervalMs === 0) return
-    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    const { isReadOnly, platform } = this.#engine
+    if (isReadOnly || !platform.isShared) return
+    this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
 
@@ -50,14 +49,18 @@ export class Background {
 
   /** What those that are gone left behind. */
   #cleanUp(): void {
-    const { attachments, control } = this.#engine
-    attachments.clearDead()
+    this.#engine.attachments.clearDead()
     scheduleSweep(this.#engine)
-    // It moves with every drop of a keyspace, and with every repair: the one who swept may be dead.
-    const generation = control.words[layout.keyspaceGenerationWord]
-    if (generation === this.#sweptGeneration) return
-    sweepOrphans(this.#engine)
-    this.#sweptGeneration = generation
+    sweepDropped(this.#engine)
+  }
+
+  /** What fails here fails in no call of the user's: it is told, and tried again. */
+  #lookSafely(): void {
+    try {
+      this.#look()
+    } catch (error) {
+      this.#engine.onError?.(error)
+    }
   }
 
   #look(): void {
@@ -66,6 +69,8 @@ export class Background {
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
     this.#cleanUp()
+    // What lies in memory alone has nothing to be synced to.
+    if (platform.kind === 'memory' || syncIntervalMs === 0) return
     const state = control.readState()
     if (state[layout.durable] !== this.#durable || state[layout.tail] === this.#durable) {
       this.#durable = state[layout.durable]

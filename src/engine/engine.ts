@@ -93,10 +93,14 @@ export class Engine {
   readonly lockTimeoutMs: number
   /** Told of a wait for another one that writes, while it lasts. */
   onWait: ((holder: Attachment, waitedMs: number) => void) | undefined
+  /** Told when this one has built the ordered index. */
+  onBuilt: ((built: { readonly keys: number; readonly durationMs: number }) => void) | undefined
   /** The key of these bytes as the caller of the store knows it. */
   describeKey: (keyspaceId: number, bytes: Buffer) => unknown = (_, bytes) => bytes
   /** Told of a failure of background work. */
   onError: ((error: unknown) => void) | undefined
+  /** Told of what works and should not be so. */
+  onWarning: ((warning: string) => void) | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   /** An update that was finished in memory of this one's own, and not in the file. */
@@ -118,6 +122,8 @@ export class Engine {
   isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
+  /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */
+  sweptGeneration = -1
   #renewal: Renewal | undefined
   constructor(parts: EngineParts) {
     this.platform = parts.platform
@@ -147,7 +153,9 @@ export class Engine {
 
   requireOpen(): void {
     if (this.isClosed) throw new StoreError('STORE_CLOSED', 'the store is closed')
-    if (this.#renewal?.isDue()) this.#renew(this.#renewal)
+    // A snapshot shows what the copy has, and another one would not have.
+    if (this.#renewal === undefined || this.pins.count > 0) return
+    if (this.#renewal.isDue()) this.#renew(this.#renewal)
   }
 
   /** Goes on as the engine of the store as it is now. */
@@ -155,8 +163,8 @@ export class Engine {
     const fresh = renewal.open()
     this.session.end(() => undefined)
     this.closeParts()
-    const { describeKey, key, onWait } = this
-    Object.assign(this, fresh, { describeKey, key, onWait })
+    const { describeKey, key, onBuilt, onError, onWait, onWarning } = this
+    Object.assign(this, fresh, { describeKey, key, onBuilt, onError, onWait, onWarning })
     this.#renewal = fresh.#renewal
   }
 
@@ -172,6 +180,7 @@ export class Engine {
     order.region.close()
     control.close()
     this.space?.close()
+    this.platform.close()
     this.#renewal?.close()
   }
 

@@ -4,20 +4,13 @@
  * are made and dropped rarely.
  *
  * An id is never given twice. Dropping a keyspace takes its id out of the registry, which makes all
- * its records unreachable at once; then its entries are swept out of the index. A sweep that a kill
- * cut short is finished by the next opening: whatever has counts and no name is swept.
+ * its records unreachable at once; its entries leave the indexes later (sweep-keyspaces.ts).
  */
 import { StoreError } from '../base/errors.js'
-import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
-import { wordOf } from '../index/hash-index.js'
-import { recordKeyspace } from '../log/record-fields.js'
-import { accountRemove } from './account.js'
-import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
-import { announceRemove } from './publish.js'
 import { anyVersion, putHeld } from './put.js'
 import { getText } from './read.js'
 import { scheduleSync } from './sync.js'
@@ -26,7 +19,7 @@ import { scheduleSync } from './sync.js'
 export const defaultKeyspaceName = ''
 export const defaultKeyspaceId = 0
 const keyspaceIdMax = 65_535
-const registryKey = 'keyspaces'
+export const registryKey = 'keyspaces'
 
 export interface KeyspaceEntry {
   readonly id: number
@@ -37,6 +30,8 @@ export interface KeyspaceEntry {
 export interface KeyspaceRegistry {
   readonly nextId: number
   readonly keyspaces: Readonly<Record<string, KeyspaceEntry>>
+  /** Ids of keyspaces that were dropped and are not swept out yet, with the sequence of the drop. */
+  readonly dropped?: Readonly<Record<number, number>>
 }
 
 // Names are the users': none may be taken for a property of Object.
@@ -48,9 +43,13 @@ const emptyRegistry: KeyspaceRegistry = {
 export function readRegistry(engine: Engine): KeyspaceRegistry {
   engine.key.setText(registryKey)
   const text = getText(engine, systemKeyspaceId)
+  return parseRegistry(text)
+}
+
+export function parseRegistry(text: string | undefined): KeyspaceRegistry {
   if (text === undefined) return emptyRegistry
-  const { nextId, keyspaces } = JSON.parse(text) as KeyspaceRegistry
-  return { nextId, keyspaces: Object.assign(Object.create(null), keyspaces) }
+  const registry = JSON.parse(text) as KeyspaceRegistry
+  return { ...registry, keyspaces: Object.assign(Object.create(null), registry.keyspaces) }
 }
 
 function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void {
@@ -65,7 +64,7 @@ function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void {
 }
 
 /** Runs `change` with the writer's word in hand. */
-function exclusively<T>(engine: Engine, change: () => T): T {
+export function exclusively<T>(engine: Engine, change: () => T): T {
   enter(engine)
   try {
     return change()
@@ -108,101 +107,44 @@ function createHeld(engine: Engine, name: string, encodings: Encodings): Keyspac
   engine.counts.region.reserve(id + 1)
   const entry: KeyspaceEntry = { id, ...encodings }
   const keyspaces = Object.assign(Object.create(null), registry.keyspaces, { [name]: entry })
-  writeRegistry(engine, { nextId: isDefault ? registry.nextId : id + 1, keyspaces })
+  const nextId = isDefault ? registry.nextId : id + 1
+  writeRegistry(engine, { nextId, keyspaces, ...stillDropped(engine, registry) })
   return entry
 }
 
-/** Takes a name out of the registry and its entries out of the index. False where there is none. */
-export function dropKeyspace(engine: Engine, name: string): boolean {
+/** Takes a name out of the registry. False where there is none. */
+export function unregisterKeyspace(engine: Engine, name: string): boolean {
   engine.requireWritable()
-  const entry = exclusively(engine, () => unregister(engine, name))
+  const isDone = exclusively(engine, () => unregisterHeld(engine, name))
+  if (isDone) scheduleSync(engine)
+  return isDone
+}
+
+function unregisterHeld(engine: Engine, name: string): boolean {
+  const registry = readRegistry(engine)
+  const entry = registry.keyspaces[name]
   if (entry === undefined) return false
-  scheduleSync(engine)
-  sweep(engine, entry.id)
+  const keyspaces = Object.assign(Object.create(null), registry.keyspaces)
+  delete keyspaces[name]
+  const { dropped } = stillDropped(engine, registry)
+  // Where nobody's snapshot shows it, it is swept at once and need not be remembered.
+  const isShown = engine.attachments.lowestPin() !== Number.POSITIVE_INFINITY
+  const sequence = engine.control.get(layout.sequence) + 1
+  const all = isShown ? { ...dropped, [entry.id]: sequence } : dropped
+  writeRegistry(engine, {
+    nextId: registry.nextId,
+    keyspaces,
+    ...(all === undefined ? {} : { dropped: all }),
+  })
   return true
 }
 
-function unregister(engine: Engine, name: string): KeyspaceEntry | undefined {
-  const registry = readRegistry(engine)
-  const entry = registry.keyspaces[name]
-  if (entry === undefined) return undefined
-  const keyspaces = Object.assign(Object.create(null), registry.keyspaces)
-  delete keyspaces[name]
-  writeRegistry(engine, { nextId: registry.nextId, keyspaces })
-  return entry
-}
-
-/**
- * Finishes the sweeps of keyspaces that were dropped and are not swept out.
- */
-export function sweepOrphans(engine: Engine): void {
-  const registry = readRegistry(engine)
-  const named = new Set(Object.values(registry.keyspaces).map((entry) => entry.id))
-  for (let id = systemKeyspaceId + 1; id < registry.nextId; id++) {
-    if (!named.has(id) && engine.counts.get(id, 0) > 0) sweep(engine, id)
-  }
-}
-
-/** Buckets that are swept while others wait. */
-const sweptAtOnce = 1024
-
-/**
- * Takes every entry of a keyspace out of the index: O(keys of the store). A bucket that is split
- * meanwhile shares with one that is still to come.
- */
-function sweep(engine: Engine, keyspaceId: number): void {
-  const { index } = engine
-  for (let home = 0; home < index.bucketCount; home += sweptAtOnce) {
-    exclusively(engine, () => sweepHomes(engine, keyspaceId, home))
-  }
-}
-
-function sweepHomes(engine: Engine, keyspaceId: number, first: number): void {
-  const { index } = engine
-  const end = Math.min(index.bucketCount, first + sweptAtOnce)
-  for (let home = first; home < end; home++) {
-    let words = index.wordsOf(home)
-    let start = wordOf(home)
-    let bucket = home
-    for (;;) {
-      sweepBucket(engine, { home, bucket, words, start }, keyspaceId)
-      const link = words[start + linkWordInBucket]
-      if (link === 0) break
-      words = index.overflowWordsOf(link)
-      start = wordOf(link)
-      bucket = -link
-    }
-  }
-}
-
-interface BucketPlace {
-  readonly home: number
-  readonly bucket: number
-  readonly words: Int32Array
-  readonly start: number
-}
-
-function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): void {
-  const { control, log, lookup } = engine
-  const { words, start } = place
-  for (let entry = 0; entry < entriesPerBucket * entryWords; entry += entryWords) {
-    const low = words[start + entry]
-    const high = words[start + entry + 1]
-    const slot = ((low & 0xff) << (32 - log.shift)) | (high >>> log.shift)
-    const offset = high & log.offsetMask
-    if (low === 0 && high === 0) continue
-    if (log.words[slot] === undefined) log.mapSlot(slot)
-    if (recordKeyspace(log.words[slot], offset * 2) !== keyspaceId) continue
-    lookup.home = place.home
-    lookup.bucket = place.bucket
-    lookup.entryIndex = start + entry
-    lookup.slot = slot
-    lookup.offset = offset
-    lookup.recordWords = log.words[slot]
-    control.begin()
-    accountRemove(engine, keyspaceId)
-    announceRemove(engine)
-    control.commit()
-    applyPending(engine)
-  }
+/** Those of the registry's dropped keyspaces that are not swept out yet. */
+function stillDropped(
+  engine: Engine,
+  { dropped }: KeyspaceRegistry,
+): Pick<KeyspaceRegistry, 'dropped'> {
+  if (dropped === undefined) return {}
+  const left = Object.entries(dropped).filter(([id]) => engine.counts.get(Number(id), 0) > 0)
+  return left.length === 0 ? {} : { dropped: Object.fromEntries(left) }
 }

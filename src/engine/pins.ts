@@ -6,11 +6,11 @@ export class Pins {
   /** How many snapshots show a sequence. */
   readonly #counts = new Map<number, number>()
 
-  /** 0 for none. */
+  /** Infinity for none. */
   get lowest(): number {
-    let lowest = 0
+    let lowest = Number.POSITIVE_INFINITY
     for (const sequence of this.#counts.keys()) {
-      if (lowest === 0 || sequence < lowest) lowest = sequence
+      if (sequence < lowest) lowest = sequence
     }
     return lowest
   }

@@ -6,6 +6,7 @@
  * keys that are newer than the snapshot, or deleted: what counts is the record that each key leads to.
  * Hot path: `bench/compare`, rows "full scan", "keys only", "range of 100".
  */
+import * as layout from '../format/control-layout.js'
 import {
   OrderedCursor,
   seek,
@@ -14,10 +15,11 @@ import {
   seekEnd,
   seekNext,
 } from '../index/ordered-cursor.js'
-import type { OrderedKey } from '../index/ordered-key.js'
+import { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
+import { unwatchPin, watchPin } from './abandoned.js'
+import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
-import { requireOrder } from './order.js'
 import { fetchAhead, hashKey } from './probe.js'
 import { takeTurn } from './read.js'
 import { closeSnapshot, copyFoundValue, findHashedAt, foundText, openSnapshot } from './snapshot.js'
@@ -41,10 +43,16 @@ export class RangeReader {
   readonly range: KeyRange
   readonly wanted: Wanted
   readonly sequence: number
-  readonly #ownsSnapshot: boolean
+  /** True while it has a snapshot of its own. */
+  #holdsSnapshot: boolean
+  #isWatched = false
   readonly #cursor: OrderedCursor
   #isBegun = false
+  /** Where the next leaf is sought. */
+  readonly #from = new OrderedKey()
   #isOpen = true
+  /** The keys of the cursor are those of the snapshot, and need not be looked up. */
+  #isLeafExact = false
   /** The first key of the cursor that was not looked up yet. */
   #position = 0
   #left: number
@@ -69,7 +77,7 @@ export class RangeReader {
     this.range = range
     this.wanted = wanted
     this.#left = range.limit
-    this.#ownsSnapshot = sequence === undefined
+    this.#holdsSnapshot = sequence === undefined
     this.sequence = sequence ?? openSnapshot(engine)
     this.#cursor = engine.spareCursor ?? new OrderedCursor()
     engine.spareCursor = undefined
@@ -92,16 +100,30 @@ export class RangeReader {
     return bytes.toString('utf8', start, start + sizesBytes[key])
   }
 
-  /** Reads the next keys of the range. False, and closed, at its end. */
-  nextBatch(): boolean {
+  /**
+   * Reads the next keys of the range, `countMax` at most. False, and closed, at its end; closed, too,
+   * where it throws.
+   */
+  nextBatch(countMax: number = batchMax): boolean {
     if (!this.#isOpen) return false
+    try {
+      return this.#readBatch(countMax)
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  #readBatch(countMax: number): boolean {
     this.engine.requireOpen()
     this.count = 0
     this.values.length = 0
     while (this.#left > 0) {
       if (this.#position >= this.#cursor.count && !this.#nextLeaf()) break
-      this.#lookUp()
-      if (this.count > 0) return true
+      this.#lookUp(countMax)
+      if (this.count === 0) continue
+      this.#holdNoLonger()
+      return true
     }
     this.close()
     return false
@@ -112,14 +134,42 @@ export class RangeReader {
     this.#isOpen = false
     this.count = 0
     this.engine.spareCursor = this.#cursor
-    if (this.#ownsSnapshot) closeSnapshot(this.engine, this.sequence)
+    this.#giveBack()
+  }
+
+  /** Keys and values of the batch are copies: behind the last of them nothing is held back. */
+  #holdNoLonger(): void {
+    const { isLast, count } = this.#cursor
+    if (this.#left === 0 || (isLast && this.#position >= count)) this.#giveBack()
+    else if (this.#holdsSnapshot && !this.#isWatched) {
+      this.#isWatched = true
+      watchPin(this, this.engine, this.sequence, undefined)
+    }
+  }
+
+  #giveBack(): void {
+    if (!this.#holdsSnapshot) return
+    this.#holdsSnapshot = false
+    if (this.#isWatched) unwatchPin(this)
+    closeSnapshot(this.engine, this.sequence)
   }
 
   #nextLeaf(): boolean {
     const cursor = this.#cursor
     const { isReverse, low, high } = this.range
+    const { control, order } = this.engine
+    if (this.#isBegun && cursor.isLast) return false
+    this.#from.setKey(cursor.fence, cursor.fence.sizeBytes)
     for (;;) {
-      const result = this.#isBegun ? seekNext(this.engine.order, cursor) : this.#seekFirst()
+      const generation = Atomics.load(control.words, layout.orderGenerationWord)
+      requireOrder(this.engine)
+      const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst()
+      if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
+        // It was built anew under this read: once more, from the same key.
+        cursor.fence.setKey(this.#from, this.#from.sizeBytes)
+        cursor.isLast = false
+        continue
+      }
       if (result === seekBusy) {
         // Its writer may be dead: a turn of one's own finishes what it began.
         takeTurn(this.engine)
@@ -127,11 +177,22 @@ export class RangeReader {
       }
       this.#isBegun = true
       this.#position = 0
+      this.#isLeafExact = this.wanted === 'keys' && this.#isUnchanged()
       if (result === seekEnd) return false
       const bound = isReverse ? low : high
       if (bound !== undefined) trimCursor(cursor, bound)
       return cursor.count > 0
     }
+  }
+
+  /**
+   * True where nothing was committed since the snapshot, and no deleted key is kept for another one:
+   * what was read of the ordered index before is then what the snapshot shows, without a look at the
+   * records. It follows each commit at once, and a snapshot is made between two.
+   */
+  #isUnchanged(): boolean {
+    const { control } = this.engine
+    return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
   }
 
   #seekFirst(): number {
@@ -152,12 +213,19 @@ export class RangeReader {
     )
   }
 
-  #lookUp(): void {
+  #lookUp(countMax: number): void {
     const { engine, keyspaceId, sequence, wanted, values } = this
     const { key } = engine
     const { sizesBytes, starts, words } = this.#cursor
     const first = this.#position
-    const count = Math.min(this.#cursor.count - first, batchMax, this.#left)
+    const count = Math.min(this.#cursor.count - first, batchMax, countMax, this.#left)
+    if (this.#isLeafExact) {
+      for (let index = 0; index < count; index++) this.#keys[index] = first + index
+      this.#position = first + count
+      this.#left -= count
+      this.count = count
+      return
+    }
     const hashes = this.#hashes
     for (let index = 0; index < count; index++) {
       key.setWords(words, starts[first + index], sizesBytes[first + index])

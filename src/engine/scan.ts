@@ -1,41 +1,186 @@
 /**
- * scan: the live records of a keyspace in the order of the log, oldest first, by their keys.
+ * scan: the live records of a keyspace in the order of the log, forwards or backwards, as a snapshot
+ * shows them.
  *
- * The segments are walked in the order of their numbers, and every record is verified before it is
- * believed. A record is live if the index entry of its key points at exactly the place where it
- * lies, so whatever stands behind the end of a segment's records is passed over.
- *
- * There are no snapshots yet: a write between two steps ends the scan with an error, since an
- * updated record can move from before the scan to behind it, or be met twice.
+ * The segments are walked in the order of their numbers, up to the read-only boundary, below which no
+ * byte changes, and every record is verified before it is believed. A record is live if it is what
+ * the snapshot has for its key, so whatever stands behind the end of a segment's records is passed
+ * over: only the count of records says whether all were found.
  */
 import { corrupt, StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
-import { typePut } from '../format/record.js'
+import { sequenceDouble, typeMarker, typePut } from '../format/record.js'
 import { recordKeyspace, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { SegmentScan } from '../log/segment-scan.js'
 import { kindLog, slotEpoch, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
+import { unwatchPin, watchPin } from './abandoned.js'
 import type { Engine } from './engine.js'
-import { hashKey, probe } from './probe.js'
+import type { RecordFacts } from './get-entry.js'
+import { hashKey } from './probe.js'
+import { closeSnapshot, findHashedAt, foundRecord, openSnapshot } from './snapshot.js'
 import { takeKey } from './take-key.js'
 
-/** Yields copies that the caller owns. Throws `STORE_IN_USE` where the store changes meanwhile. */
-export function* scanKeys(engine: Engine, keyspaceId: number): Generator<Buffer> {
-  engine.requireOpen()
-  const { control, counts, directory, key } = engine
-  const sequence = control.read(layout.sequence)
-  let missing = counts.get(keyspaceId, 0)
-  for (const slot of logSlots(engine)) {
-    for (const offset of recordOffsets(engine, slot)) {
-      if (missing === 0) return
-      if (!isLive(engine, keyspaceId, slot, offset)) continue
-      missing--
-      yield Buffer.from(key.bytes.subarray(0, key.sizeBytes))
-      requireUnchanged(engine, sequence)
+export class LogReader {
+  readonly #engine: Engine
+  readonly #keyspaceId: number
+  readonly #sequence: number
+  readonly #isPinned: boolean
+  readonly #offsets: Generator<Place>
+  #isOpen = true
+  /** Live records that were not met yet. */
+  #missing = 0
+
+  constructor(engine: Engine, keyspaceId: number, isReverse: boolean) {
+    engine.requireOpen()
+    const { control, counts, log } = engine
+    this.#engine = engine
+    this.#keyspaceId = keyspaceId
+    // Who may not pin what others write to can only notice that they do.
+    this.#isPinned = log.access !== 'private' || engine.isCopy
+    const count = (): void => {
+      this.#missing = counts.get(keyspaceId, 0)
+    }
+    if (this.#isPinned) {
+      this.#sequence = openSnapshot(engine, count)
+      watchPin(this, engine, this.#sequence, undefined)
+    } else {
+      this.#sequence = control.read(layout.sequence)
+      count()
+    }
+    this.#offsets = placesInLog(engine, isReverse)
+  }
+
+  /**
+   * Goes to the next live record, whose key is the key at hand then. False, and closed, at the end;
+   * closed, too, where it throws.
+   */
+  advance(): boolean {
+    if (!this.#isOpen) return false
+    try {
+      const isFound = this.#isNextFound()
+      if (!isFound) this.close()
+      return isFound
+    } catch (error) {
+      this.close()
+      throw error
     }
   }
-  requireUnchanged(engine, sequence)
-  if (missing > 0) throw corrupt(directory, 0, `the log lacks ${missing} records of the index`)
+
+  /** What there is of the record; before anything else is read. */
+  record(): RecordFacts {
+    return foundRecord(this.#engine)
+  }
+
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    if (!this.#isPinned) return
+    unwatchPin(this)
+    closeSnapshot(this.#engine, this.#sequence)
+  }
+
+  #isNextFound(): boolean {
+    const { directory } = this.#engine
+    while (this.#missing > 0) {
+      this.#requireUnchanged()
+      const step = this.#offsets.next()
+      if (step.done === true) {
+        throw corrupt(directory, 0, `the log lacks ${this.#missing} records of the index`)
+      }
+      if (!this.#isLive(step.value)) continue
+      this.#missing--
+      return true
+    }
+    return false
+  }
+
+  /** Makes the record's key the key at hand and asks the index whether the snapshot shows it. */
+  #isLive({ slot, offset }: Place): boolean {
+    const engine = this.#engine
+    const { log, lookup } = engine
+    const words = log.words[slot]
+    if (recordType(words, offset * 2) !== typePut) return false
+    if (recordKeyspace(words, offset * 2) !== this.#keyspaceId) return false
+    takeKey(engine, words, offset * 2)
+    const hash = hashKey(engine, this.#keyspaceId)
+    if (!findHashedAt(engine, hash, this.#keyspaceId, this.#sequence)) return false
+    // In an oversized segment, the index names the slot of the part that the record begins in.
+    return log.starts[lookup.slot] + lookup.offset === log.starts[slot] + offset
+  }
+
+  #requireUnchanged(): void {
+    this.#engine.requireOpen()
+    if (this.#isPinned || this.#engine.control.read(layout.sequence) === this.#sequence) return
+    throw new StoreError('STORE_IN_USE', 'the store was changed while it was being scanned')
+  }
+}
+
+/**
+ * The newest live record of a keyspace, whose key is the key at hand then; undefined for none. Updates
+ * in place give old places new sequences, but none behind a marker is older than the marker.
+ */
+export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | undefined {
+  const { log, lookup } = engine
+  const sequence = openSnapshot(engine)
+  try {
+    let slot = -1
+    let offset = 0
+    let newest = -1
+    for (const place of placesInLog(engine, true)) {
+      const words = log.words[place.slot]
+      const type = recordType(words, place.offset * 2)
+      const written = log.doubles[place.slot][place.offset + sequenceDouble]
+      if (type === typeMarker && written <= newest) break
+      if (type !== typePut || written <= newest || written > sequence) continue
+      if (recordKeyspace(words, place.offset * 2) !== keyspaceId) continue
+      takeKey(engine, words, place.offset * 2)
+      if (!findHashedAt(engine, hashKey(engine, keyspaceId), keyspaceId, sequence)) continue
+      if (log.doubles[lookup.slot][lookup.offset + sequenceDouble] !== written) continue
+      newest = written
+      slot = lookup.slot
+      offset = lookup.offset
+    }
+    if (slot === -1) return undefined
+    takeKey(engine, log.words[slot], offset * 2)
+    lookup.slot = slot
+    lookup.offset = offset
+    lookup.recordWords = log.words[slot]
+    return foundRecord(engine)
+  } finally {
+    // It changes the key at hand.
+    closeSnapshotKeepingKey(engine, sequence)
+  }
+}
+
+function closeSnapshotKeepingKey(engine: Engine, sequence: number): void {
+  const bytes = Buffer.from(engine.key.bytes.subarray(0, engine.key.sizeBytes))
+  closeSnapshot(engine, sequence)
+  engine.key.setBytes(bytes)
+}
+
+/** A record: the slot that its segment begins in, and its 8-byte words from there. */
+interface Place {
+  slot: number
+  offset: number
+}
+
+/** Every record that cannot change any more, batches record by record. One object for all of them. */
+function* placesInLog(engine: Engine, isReverse: boolean): Generator<Place> {
+  const { control, log } = engine
+  // A snapshot has moved the boundary to what was the tail; in memory of one's own nothing changes.
+  const end = control.read(log.access === 'private' ? layout.tail : layout.readOnly)
+  const place: Place = { slot: 0, offset: 0 }
+  const slots = logSlots(engine)
+  if (isReverse) slots.reverse()
+  for (const slot of slots) {
+    place.slot = slot
+    const offsets = recordOffsets(engine, slot, end)
+    for (const offset of isReverse ? [...offsets].reverse() : offsets) {
+      place.offset = offset
+      yield place
+    }
+  }
 }
 
 /** The slots of all log segments, oldest segment first. */
@@ -48,11 +193,10 @@ function logSlots(engine: Engine): number[] {
 }
 
 /** Where the records of a segment begin, in 8-byte words of its file. */
-function* recordOffsets(engine: Engine, slot: number): Generator<number> {
-  const { control, log } = engine
+function* recordOffsets(engine: Engine, slot: number, end: number): Generator<number> {
+  const { log } = engine
   if (log.words[slot] === undefined) log.mapSlot(slot)
   const segmentNumber = log.slots.get(slot, slotNumber)
-  const untilTail = control.read(layout.tail) - segmentNumber * log.segmentWords
   const scan = new SegmentScan(
     {
       words: log.words[slot],
@@ -61,7 +205,10 @@ function* recordOffsets(engine: Engine, slot: number): Generator<number> {
       epoch: log.slots.get(slot, slotEpoch),
       segmentNumber,
       shift: log.shift,
-      endOffset: Math.min(log.slots.get(slot, slotSizeBytes) / 8, untilTail),
+      endOffset: Math.min(
+        log.slots.get(slot, slotSizeBytes) / 8,
+        end - segmentNumber * log.segmentWords,
+      ),
     },
     firstRecordOffset,
   )
@@ -70,26 +217,4 @@ function* recordOffsets(engine: Engine, slot: number): Generator<number> {
     yield* scan.recordOffsets()
     scan.skip()
   }
-}
-
-/** Makes the record's key the key at hand and asks the index whether it is its newest. */
-function isLive(engine: Engine, keyspaceId: number, slot: number, offset: number): boolean {
-  const { log, lookup } = engine
-  const words = log.words[slot]
-  if (recordType(words, offset * 2) !== typePut) return false
-  if (recordKeyspace(words, offset * 2) !== keyspaceId) return false
-  takeKey(engine, words, offset * 2)
-  // In an oversized segment, the index names the slot of the part that the record begins in.
-  const part = Math.floor(offset / log.segmentWords)
-  return (
-    probe(engine, hashKey(engine, keyspaceId), keyspaceId) &&
-    lookup.slot === slot + part &&
-    lookup.offset === offset - part * log.segmentWords
-  )
-}
-
-function requireUnchanged(engine: Engine, sequence: number): void {
-  engine.requireOpen()
-  if (engine.control.read(layout.sequence) === sequence) return
-  throw new StoreError('STORE_IN_USE', 'the store was changed while it was being scanned')
 }

@@ -32,25 +32,28 @@ import { scheduleSweep } from './sweep-tombstones.js'
 import { verifyFound, verifyMissing, verifyOlder } from './verified-read.js'
 
 /**
- * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back.
- * `whileHeld` runs at the same moment.
+ * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. `look` is
+ * called when nobody else writes, to read what belongs to that moment.
  */
-export function openSnapshot(engine: Engine, whileHeld?: () => void): number {
+export function openSnapshot(engine: Engine, look?: () => void): number {
   engine.requireOpen()
   const { attachments, control, log, pins } = engine
-  if (log.access === 'private') return openOnCopy(engine)
+  if (log.access === 'private') {
+    const sequence = openOnCopy(engine)
+    look?.()
+    return sequence
+  }
   enter(engine)
   try {
-    // One below the first write of all is not 0, which stands for "no pin".
-    const sequence = Math.max(1, control.get(layout.sequence))
+    const sequence = control.get(layout.sequence)
     if (control.get(layout.readOnly) !== control.get(layout.tail)) {
       control.begin()
       control.set(layout.readOnly, control.get(layout.tail))
       control.commit()
     }
-    whileHeld?.()
     pins.add(sequence)
     attachments.setPin(pins.lowest)
+    look?.()
     return sequence
   } finally {
     leave(engine)
@@ -59,7 +62,11 @@ export function openSnapshot(engine: Engine, whileHeld?: () => void): number {
 
 /** A copy does not change; what others write to is not to be pinned by one who may not write. */
 function openOnCopy(engine: Engine): number {
-  if (engine.isCopy) return Math.max(1, engine.control.get(layout.sequence))
+  if (engine.isCopy) {
+    const sequence = engine.control.get(layout.sequence)
+    engine.pins.add(sequence)
+    return sequence
+  }
   throw new StoreError(
     'STORE_READ_ONLY',
     `ranges and snapshots mark in ${engine.directory} what they read, and this reader may not write there`,
@@ -68,10 +75,11 @@ function openOnCopy(engine: Engine): number {
 }
 
 export function closeSnapshot(engine: Engine, sequence: number): void {
-  if (engine.isClosed || engine.log.access === 'private') return
+  if (engine.isClosed) return
   const { attachments, pins } = engine
   const before = pins.lowest
   pins.remove(sequence)
+  if (engine.log.access === 'private') return
   const lowest = pins.lowest
   if (lowest === before) return
   // Without the writer's word: who still sees the old pin holds back more than it must.

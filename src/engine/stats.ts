@@ -1,9 +1,10 @@
 /** The numbers of a store, from memory: nothing is read from the log. */
 import * as layout from '../format/control-layout.js'
+import { systemKeyspaceId } from '../format/record.js'
 import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
-import { readRegistry } from './keyspaces.js'
 import { readSettled } from './settled.js'
+import { unsweptIds } from './sweep-keyspaces.js'
 
 export interface StoreStats {
   /** Live keys. */
@@ -34,8 +35,15 @@ export interface StoreStats {
   readonly version: number
   /** The sequence of the last commit. */
   readonly sequence: number
-  /** Bytes kept for snapshots; 0 in this version, which has none. */
+  /**
+   * Bytes that compaction must keep for snapshots; 0 in this version, which does not compact: records
+   * that were replaced or deleted stay in the log whether a snapshot shows them or not.
+   */
   readonly pinnedBytes: number
+  /** Snapshots that this attachment has open, those of unfinished iterations included. */
+  readonly snapshots: number
+  /** What the oldest open snapshot of all attachments shows; undefined where there is none. */
+  readonly oldestSnapshotSequence: number | undefined
   /** Flushes that this attachment completed since opening. */
   readonly syncs: number
   readonly compactions: number
@@ -51,29 +59,30 @@ export interface StoreStats {
 
 export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
-  const { attachments, control, counts, index, log } = engine
-  const ids = Object.values(readRegistry(engine).keyspaces).map(({ id }) => id)
-  const { state, sums } = readSettled(engine, () => ({
+  const { attachments, control, counts, index, log, order, pins } = engine
+  const unnamedIds = [systemKeyspaceId, ...unsweptIds(engine).map(([id]) => id)]
+  const { state, unnamed } = readSettled(engine, () => ({
     state: control.readState(),
-    // Of keyspaces that were dropped there may be some entries left, which are swept out.
-    sums: ([0, 1, 2] as const).map((field) =>
-      ids.reduce((sum, id) => sum + counts.get(id, field), 0),
+    // The registry, and what dropped keyspaces left that is not swept out yet.
+    unnamed: ([0, 1, 2] as const).map((field) =>
+      unnamedIds.reduce((sum, id) => sum + counts.get(id, field), 0),
     ),
   }))
+  const oldest = attachments.lowestPin()
   const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
   const logBytes = state[layout.tail] - state[layout.readOnly]
   const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: sums[0],
-    keyBytes: sums[1],
-    valueBytes: sums[2],
+    records: state[layout.records] - unnamed[0],
+    keyBytes: state[layout.keyBytes] - unnamed[1],
+    valueBytes: state[layout.valueBytes] - unnamed[2],
     liveBytes,
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
     fileBytes,
-    indexBytes: index.sizeBytes,
+    indexBytes: index.sizeBytes + order.sizeBytes,
     segments,
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),
@@ -84,6 +93,8 @@ export function stats(engine: Engine): StoreStats {
     version: state[layout.version],
     sequence: state[layout.sequence],
     pinnedBytes: 0,
+    snapshots: pins.count,
+    oldestSnapshotSequence: oldest === Number.POSITIVE_INFINITY ? undefined : oldest,
     syncs: engine.syncQueue.completedCount,
     compactions: 0,
     checkpoints: 0,

@@ -6,30 +6,25 @@
  * where the next one begins, so that whoever comes next goes on from there.
  */
 import * as layout from '../format/control-layout.js'
-import {
-  batchFrameSizeWords,
-  sequenceDouble,
-  typeBatch,
-  typeNone,
-  typeTombstone,
-} from '../format/record.js'
-import { recordKeyspace, recordSpan, recordType } from '../log/record-fields.js'
-import { firstRecordOffset } from '../log/roll.js'
-import { kindLog, slotKind, slotNumber } from '../log/slot-table.js'
+import { sequenceDouble, typeTombstone } from '../format/record.js'
+import { LogWalk } from '../log/log-walk.js'
+import { recordKeyspace } from '../log/record-fields.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { announceOrder, followOrder } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { announceRemove } from './publish.js'
+import { sweepDropped } from './sweep-keyspaces.js'
 import { takeKey } from './take-key.js'
 
 /** Records of a slice: some 100 microseconds. */
 const recordsAtOnce = 256
 
-/** Sweeps a slice at once, and the rest between turns of the event loop. */
+/** Sweeps dropped keyspaces and a slice of tombstones at once, and the rest between turns of the event loop. */
 export function scheduleSweep(engine: Engine): void {
   if (engine.isClosed || engine.control.isPoisoned) return
+  sweepDropped(engine)
   if (engine.control.read(layout.tombstones) === 0) return
   if (!sweepSlice(engine) || engine.isSweepScheduled) return
   engine.isSweepScheduled = true
@@ -57,34 +52,26 @@ function sweepSlice(engine: Engine): boolean {
 }
 
 function sweepHeld(engine: Engine): boolean {
-  const { attachments, control } = engine
+  const { attachments, control, log } = engine
   const pin = attachments.lowestPin()
-  let address = control.get(layout.tombstonesFrom)
+  const from = control.get(layout.tombstonesFrom)
+  const walk = new LogWalk(log, from, control.get(layout.tail))
+  let isAtEnd = false
   for (let count = 0; count < recordsAtOnce; count++) {
-    if (control.get(layout.tombstones) === 0) return false
-    if (address >= control.get(layout.tail)) return false
-    const { slot, offset } = engine.log.locate(address)
-    const words = engine.log.words[slot]
-    const type = recordType(words, offset * 2)
-    if (type === typeNone) {
-      const next = nextSegmentStart(engine, address)
-      if (next === undefined) return false
-      address = next
-      continue
+    if (control.get(layout.tombstones) === 0 || !walk.next()) {
+      isAtEnd = true
+      break
     }
-    if (type === typeTombstone) {
-      // A snapshot of a lower sequence shows what was deleted here.
-      if (engine.log.doubles[slot][offset + sequenceDouble] > pin) break
-      removeTombstone(engine, slot, offset)
-    }
-    address += type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
-    if (address > control.get(layout.tail)) return false
+    if (walk.type !== typeTombstone) continue
+    // A snapshot of a lower sequence shows what was deleted here.
+    if (log.doubles[walk.slot][walk.offset + sequenceDouble] > pin) break
+    removeTombstone(engine, walk.slot, walk.offset)
   }
-  const isStuck = address === control.get(layout.tombstonesFrom)
+  if (isAtEnd || walk.address === from) return false
   control.begin()
-  control.set(layout.tombstonesFrom, address)
+  control.set(layout.tombstonesFrom, walk.address)
   control.commit()
-  return !isStuck
+  return true
 }
 
 /** The entry goes, if it still leads to this tombstone. */
@@ -102,19 +89,4 @@ function removeTombstone(engine: Engine, slot: number, offset: number): void {
   control.commit()
   applyPending(engine)
   followOrder(engine)
-}
-
-/** Where the records of the log segment behind that of `address` begin. */
-function nextSegmentStart(engine: Engine, address: number): number | undefined {
-  const { control, log } = engine
-  const current = Math.floor(address / log.segmentWords)
-  let nearest = Number.POSITIVE_INFINITY
-  const slotEnd = control.get(layout.slotEnd)
-  for (let slot = 0; slot < slotEnd; slot++) {
-    const number = log.slots.get(slot, slotNumber)
-    if (log.slots.get(slot, slotKind) !== kindLog || number <= current) continue
-    nearest = Math.min(nearest, number)
-  }
-  if (nearest === Number.POSITIVE_INFINITY) return undefined
-  return nearest * log.segmentWords + firstRecordOffset
 }

@@ -22,6 +22,7 @@
  *    896 |    4 | bucketCount: u32; that of the state, for readers
  *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
  *    904 |    4 | attachmentEnd: u32; attachments ever used
+ *    908 |    4 | orderGeneration: u32; raised before the ordered index is built, over an old one perhaps
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -59,6 +60,7 @@ export const writerWord = 208
 export const bucketCountWord = 224
 export const keyspaceGenerationWord = 225
 export const attachmentEndWord = 226
+export const orderGenerationWord = 227
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512
@@ -174,7 +176,7 @@ export const changeOrder = 5
  *     24 |    8 | sinceMs: f64; wall clock
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
- *     40 |    8 | pin: f64; the lowest sequence that a snapshot of it shows, 0 for none
+ *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
  *     48 |   16 | reserved: 0
  */
 export const attachmentsOffset = 40_960

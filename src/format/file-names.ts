@@ -25,6 +25,8 @@ export const volatileFileNames: readonly string[] = [
 export const lockFileName = 'lock'
 /** Held for the moment of attaching and of detaching, and for a recovery. */
 export const lifecycleFileName = 'lifecycle'
+/** Held by the one that builds the ordered index. */
+export const buildFileName = 'build'
 /** Held by the one that does the background work of all. */
 export const backgroundFileName = 'background'
 

@@ -8,8 +8,10 @@
  *
  * Lifetime: on Node 22 and later the buffer is detached when the last of its mappings ended, so
  * that no stale array can reach what is no longer mapped, and the addresses are given back. Node 20
- * cannot detach; there they are given back when the buffer has become unreachable, never before.
+ * cannot detach; there they are given back when the buffer has become unreachable, never before, or
+ * when its thread exits: a thread's end does not collect what is unreachable.
  */
+import { isMainThread } from 'node:worker_threads'
 import { type Libc, mapAnonymous, mapFixed, mapNoReserve, mapPrivate } from './libc.js'
 
 interface Addresses {
@@ -18,9 +20,23 @@ interface Addresses {
   readonly sizeBytes: number
 }
 
-const unreachable = new FinalizationRegistry<Addresses>(({ libc, pointer, sizeBytes }) => {
-  libc.munmap(pointer, sizeBytes)
+const unreachable = new FinalizationRegistry<Addresses>((addresses) => {
+  ended.delete(addresses)
+  addresses.libc.munmap(addresses.pointer, addresses.sizeBytes)
 })
+
+/** What nothing is mapped into any more, and may still be reachable. */
+const ended = new Set<Addresses>()
+
+if (!isMainThread) {
+  process.once('exit', () => {
+    for (const addresses of ended) {
+      unreachable.unregister(addresses)
+      addresses.libc.munmap(addresses.pointer, addresses.sizeBytes)
+    }
+    ended.clear()
+  })
+}
 
 /** Every page size in use divides it. */
 const alignmentBytes = 65_536
@@ -37,13 +53,14 @@ export class AddressRange {
   #usedBytes = 0
   #mappingCount = 0
   #isFull = false
+  #hasEnded = false
 
   constructor(libc: Libc, sizeBytes: number) {
     const flags = mapPrivate | mapAnonymous | mapNoReserve
     const pointer = libc.mmap(0n, sizeBytes, 0, flags, -1, 0)
     this.#addresses = { libc, pointer, sizeBytes }
     this.buffer = libc.view(pointer, sizeBytes)
-    unreachable.register(this.buffer, this.#addresses, this)
+    unreachable.register(this.buffer, this.#addresses, this.#addresses)
   }
 
   get freeBytes(): number {
@@ -87,9 +104,14 @@ export class AddressRange {
   }
 
   #endIfUnused(): void {
-    if (!this.#isFull || this.#mappingCount > 0 || !canDetach(this.buffer)) return
+    if (!this.#isFull || this.#mappingCount > 0 || this.#hasEnded) return
+    this.#hasEnded = true
+    if (!canDetach(this.buffer)) {
+      ended.add(this.#addresses)
+      return
+    }
     this.buffer.transfer(0)
-    unreachable.unregister(this)
+    unreachable.unregister(this.#addresses)
     const { libc, pointer, sizeBytes } = this.#addresses
     libc.munmap(pointer, sizeBytes)
   }
@@ -100,7 +122,7 @@ interface Detachable extends ArrayBuffer {
 }
 
 function canDetach(buffer: ArrayBuffer): buffer is Detachable {
-  return 'transfer' in buffer && buffer.byteLength > 0
+  return 'transfer' in buffer
 }
 
 /** The ranges of one store: a new one begins when the last is full. */

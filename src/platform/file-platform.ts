@@ -5,7 +5,7 @@
  */
 import type { LockHolder } from '../base/errors.js'
 import { loadLibc } from './libc.js'
-import { takeLock, tryLock } from './lock.js'
+import { fileHolders, takeLock, tryLock } from './lock.js'
 import { NodeFile, nodeDirectories } from './node-files.js'
 import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
 
@@ -54,6 +54,7 @@ class LoadedFile extends NodeFile implements PlatformFile {
 export function createFilePlatform(): Platform {
   return {
     ...nodeDirectories,
+    holders: fileHolders,
     kind: 'file',
     isShared: false,
     createAddressSpace: () => undefined,

@@ -1,6 +1,7 @@
 /**
- * The five calls of the C library that Node does not offer, through koffi (prebuilt, optional).
- * They map, advise, reserve and lock; no key or value is ever read or written through them.
+ * The calls of the C library that Node does not offer, through koffi (prebuilt, optional). They map,
+ * advise, reserve, lock and make files without a name; no key or value is ever read or written
+ * through them.
  *
  * Not here: policy. `mmap` reports failure as all ones, not as null; that is turned into an error
  * here, the rest is the caller's.
@@ -30,6 +31,10 @@ export interface Libc {
   fallocate(fd: number, sizeBytes: number): number
   /** False where another holder has it. */
   tryFlock(fd: number, exclusive: boolean): boolean
+  /** A file in memory, with no path: its descriptor, which is not Node's to close. Linux only. */
+  createMemoryFile(label: string): number
+  /** For descriptors that {@link createMemoryFile} made. */
+  close(fd: number): void
 }
 
 export const protectionRead = 1
@@ -45,6 +50,8 @@ export const advicePopulateWrite = 23
 const lockShared = 1
 const lockExclusive = 2
 const lockNonBlocking = 4
+/** Processes that are started do not inherit the descriptor. */
+const memoryFileCloseOnExec = 1
 const mapFailed = 0xffffffffffffffffn
 
 type KoffiFunction = (...args: unknown[]) => unknown
@@ -119,6 +126,12 @@ function bind(koffi: Koffi): Libc {
       ? library.func('int posix_fallocate(int, int64_t, int64_t)')
       : undefined
 
+  const memfdCreate =
+    process.platform === 'linux'
+      ? library.func('int memfd_create(const char *, unsigned int)')
+      : undefined
+  const close = library.func('int close(int)')
+
   const fail = (call: string): never => {
     throw systemError(call, koffi.errno())
   }
@@ -153,6 +166,16 @@ function bind(koffi: Koffi): Libc {
         return false
       }
       return fail('flock')
+    },
+    createMemoryFile(label) {
+      if (memfdCreate === undefined) {
+        throw systemError('memfd_create', osConstants.errno.EOPNOTSUPP)
+      }
+      const fd = memfdCreate(label, memoryFileCloseOnExec) as number
+      return fd === -1 ? fail('memfd_create') : fd
+    },
+    close(fd) {
+      if (close(fd) !== 0) fail('close')
     },
   }
 }

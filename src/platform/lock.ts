@@ -24,7 +24,7 @@ import {
 import { type LockHolder, notWritableCodes, StoreError, systemErrorCode } from '../base/errors.js'
 import type { Libc } from './libc.js'
 import { nodeDirectories } from './node-files.js'
-import type { FileLock, Lock } from './platform.js'
+import type { FileLock, Lock, LockHolders } from './platform.js'
 
 interface Claim extends LockHolder {
   readonly processStart: string
@@ -63,11 +63,11 @@ export function takeLock(
 }
 
 /** Writes who holds a lock into its file, for messages, and for those who have no FFI. */
-export function signLock(path: string, holder: LockHolder): void {
+function signLock(path: string, holder: LockHolder): void {
   writeFileSync(path, JSON.stringify(holder))
 }
 
-export function unsignLock(path: string): void {
+function unsignLock(path: string): void {
   truncateSync(path)
 }
 
@@ -84,6 +84,15 @@ export function tryLock(
   if (libc === undefined) return { release: () => undefined, share: () => undefined }
   const fd = openLockFile(path)
   if (fd === undefined) return { release: () => undefined, share: () => undefined }
+  return tryLockDescriptor(libc, fd, mode)
+}
+
+/** The same through a descriptor of Node's that serves nothing else; it is closed here. */
+export function tryLockDescriptor(
+  libc: Libc,
+  fd: number,
+  mode: 'shared' | 'exclusive',
+): FileLock | undefined {
   let isLocked = false
   try {
     isLocked = libc.tryFlock(fd, mode === 'exclusive')
@@ -132,7 +141,7 @@ export function lockedBy(path: string, holder: LockHolder | undefined): StoreErr
  * Who wrote the lock file last, if that can be who holds the lock: readers hold it without a name,
  * and a writer that was killed leaves its own.
  */
-export function readHolder(path: string): LockHolder | undefined {
+function readHolder(path: string): LockHolder | undefined {
   const text = readFileSync(path, 'utf8')
   if (!text.endsWith('}')) return undefined
   const holder = JSON.parse(text) as LockHolder
@@ -158,7 +167,7 @@ function readClaim(path: string): Claim | undefined {
   }
 }
 
-export function refuseLiveClaim(path: string): void {
+function refuseLiveClaim(path: string): void {
   const existing = readClaim(path)
   if (existing !== undefined && mayBeAlive(existing)) throw lockedBy(claimPath(path), existing)
 }
@@ -240,4 +249,20 @@ function processStart(processId: number): string {
 
 function processNamespace(): string {
   return process.platform === 'linux' ? readlinkSync('/proc/self/ns/pid') : ''
+}
+
+/** Who holds a lock, as its file tells. */
+export const fileHolders: LockHolders = {
+  refuseClaim: refuseLiveClaim,
+  sign: signLock,
+  unsign: unsignLock,
+  read: readHolder,
+}
+
+/** Where nobody outside this process can hold a lock, and its file is memory. */
+export const noHolders: LockHolders = {
+  refuseClaim: () => undefined,
+  sign: () => undefined,
+  unsign: () => undefined,
+  read: () => undefined,
 }

@@ -1,10 +1,11 @@
 /**
- * No files: `:memory:` stores, and the volatile parts (control, index) of a store in file mode.
- * A file is a set of shared buffers, one for each mapped range, so that the bytes live as long as
- * the platform object and could be shared with other threads.
+ * No files: the volatile parts (control, index) of a store in file mode, and `:memory:` stores where
+ * there is nothing that threads could share (see memfd-platform.ts). A file is a set of buffers, one
+ * for each mapped range, that live as long as the platform object.
  */
 import { assert } from '../base/assert.js'
 import { StoreError } from '../base/errors.js'
+import { noHolders } from './lock.js'
 import type { FileIdentity, FileLock, Lock, Mapping, Platform, PlatformFile } from './platform.js'
 
 class MemoryFile implements PlatformFile {
@@ -142,6 +143,11 @@ export function createMemoryPlatform(): Platform {
     syncDirectoryAsync: () => Promise.resolve(),
     lock: (): Lock => ({ release: () => undefined }),
     tryLock: (): FileLock => ({ release: () => undefined, share: () => undefined }),
+    holders: noHolders,
+    memoryHandle: undefined,
+    attach: () => undefined,
+    detach: () => undefined,
+    close: () => undefined,
     nowMs: () => Date.now(),
   }
 }

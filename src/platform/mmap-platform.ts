@@ -2,59 +2,14 @@
  * Files mapped into memory: what a store writes is in the page cache with the last instruction, and
  * survives the process.
  */
-import { type LockHolder, StoreError } from '../base/errors.js'
-import { AddressRange, AddressSpace } from './address-space.js'
-import { type Libc, mapPrivate, mapShared, protectionRead, protectionWrite } from './libc.js'
-import { takeLock, tryLock } from './lock.js'
+import type { LockHolder } from '../base/errors.js'
+import { AddressSpace } from './address-space.js'
+import type { Libc } from './libc.js'
+import { fileHolders, takeLock, tryLock } from './lock.js'
+import { type MmapMapping, mapStretch } from './mmap-mapping.js'
 import { NodeFile, nodeDirectories } from './node-files.js'
 import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
 import { prepare } from './preparer.js'
-
-/** Advice begins on a page; every page size in use divides it. */
-const pageSizeBytes = 65_536
-
-class MmapMapping implements Mapping {
-  readonly needsWriteThrough = false
-  readonly byteOffset: number
-  readonly sizeBytes: number
-  readonly #libc: Libc
-  readonly #range: AddressRange
-  #isMapped = true
-
-  constructor(libc: Libc, range: AddressRange, byteOffset: number, sizeBytes: number) {
-    this.#libc = libc
-    this.#range = range
-    this.byteOffset = byteOffset
-    this.sizeBytes = sizeBytes
-  }
-
-  get buffer(): ArrayBuffer {
-    return this.#range.buffer
-  }
-
-  writeThrough(): void {
-    // The mapping is the file's page cache.
-  }
-
-  prefault(offset: number, sizeBytes: number): void {
-    const start = Math.floor(offset / pageSizeBytes) * pageSizeBytes
-    prepare({
-      kind: 'populate',
-      pointer: this.#range.pointerAt(this.byteOffset + start),
-      sizeBytes: sizeBytes + offset - start,
-    })
-  }
-
-  flush(): void {
-    if (this.#isMapped) this.#libc.msync(this.#range.pointerAt(this.byteOffset), this.sizeBytes)
-  }
-
-  unmap(): void {
-    if (!this.#isMapped) return
-    this.#isMapped = false
-    this.#range.release()
-  }
-}
 
 class MmapFile extends NodeFile implements PlatformFile {
   readonly #libc: Libc
@@ -70,26 +25,10 @@ class MmapFile extends NodeFile implements PlatformFile {
   }
 
   map(offset: number, sizeBytes: number, access: MapAccess, space?: AddressSpace): Mapping {
-    const libc = this.#libc
-    try {
-      const range = space?.rangeFor(sizeBytes) ?? new AddressRange(libc, sizeBytes)
-      const start = range.place(
-        { fd: this.fd, offset, sizeBytes },
-        {
-          protection: protectionRead | protectionWrite,
-          flags: access === 'shared' ? mapShared : mapPrivate,
-        },
-      )
-      if (space === undefined) range.retire()
-      const mapping = new MmapMapping(libc, range, start, sizeBytes)
-      this.#mappings.push(mapping)
-      return mapping
-    } catch (error) {
-      throw new StoreError('STORE_FULL', `cannot map ${this.path} into memory`, {
-        details: { file: this.path },
-        cause: error,
-      })
-    }
+    const stretch = { fd: this.fd, path: this.path, offset, sizeBytes }
+    const mapping = mapStretch(this.#libc, stretch, access, space)
+    this.#mappings.push(mapping)
+    return mapping
   }
 
   override sync(): Promise<void> {
@@ -112,6 +51,7 @@ class MmapFile extends NodeFile implements PlatformFile {
 export function createMmapPlatform(libc: Libc): Platform {
   return {
     ...nodeDirectories,
+    holders: fileHolders,
     kind: 'mmap',
     isShared: true,
     openFile: (path, mode): PlatformFile => new MmapFile(libc, path, mode),

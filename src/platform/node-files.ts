@@ -67,22 +67,14 @@ export class NodeFile {
   }
 
   read(target: Uint8Array, position: number): number {
-    let done = 0
-    while (done < target.byteLength) {
-      const count = readSync(this.fd, target, done, target.byteLength - done, position + done)
-      if (count === 0) break
-      done += count
-    }
-    return done
+    return readAt(this.fd, target, position)
   }
 
   write(source: Uint8Array, position: number): void {
-    for (let done = 0; done < source.byteLength; ) {
-      try {
-        done += writeSync(this.fd, source, done, source.byteLength - done, position + done)
-      } catch (error) {
-        throw asStoreFull(error, this.path)
-      }
+    try {
+      writeAt(this.fd, source, position)
+    } catch (error) {
+      throw asStoreFull(error, this.path)
     }
   }
 
@@ -120,6 +112,24 @@ export class NodeFile {
     if (this.#closed) return
     this.#closed = true
     closeSync(this.fd)
+  }
+}
+
+/** Reads up to the size of `target`; fewer bytes only where the file ends. */
+export function readAt(fd: number, target: Uint8Array, position: number): number {
+  let done = 0
+  while (done < target.byteLength) {
+    const count = readSync(fd, target, done, target.byteLength - done, position + done)
+    if (count === 0) break
+    done += count
+  }
+  return done
+}
+
+/** Writes all of `source`. */
+export function writeAt(fd: number, source: Uint8Array, position: number): void {
+  for (let done = 0; done < source.byteLength; ) {
+    done += writeSync(fd, source, done, source.byteLength - done, position + done)
   }
 }
 
@@ -206,6 +216,14 @@ export const nodeDirectories = {
       })
     })
   },
+
+  memoryHandle: undefined,
+
+  attach: (): void => undefined,
+
+  detach: (): void => undefined,
+
+  close: (): void => undefined,
 
   nowMs: (): number => Date.now(),
 }

@@ -3,7 +3,8 @@
  * for them, mappings, syncs, a lock, the boot. It moves bytes and does not know what they mean.
  *
  * Back ends: `mmap` (files mapped into memory), `file` (the same files, mapped bytes are ordinary
- * buffers and every change is written before it counts), `memory` (no files at all).
+ * buffers and every change is written before it counts), `memory` (files without a path, mapped, or
+ * no files at all).
  */
 import type { LockHolder } from '../base/errors.js'
 
@@ -65,6 +66,25 @@ export interface Lock {
   release(): void
 }
 
+/** The names of those who hold locks: for messages, and for those who can take none. */
+export interface LockHolders {
+  /** Throws `STORE_LOCKED` where somebody who has no lock claimed the store by a file. */
+  refuseClaim(path: string): void
+  sign(path: string, holder: LockHolder): void
+  unsign(path: string): void
+  /** Undefined where it is not known. */
+  read(path: string): LockHolder | undefined
+}
+
+/** What leads other threads of the process to files that have no path. Plain data. */
+export interface MemoryHandle {
+  readonly processId: number
+  /** Of the directory of the files. */
+  readonly descriptor: number
+  /** What the directory says of itself: a descriptor may be another file's by the time it is used. */
+  readonly identity: string
+}
+
 /** A lock that the operating system frees when its holder is gone, however that came about. */
 export interface FileLock extends Lock {
   /** Goes on holding it together with others. */
@@ -97,5 +117,14 @@ export interface Platform {
   lock(path: string, mode: 'read' | 'write', holder: LockHolder): Lock
   /** Takes the lock on a file, made where it is missing; undefined where somebody else has it. */
   tryLock(path: string, mode: 'shared' | 'exclusive'): FileLock | undefined
+  readonly holders: LockHolders
+  /** Undefined where files have a path, or nobody else can reach them. */
+  readonly memoryHandle: MemoryHandle | undefined
+  /** This one has the store open. Said under the lifecycle lock, as is {@link detach}. */
+  attach(): void
+  /** `isLast`: nobody has the store open any more. Files without a path end with that. */
+  detach(isLast: boolean): void
+  /** Gives back what serves all files together; called when all of them are closed. */
+  close(): void
   nowMs(): number
 }

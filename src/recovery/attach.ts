@@ -22,6 +22,8 @@ export function attachAlone(files: StoreFiles, parts: VolatileParts): void {
   if (!files.platform.isShared) return
   attachments.take(files.options.readOnly, files.platform.nowMs())
   Atomics.store(control.words, layout.writerWord, attachments.token | layout.tokenBusy)
+  // Whoever is in the table is dead, and so are its snapshots.
+  attachments.clearDead()
 }
 
 /**

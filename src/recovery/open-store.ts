@@ -14,10 +14,11 @@ import {
 } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
-import { sweepOrphans } from '../engine/keyspaces.js'
+import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
   backgroundFileName,
+  buildFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -33,9 +34,10 @@ import { type Superblock, segmentSizeOf } from '../format/superblock.js'
 import { createFilePlatform } from '../platform/file-platform.js'
 import { unmappableFileSystem } from '../platform/file-system.js'
 import { libcFailure, loadLibc } from '../platform/libc.js'
+import { createMemfdPlatform, joinMemfdPlatform } from '../platform/memfd-platform.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
-import type { MapAccess, Platform } from '../platform/platform.js'
+import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
 import { recoverByReplay } from './recover-by-replay.js'
@@ -55,19 +57,29 @@ import { createVolatileParts } from './volatile-parts.js'
 export const memoryPath = ':memory:'
 const segmentSizeBytesDefault = 64 * 2 ** 20
 
-export function openStore(path: string, options: OpenOptions): Engine {
+/** `memory`: what leads to a store that another thread has in memory; the path is its then. */
+export function openStore(path: string, options: OpenOptions, memory?: MemoryHandle): Engine {
   const startedAtMs = performance.now()
+  if (memory !== undefined) return joinInMemory(memory, options, startedAtMs)
   if (path === memoryPath) return openInMemory(options, startedAtMs)
   const directory = resolve(path)
   try {
-    return openFiles(directory, options, startedAtMs)
+    return openDirectory(directory, options, startedAtMs)
   } catch (error) {
     throw options.readOnly ? error : asReadOnly(error, directory)
   }
 }
 
-function openFiles(directory: string, options: OpenOptions, startedAtMs: number): Engine {
-  const platform = choosePlatform(directory, options)
+function openDirectory(directory: string, options: OpenOptions, startedAtMs: number): Engine {
+  return openFiles(choosePlatform(directory, options), directory, options, startedAtMs)
+}
+
+function openFiles(
+  platform: Platform,
+  directory: string,
+  options: OpenOptions,
+  startedAtMs: number,
+): Engine {
   const exists = findStore(platform, directory, options)
   // Looked at before a lock file is made or written: what is not a store stays as it is.
   if (exists) readSuperblock(platform, directory, options.readOnly)
@@ -117,7 +129,7 @@ function openToWrite(
   const counted = { ...files, announceChange }
   const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
   leave(engine)
-  sweepOrphans(engine)
+  sweepDropped(engine)
   return engine
 }
 
@@ -137,7 +149,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
     },
     renewal: {
       isDue: () => openings.wasRebuilt() || (isCopied && openings.wasOpened()),
-      open: () => openFiles(directory, options, performance.now()),
+      open: () => openDirectory(directory, options, performance.now()),
       close: () => openings.close(),
     },
   }
@@ -151,7 +163,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   const engine = onSameBoot ?? recoverByReplay({ ...own, access: 'private' }, true)
   if (attached === undefined && (isCopied || files.access === 'shared')) {
     leave(engine)
-    sweepOrphans(engine)
+    sweepDropped(engine)
   }
   return engine
 }
@@ -166,7 +178,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const access = options.readOnly ? 'private' : 'shared'
     const files = readStoreFiles(place, { options, access, exists, startedAtMs })
     const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
-    sweepOrphans(engine)
+    sweepDropped(engine)
     engine.session = {
       end: (whenLast) => {
         try {
@@ -212,7 +224,52 @@ function asReadOnly(error: unknown, directory: string): unknown {
   )
 }
 
+/** A new store without a path: one that threads can share, where there is what that takes. */
 function openInMemory(options: OpenOptions, startedAtMs: number): Engine {
+  const platform = createSharedMemory(options)
+  if (platform === undefined) return openInOwnMemory(options, startedAtMs)
+  try {
+    return openFiles(platform, memoryPath, { ...options, createIfMissing: true }, startedAtMs)
+  } catch (error) {
+    platform.detach(true)
+    platform.close()
+    throw error
+  }
+}
+
+function createSharedMemory(options: OpenOptions): Platform | undefined {
+  const libc = loadLibc()
+  // One that nobody can write to has nothing to share.
+  if (libc === undefined || options.mapping === 'file' || options.readOnly) return undefined
+  try {
+    return createMemfdPlatform(libc)
+  } catch (error) {
+    // Not Linux, no /proc, or a sandbox that forbids it: there the store is this thread's alone.
+    if (systemErrorCode(error) === undefined) throw error
+    return undefined
+  }
+}
+
+/** A store that another thread of this process has in memory. */
+function joinInMemory(memory: MemoryHandle, options: OpenOptions, startedAtMs: number): Engine {
+  const libc = loadLibc()
+  if (libc === undefined) {
+    throw new TypeError(
+      'the handle is of a store in memory, which cannot be mapped here; accepted: the handle of a store in a directory',
+      { cause: libcFailure() },
+    )
+  }
+  const platform = joinMemfdPlatform(libc, memory)
+  try {
+    return openFiles(platform, memoryPath, { ...options, createIfMissing: false }, startedAtMs)
+  } catch (error) {
+    platform.close()
+    throw error
+  }
+}
+
+/** A store that no other thread can reach. */
+function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
   const platform = createMemoryPlatform()
   const directory = memoryPath
   const superblock = newSuperblock(options, platform.nowMs())
@@ -302,6 +359,7 @@ function refuseHeadless(platform: Platform, directory: string): void {
     const isForeign =
       namesBehindSuperblock.includes(name) ||
       (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
+      (name === buildFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||

@@ -21,7 +21,7 @@ import { pause } from '../base/pause.js'
 import type { Attachments } from '../control/attachments.js'
 import type { Session } from '../engine/engine.js'
 import { lifecycleFileName, lockFileName } from '../format/file-names.js'
-import { lockedBy, readHolder, refuseLiveClaim, signLock, unsignLock } from '../platform/lock.js'
+import { lockedBy } from '../platform/lock.js'
 import type { FileLock, Platform, PlatformFile } from '../platform/platform.js'
 
 const pauseMs = 1
@@ -71,11 +71,11 @@ export interface StoreLock {
 /** Under the lifecycle lock. Throws `STORE_LOCKED` where somebody has the store open unshared. */
 export function takeStoreLock({ platform, directory }: SessionPlace): StoreLock {
   const path = join(directory, lockFileName)
-  refuseLiveClaim(path)
+  platform.holders.refuseClaim(path)
   const alone = platform.tryLock(path, 'exclusive')
   if (alone !== undefined) return { lock: alone, isAlone: true }
   const shared = platform.tryLock(path, 'shared')
-  if (shared === undefined) throw lockedBy(path, readHolder(path))
+  if (shared === undefined) throw lockedBy(path, platform.holders.read(path))
   return { lock: shared, isAlone: false }
 }
 
@@ -85,9 +85,11 @@ export function beginSession(
   { lock, isAlone }: StoreLock,
   attachments: Attachments,
 ): Session {
+  const { isWritable, platform } = place
   const path = join(place.directory, lockFileName)
   if (isAlone) lock.share()
-  if (place.isWritable) signLock(path, thisHolder())
+  if (isWritable) platform.holders.sign(path, thisHolder())
+  platform.attach()
   return {
     end: (whenLast) => {
       try {
@@ -95,7 +97,7 @@ export function beginSession(
         if (!attachments.isInPlace()) return
         underLifecycle(place, () => {
           lock.release()
-          endIfLast(place, path, whenLast)
+          leaveStore(place, path, whenLast)
           attachments.give()
         })
       } finally {
@@ -106,14 +108,15 @@ export function beginSession(
   }
 }
 
-function endIfLast({ platform, isWritable }: SessionPlace, path: string, act: () => void): void {
+function leaveStore({ platform, isWritable }: SessionPlace, path: string, act: () => void): void {
   const alone = platform.tryLock(path, 'exclusive')
-  if (alone === undefined) return
   try {
+    if (alone === undefined) return
     act()
-    if (isWritable) unsignLock(path)
+    if (isWritable) platform.holders.unsign(path)
   } finally {
-    alone.release()
+    platform.detach(alone !== undefined)
+    alone?.release()
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { Packr } from 'msgpackr'
 import { fromBufferKey, writeKey } from 'ordered-binary'
+import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { type Key, refuseOversize } from '../engine/key.js'
 import { keySizeBytesMax } from '../format/record.js'
@@ -45,9 +46,14 @@ export function isKeyEncoding(value: unknown): boolean {
   return (keyEncodingNames as readonly unknown[]).includes(value)
 }
 
+/** What stands for functions where only names can be kept. */
+export const customEncodingName = 'custom'
+
 /** The name under which a keyspace remembers its encoding. */
-export function encodingName(encoding: ValueEncoding<never>): string {
-  return typeof encoding === 'string' ? encoding : 'custom'
+export function encodingName(
+  encoding: ValueEncoding<never>,
+): ValueEncodingName | typeof customEncodingName {
+  return typeof encoding === 'string' ? encoding : customEncodingName
 }
 
 // Records keep objects apart from Maps; every value is decoded without any other.
@@ -129,6 +135,29 @@ export function decodeBytes(encoding: ValueEncoding<never>, bytes: Buffer): unkn
   return (encoding as CustomEncoding<unknown>).decode(bytes)
 }
 
+/** {@link decodeBytes} of the value of a key; says which one it was where that fails. */
+export function decodeValueOf(
+  encoding: ValueEncoding<never>,
+  key: StoreKey,
+  bytes: Buffer,
+): unknown {
+  try {
+    return decodeBytes(encoding, bytes)
+  } catch (error) {
+    throw undecodable(encoding, key, error)
+  }
+}
+
+/** What to throw where {@link decodeBytes} of the value of a key fails. */
+export function undecodable(
+  encoding: ValueEncoding<never>,
+  key: StoreKey,
+  cause: unknown,
+): StoreError {
+  const what = `the value of key ${shown(key)} cannot be decoded as ${encodingName(encoding)}`
+  return new StoreError('STORE_CORRUPT', what, { details: { key, what }, cause })
+}
+
 /** Makes `value` the key at hand. Throws `TypeError` or `RangeError`. */
 export function setKey(key: Key, encoding: KeyEncoding, value: unknown): void {
   if (encoding === 'utf8') {
@@ -172,6 +201,29 @@ function refuseLongOrdered(elements: readonly (OrderedScalar | null)[]): void {
     elements.length - 1,
   )
   if (least > keySizeBytesMax) refuseOversize(least)
+}
+
+/**
+ * Makes the bytes that all keys of a prefix begin with the key at hand. An array is the prefix of the
+ * arrays that begin with its elements.
+ */
+export function setPrefix(key: Key, encoding: KeyEncoding, prefix: unknown): void {
+  if (encoding !== 'ordered' || !Array.isArray(prefix)) {
+    setKey(key, encoding, prefix)
+    return
+  }
+  setKey(key, encoding, prefix)
+  const bytes = Buffer.from(key.bytes.subarray(0, key.sizeBytes))
+  // Behind the elements: what parts them from the next one. One alone has it, and a null, already.
+  key.setBytes(prefix.length === 1 ? bytes.subarray(0, -1) : Buffer.concat([bytes, elementEnd]))
+}
+
+const elementEnd = Buffer.of(0)
+
+/** The key that these bytes are, in any encoding; a copy that the caller owns. */
+export function decodeKey(encoding: KeyEncoding, bytes: Buffer): StoreKey {
+  if (encoding === 'utf8') return bytes.toString('utf8')
+  return encoding === 'binary' ? Buffer.from(bytes) : decodeOrderedKey(bytes)
 }
 
 /** The key that {@link setKey} made these bytes of. */

@@ -8,6 +8,13 @@ export interface StoreEvents {
    * waiting thread is blocked: its listeners are called when it goes on.
    */
   wait: [info: { readonly holder: Attachment; readonly waitedMs: number }]
+  /** The first range of a store built its ordered index, and it took more than 100 ms. */
+  built: [info: { readonly keys: number; readonly durationMs: number }]
+  /**
+   * Something works that should be done otherwise: a snapshot that was never closed and was collected
+   * as garbage. Without a listener it is a warning of the process.
+   */
+  warning: [words: string]
   /** Background work failed; the next call that depends on it reports the same error. */
   error: [error: unknown]
 }

@@ -21,6 +21,7 @@ export type {
   ValueEncodingName,
 } from './encoding.js'
 export type { StoreEvents } from './events.js'
+export type { StoreHandle } from './handle.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
 export { Lazy } from './lazy.js'
 export type {
@@ -31,5 +32,6 @@ export type {
   VerifyOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
+export type { ScanOptions } from './scan.js'
 export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'

@@ -4,6 +4,7 @@
  */
 import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
+import { clearRange } from '../engine/clear.js'
 import { remove } from '../engine/delete.js'
 import type { Engine } from '../engine/engine.js'
 import { getRecord, type RecordFacts } from '../engine/get-entry.js'
@@ -13,13 +14,14 @@ import {
   defaultKeyspaceName,
   readRegistry,
 } from '../engine/keyspaces.js'
+import { getNewest } from '../engine/last-entry.js'
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
 import { readSettled } from '../engine/settled.js'
 import * as layout from '../format/control-layout.js'
 import {
-  decodeBytes,
+  decodeValueOf,
   encodeValue,
   encodingName,
   type KeyEncoding,
@@ -43,6 +45,8 @@ import {
   resolveRange,
 } from './range.js'
 
+import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
+
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
   readonly key: K
@@ -58,7 +62,8 @@ export interface StoreEntry<V, K> {
   readonly sizeBytes: number
 }
 
-interface Encodings {
+/** @internal */
+export interface Encodings {
   readonly encoding: ValueEncoding<never>
   readonly keyEncoding: KeyEncoding
 }
@@ -130,7 +135,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
     const record = getRecord(this.engine, id)
-    return record === undefined ? undefined : this.entryOf(key, record)
+    return record === undefined ? undefined : entryOf<V, K>(this.#encoding, key, record)
   }
 
   /**
@@ -221,6 +226,50 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     return new Lazy(() => new RangeSteps<V>(this.rangeSource(), this.#range(options), 'values'))
   }
 
+  /**
+   * Live records in the order of the log, oldest first, or newest first with `reverse`, as the store is
+   * when an iteration begins. An update in the young part of the log keeps the place of its record, so
+   * this is the order of writes only as far as records were not written again; `sequence` tells it.
+   *
+   * Cost: reads and verifies the log, what was replaced and deleted included.
+   * @throws TypeError for options when the iteration begins; StoreError `STORE_CORRUPT` where a record
+   * of the index is not in the log.
+   */
+  scan(options: ScanOptions = {}): Lazy<StoreEntry<V, K>> {
+    return new Lazy(() => {
+      const { engine, keyspaceId } = this.rangeSource()
+      return new LogSteps<V, K>(engine, keyspaceId, this.codecs, options)
+    })
+  }
+
+  /**
+   * The live record that was written last, or undefined where there is none.
+   *
+   * Cost: as `getEntry` where the last write of the store put it; else it is looked for in the log,
+   * backwards, up to a sync before it.
+   */
+  lastEntry(): StoreEntry<V, K> | undefined {
+    const id = this.#idNow()
+    const record = getNewest(this.engine, id)
+    if (record === undefined) return undefined
+    return entryOf<V, K>(this.#encoding, keyAtHand<K>(this.engine, this.codecs), record)
+  }
+
+  /**
+   * Removes the keys of a range, or all. Those that are there when it is called; not all at once:
+   * others see it go on, and a crash leaves a part of them.
+   *
+   * Cost: as many deletes, in batches of some hundreds.
+   * @throws as `range` and `delete`.
+   */
+  clear(options: RangeOptions<K> = {}): void {
+    this.engine.requireWritable()
+    clearRange(this.rangeSource(), this.#range(options), () => ({
+      id: this.#idNow(),
+      generation: this.#generation,
+    }))
+  }
+
   #range(options: RangeOptions<K>): KeyRange {
     const { engine, keyEncoding, keyspaceId } = this.rangeSource()
     return resolveRange(engine.key, keyspaceId, keyEncoding, options as RangeOptions)
@@ -238,20 +287,16 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     }
   }
 
-  /** @internal */
-  decodeValue(key: K, bytes: Buffer): V {
-    return this.#decode(key, bytes)
-  }
-
-  /** @internal */
-  entryOf(key: K, record: RecordFacts): StoreEntry<V, K> {
-    const { expiresAtMs, ...facts } = record
-    const value = this.#decode(key, record.value)
-    return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
+  /** @internal What keys and values are encoded with; also of a keyspace that was dropped. */
+  get codecs(): Encodings {
+    return { encoding: this.#encoding, keyEncoding: this.#keyEncoding }
   }
 
   /** The encodings in use, by name; `'custom'` for one of the caller's own. */
-  get encodings(): { readonly encoding: string; readonly keyEncoding: KeyEncoding } {
+  get encodings(): {
+    readonly encoding: ReturnType<typeof encodingName>
+    readonly keyEncoding: KeyEncoding
+  } {
     return { encoding: encodingName(this.#encoding), keyEncoding: this.#keyEncoding }
   }
 
@@ -270,17 +315,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 
   #decodeAt(key: K, id: number): V | undefined {
     const bytes = getBytes(this.engine, id)
-    return bytes === undefined ? undefined : this.#decode(key, bytes)
-  }
-
-  #decode(key: K, bytes: Buffer): V {
-    try {
-      return decodeBytes(this.#encoding, bytes) as V
-    } catch (error) {
-      const encoding = encodingName(this.#encoding)
-      const what = `the value of key ${shown(key)} cannot be decoded as ${encoding}`
-      throw new StoreError('STORE_CORRUPT', what, { details: { key, what }, cause: error })
-    }
+    return bytes === undefined ? undefined : (decodeValueOf(this.#encoding, key, bytes) as V)
   }
 
   /**
@@ -326,6 +361,17 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     this.#id = registered?.id ?? this.#id
     this.#generation = generation
   }
+}
+
+/** @internal */
+export function entryOf<V, K extends StoreKey>(
+  encoding: ValueEncoding<never>,
+  key: K,
+  record: RecordFacts,
+): StoreEntry<V, K> {
+  const { expiresAtMs, ...facts } = record
+  const value = decodeValueOf(encoding, key, record.value) as V
+  return { key, ...facts, value, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
 }
 
 const emptyBytes = new Uint8Array(0)

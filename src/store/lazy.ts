@@ -1,8 +1,12 @@
 /**
- * A sequence that is made when it is asked for: every iteration begins anew. Synchronous and
- * asynchronous; the asynchronous one lets the event loop turn between batches.
+ * A sequence that is made when it is asked for: every iteration begins anew, with what there is at
+ * that moment. Synchronous and asynchronous; the asynchronous one lets the event loop turn between
+ * batches.
+ *
+ * Iterators are classes and not generators: a generator runs nothing before its first step, so it
+ * would begin too late, and would not end what it began where it is left before that.
  */
-const entriesPerTurn = 256
+const itemsPerTurn = 256
 
 export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
   readonly #begin: () => Iterator<T>
@@ -13,25 +17,22 @@ export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
   }
 
   [Symbol.iterator](): IterableIterator<T> {
-    return new Steps(this.#begin())
+    const steps = this.#begin()
+    return isIterable(steps) ? steps : new Steps(steps)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    let count = 0
-    for (const item of this) {
-      yield item
-      if (++count % entriesPerTurn === 0) await new Promise(setImmediate)
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    return new AsyncSteps(this.#begin())
   }
 
   /** What `change` makes of each item. */
   map<U>(change: (item: T) => U): Lazy<U> {
-    return new Lazy(() => mapped(this, change))
+    return new Lazy(() => new MappedSteps(this.#begin(), change))
   }
 
   /** The items for which `isWanted` is true. */
   filter(isWanted: (item: T) => boolean): Lazy<T> {
-    return new Lazy(() => filtered(this, isWanted))
+    return new Lazy(() => new FilteredSteps(this.#begin(), isWanted))
   }
 
   /** The first `count` items. */
@@ -39,7 +40,7 @@ export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
     if (!(Number.isInteger(count) && count >= 0)) {
       throw new RangeError(`count is ${String(count)}; accepted: a whole number from 0`)
     }
-    return new Lazy(() => taken(this, count))
+    return new Lazy(() => new TakenSteps(this.#begin(), count))
   }
 
   toArray(): T[] {
@@ -48,6 +49,11 @@ export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
     for (let step = steps.next(); step.done !== true; step = steps.next()) items.push(step.value)
     return items
   }
+}
+
+/** An iterator that can be iterated, and whose end can be told a value. */
+function isIterable<T>(steps: Iterator<T>): steps is IterableIterator<T> {
+  return Symbol.iterator in steps
 }
 
 class Steps<T> implements IterableIterator<T> {
@@ -71,19 +77,100 @@ class Steps<T> implements IterableIterator<T> {
   }
 }
 
-function* mapped<T, U>(items: Iterable<T>, change: (item: T) => U): Generator<U> {
-  for (const item of items) yield change(item)
+class MappedSteps<T, U> implements Iterator<U> {
+  readonly #steps: Iterator<T>
+  readonly #change: (item: T) => U
+
+  constructor(steps: Iterator<T>, change: (item: T) => U) {
+    this.#steps = steps
+    this.#change = change
+  }
+
+  next(): IteratorResult<U> {
+    const step = this.#steps.next()
+    if (step.done === true) return step
+    try {
+      return { done: false, value: this.#change(step.value) }
+    } catch (error) {
+      this.return()
+      throw error
+    }
+  }
+
+  return(): IteratorResult<U> {
+    this.#steps.return?.()
+    return { done: true, value: undefined }
+  }
 }
 
-function* filtered<T>(items: Iterable<T>, isWanted: (item: T) => boolean): Generator<T> {
-  for (const item of items) if (isWanted(item)) yield item
+class FilteredSteps<T> implements Iterator<T> {
+  readonly #steps: Iterator<T>
+  readonly #isWanted: (item: T) => boolean
+
+  constructor(steps: Iterator<T>, isWanted: (item: T) => boolean) {
+    this.#steps = steps
+    this.#isWanted = isWanted
+  }
+
+  next(): IteratorResult<T> {
+    try {
+      for (;;) {
+        const step = this.#steps.next()
+        if (step.done === true || this.#isWanted(step.value)) return step
+      }
+    } catch (error) {
+      this.return()
+      throw error
+    }
+  }
+
+  return(): IteratorResult<T> {
+    this.#steps.return?.()
+    return { done: true, value: undefined }
+  }
 }
 
-function* taken<T>(items: Iterable<T>, count: number): Generator<T> {
-  if (count === 0) return
-  let left = count
-  for (const item of items) {
-    yield item
-    if (--left === 0) return
+class TakenSteps<T> implements Iterator<T> {
+  readonly #steps: Iterator<T>
+  #left: number
+
+  constructor(steps: Iterator<T>, count: number) {
+    this.#steps = steps
+    this.#left = count
+  }
+
+  next(): IteratorResult<T> {
+    if (this.#left === 0) return this.return()
+    this.#left--
+    return this.#steps.next()
+  }
+
+  return(): IteratorResult<T> {
+    this.#left = 0
+    this.#steps.return?.()
+    return { done: true, value: undefined }
+  }
+}
+
+class AsyncSteps<T> implements AsyncIterableIterator<T> {
+  readonly #steps: Iterator<T>
+  #count = 0
+
+  constructor(steps: Iterator<T>) {
+    this.#steps = steps
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    if (++this.#count % itemsPerTurn === 0) await new Promise(setImmediate)
+    return this.#steps.next()
+  }
+
+  async return(value?: unknown): Promise<IteratorResult<T>> {
+    this.#steps.return?.()
+    return { done: true, value: value as T }
   }
 }

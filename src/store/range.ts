@@ -7,10 +7,12 @@ import { compareKeys, OrderedKey } from '../index/ordered-key.js'
 import { setBehind } from '../index/ordered-range.js'
 import {
   decodeBytes,
-  decodeOrderedKey,
+  decodeKey,
   type KeyEncoding,
   type StoreKey,
   setKey,
+  setPrefix,
+  undecodable,
   type ValueEncoding,
 } from './encoding.js'
 
@@ -22,7 +24,7 @@ export interface RangeOptions<K = StoreKey> {
   /** Keys below, or up to, this one. The lower of the two counts. */
   readonly lt?: K
   readonly lte?: K
-  /** Keys that begin with these bytes. */
+  /** Keys that begin with these bytes; of an array, those that begin with its elements. */
   readonly prefix?: K
   /** From the last key to the first. Default false. */
   readonly reverse?: boolean
@@ -40,6 +42,8 @@ export interface RangeSource {
   readonly keyEncoding: KeyEncoding
   /** Of the snapshot to read from, or undefined for the store as it is when the reading begins. */
   readonly sequence: number | undefined
+  /** That snapshot: it stays open as long as somebody reads from it, unless it is closed. */
+  readonly snapshot?: { requireOpen(): void }
 }
 
 export function resolveRange(
@@ -49,18 +53,22 @@ export function resolveRange(
   options: RangeOptions,
 ): KeyRange {
   checkRange(options)
-  const asKey = (value: StoreKey): OrderedKey => {
-    setKey(key, keyEncoding, value)
+  const atHand = (): OrderedKey => {
     const ordered = new OrderedKey()
     ordered.set(keyspaceId, key.words, 0, key.sizeBytes)
     return ordered
+  }
+  const asKey = (value: StoreKey): OrderedKey => {
+    setKey(key, keyEncoding, value)
+    return atHand()
   }
   let low = options.gte === undefined ? undefined : asKey(options.gte)
   if (options.gt !== undefined) low = higher(low, raised(asKey(options.gt)))
   let high = options.lt === undefined ? undefined : asKey(options.lt)
   if (options.lte !== undefined) high = lower(high, raised(asKey(options.lte)))
   if (options.prefix !== undefined) {
-    const prefix = asKey(options.prefix)
+    setPrefix(key, keyEncoding, options.prefix)
+    const prefix = atHand()
     low = higher(low, prefix)
     const behind = new OrderedKey()
     setBehind(behind, prefix)
@@ -108,15 +116,17 @@ function checkRange(options: RangeOptions): void {
 export type EntryKind = 'entries' | 'keys' | 'values'
 
 /** Reads a range entry by entry; gives the snapshot back at its end, or when it is left. */
-export class RangeSteps<T> implements Iterator<T> {
+export class RangeSteps<T> implements IterableIterator<T> {
   readonly #reader: RangeReader
+  readonly #snapshot: RangeSource['snapshot']
   readonly #kind: EntryKind
   readonly #encoding: ValueEncoding<never>
   readonly #keyEncoding: KeyEncoding
   #index = 0
 
   constructor(source: RangeSource, range: KeyRange, kind: EntryKind) {
-    const { encoding, engine, keyEncoding, keyspaceId, sequence } = source
+    const { encoding, engine, keyEncoding, keyspaceId, sequence, snapshot } = source
+    this.#snapshot = snapshot
     this.#kind = kind
     this.#encoding = encoding
     this.#keyEncoding = keyEncoding
@@ -124,16 +134,27 @@ export class RangeSteps<T> implements Iterator<T> {
     this.#reader = new RangeReader(engine, keyspaceId, range, wanted, sequence)
   }
 
+  [Symbol.iterator](): IterableIterator<T> {
+    return this
+  }
+
   next(): IteratorResult<T> {
     const reader = this.#reader
     if (this.#index >= reader.count) {
       this.#index = 0
+      this.#snapshot?.requireOpen()
       if (!reader.nextBatch()) return { done: true, value: undefined }
     }
     const index = this.#index++
     if (this.#kind === 'keys') return { done: false, value: this.#key(index) as T }
-    if (this.#kind === 'values') return { done: false, value: this.#value(index) as T }
-    return { done: false, value: [this.#key(index), this.#value(index)] as T }
+    try {
+      if (this.#kind === 'values') return { done: false, value: this.#value(index) as T }
+      return { done: false, value: [this.#key(index), this.#value(index)] as T }
+    } catch (error) {
+      // Whoever meets an error asks no iterator to end.
+      reader.close()
+      throw error
+    }
   }
 
   return(): IteratorResult<T> {
@@ -143,13 +164,17 @@ export class RangeSteps<T> implements Iterator<T> {
 
   #key(index: number): StoreKey {
     if (this.#keyEncoding === 'utf8') return this.#reader.keyText(index)
-    const bytes = this.#reader.keyBytes(index)
-    return this.#keyEncoding === 'binary' ? Buffer.from(bytes) : decodeOrderedKey(bytes)
+    return decodeKey(this.#keyEncoding, this.#reader.keyBytes(index))
   }
 
   #value(index: number): unknown {
     const value = this.#reader.values[index]
-    return typeof value === 'string' ? value : decodeBytes(this.#encoding, value)
+    if (typeof value === 'string') return value
+    try {
+      return decodeBytes(this.#encoding, value)
+    } catch (error) {
+      throw undecodable(this.#encoding, this.#key(index), error)
+    }
   }
 }
 

@@ -1,9 +1,26 @@
 /** A snapshot: the store, in all its keyspaces, as it was at one moment. */
+import type { Writable } from 'node:stream'
 import { StoreError } from '../base/errors.js'
+import { shown } from '../base/shown.js'
+import { unwatchPin, watchPin } from '../engine/abandoned.js'
 import type { Engine } from '../engine/engine.js'
+import {
+  defaultKeyspaceId,
+  defaultKeyspaceName,
+  type KeyspaceRegistry,
+} from '../engine/keyspaces.js'
 import { closeSnapshot, findAt, getBytesAt, getRecordAt, openSnapshot } from '../engine/snapshot.js'
-import { type StoreKey, setKey } from './encoding.js'
-import type { Keyspace, StoreEntry } from './keyspace.js'
+import { readRegistryAt } from '../engine/snapshot-keyspaces.js'
+import {
+  decodeValueOf,
+  encodingName,
+  type KeyEncoding,
+  type StoreKey,
+  setKey,
+  type ValueEncoding,
+} from './encoding.js'
+import { exportSnapshot } from './export.js'
+import { type Encodings, entryOf, Keyspace, type StoreEntry } from './keyspace.js'
 import { Lazy } from './lazy.js'
 import {
   countRangeOf,
@@ -18,10 +35,19 @@ export class Pin {
   readonly engine: Engine
   readonly sequence: number
   #isOpen = true
+  #registry: KeyspaceRegistry | undefined
 
   constructor(engine: Engine) {
     this.engine = engine
     this.sequence = openSnapshot(engine)
+    const words = `a snapshot of ${engine.directory} was never closed; it held back space until it was collected as garbage`
+    watchPin(this, engine, this.sequence, words)
+  }
+
+  /** The keyspaces that there were. */
+  get registry(): KeyspaceRegistry {
+    this.#registry ??= readRegistryAt(this.engine, this.sequence)
+    return this.#registry
   }
 
   requireOpen(): void {
@@ -32,19 +58,27 @@ export class Pin {
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
+    unwatchPin(this)
     closeSnapshot(this.engine, this.sequence)
   }
 }
 
+/** Of a keyspace that did not exist yet: no record has it. */
+const noKeyspaceId = -1
+
 /** One keyspace as a snapshot shows it. */
 export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
   protected readonly pin: Pin
-  readonly #keyspace: Keyspace<V, K>
+  readonly #encoding: ValueEncoding<never>
+  readonly #keyEncoding: KeyEncoding
+  readonly #id: number
 
   /** @internal */
-  constructor(pin: Pin, keyspace: Keyspace<V, K>) {
+  constructor(pin: Pin, id: number, codecs: Encodings) {
     this.pin = pin
-    this.#keyspace = keyspace
+    this.#id = id
+    this.#encoding = codecs.encoding
+    this.#keyEncoding = codecs.keyEncoding
   }
 
   /** The order of commits that it shows: everything up to this one, and nothing after. */
@@ -53,27 +87,25 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
   }
 
   get(key: K): V | undefined {
-    const { engine, keyspaceId } = this.#source()
     this.#setKey(key)
-    const bytes = getBytesAt(engine, keyspaceId, this.pin.sequence)
-    return bytes === undefined ? undefined : this.#keyspace.decodeValue(key, bytes)
+    const bytes = getBytesAt(this.pin.engine, this.#id, this.pin.sequence)
+    return bytes === undefined ? undefined : (decodeValueOf(this.#encoding, key, bytes) as V)
   }
 
   getMany(keys: Iterable<K>): (V | undefined)[] {
+    this.pin.requireOpen()
     return Array.from(keys, (key) => this.get(key))
   }
 
   has(key: K): boolean {
-    const { engine, keyspaceId } = this.#source()
     this.#setKey(key)
-    return findAt(engine, keyspaceId, this.pin.sequence)
+    return findAt(this.pin.engine, this.#id, this.pin.sequence)
   }
 
   getEntry(key: K): StoreEntry<V, K> | undefined {
-    const { engine, keyspaceId } = this.#source()
     this.#setKey(key)
-    const record = getRecordAt(engine, keyspaceId, this.pin.sequence)
-    return record === undefined ? undefined : this.#keyspace.entryOf(key, record)
+    const record = getRecordAt(this.pin.engine, this.#id, this.pin.sequence)
+    return record === undefined ? undefined : entryOf<V, K>(this.#encoding, key, record)
   }
 
   range(options: RangeOptions<K> = {}): Lazy<[K, V]> {
@@ -94,17 +126,26 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
   }
 
   #setKey(key: K): void {
-    setKey(this.pin.engine.key, this.#keyspace.encodings.keyEncoding, key)
+    this.pin.requireOpen()
+    setKey(this.pin.engine.key, this.#keyEncoding, key)
   }
 
   #range(options: RangeOptions<K>): ReturnType<typeof resolveRange> {
-    const { engine, keyEncoding, keyspaceId } = this.#source()
-    return resolveRange(engine.key, keyspaceId, keyEncoding, options as RangeOptions)
+    const { key } = this.pin.engine
+    const range = resolveRange(key, this.#id, this.#keyEncoding, options as RangeOptions)
+    return this.#id === noKeyspaceId ? { ...range, limit: 0 } : range
   }
 
   #source(): RangeSource {
     this.pin.requireOpen()
-    return { ...this.#keyspace.rangeSource(), sequence: this.pin.sequence }
+    return {
+      engine: this.pin.engine,
+      keyspaceId: this.#id,
+      encoding: this.#encoding,
+      keyEncoding: this.#keyEncoding,
+      sequence: this.pin.sequence,
+      snapshot: this.pin,
+    }
   }
 }
 
@@ -113,12 +154,61 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
  * that were replaced or deleted since.
  */
 export class Snapshot<V = unknown, K extends StoreKey = string> extends KeyspaceSnapshot<V, K> {
-  /** Another keyspace at the same moment. */
+  /** @internal */
+  constructor(pin: Pin, codecs: Encodings) {
+    super(pin, defaultKeyspaceId, codecs)
+  }
+
+  /** The names of the keyspaces that there were, but the default one, sorted. */
+  keyspaces(): string[] {
+    this.pin.requireOpen()
+    return Object.keys(this.pin.registry.keyspaces)
+      .filter((name) => name !== defaultKeyspaceName)
+      .sort()
+  }
+
+  /**
+   * Another keyspace at the same moment, also one that was dropped since: by its name, or by its
+   * handle, which brings an encoding of one's own. Empty where it did not exist.
+   *
+   * @throws TypeError where the encodings of the handle are not those that it had.
+   */
   keyspace<W = unknown, L extends StoreKey = string>(
-    keyspace: Keyspace<W, L>,
+    keyspace: Keyspace<W, L> | string,
   ): KeyspaceSnapshot<W, L> {
     this.pin.requireOpen()
-    return new KeyspaceSnapshot(this.pin, keyspace)
+    const name = keyspace instanceof Keyspace ? keyspace.name : keyspace
+    if (typeof name !== 'string') {
+      throw new TypeError(`a keyspace is ${shown(name)}; accepted: its name, or its handle`)
+    }
+    const entry = this.pin.registry.keyspaces[name]
+    const codecs = keyspace instanceof Keyspace ? keyspace.codecs : entry
+    if (entry === undefined) {
+      const none: Encodings = { encoding: 'msgpack', keyEncoding: 'utf8' }
+      return new KeyspaceSnapshot(this.pin, noKeyspaceId, (codecs as Encodings) ?? none)
+    }
+    const { encoding, keyEncoding } = codecs as Encodings
+    if (encodingName(encoding) !== entry.encoding || keyEncoding !== entry.keyEncoding) {
+      throw new TypeError(
+        `keyspace ${shown(name)} had the encodings "${entry.encoding}" and "${entry.keyEncoding}" then; this handle has others`,
+      )
+    }
+    if ((encoding as string) === 'custom') {
+      throw new TypeError(
+        `keyspace ${shown(name)} was written with an encoding of its own; accepted: its handle`,
+      )
+    }
+    return new KeyspaceSnapshot(this.pin, entry.id, { encoding, keyEncoding })
+  }
+
+  /**
+   * Writes all keyspaces as a portable stream with checksums, which {@link Store.import} reads. Ends the
+   * stream, and resolves when it has taken everything; waits where it is slow.
+   *
+   * @throws what the stream fails with; StoreError `STORE_CLOSED` where the snapshot is closed meanwhile.
+   */
+  async export(writable: Writable): Promise<void> {
+    await exportSnapshot(this.pin, writable)
   }
 
   /** Idempotent. Reads throw `STORE_CLOSED` from then on. */

@@ -8,16 +8,19 @@ import type { Attachment } from '../control/attachments.js'
 import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
-import { defaultKeyspaceName, dropKeyspace, readRegistry } from '../engine/keyspaces.js'
+import { defaultKeyspaceName, readRegistry } from '../engine/keyspaces.js'
 import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
+import { dropKeyspace } from '../engine/sweep-keyspaces.js'
 import { sync } from '../engine/sync.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { systemKeyspaceId } from '../format/record.js'
 import { memoryPath, openStore } from '../recovery/open-store.js'
 import { type VerifyReport, verify } from '../verify/verify.js'
-import { decodeOrderedKey, type StoreKey } from './encoding.js'
+import { customEncodingName, decodeOrderedKey, type StoreKey } from './encoding.js'
 import type { StoreEvents } from './events.js'
+import { handleOf, requireHandle, type StoreHandle } from './handle.js'
+import { type ByteSource, importStream } from './import.js'
 import { generationOf, Keyspace } from './keyspace.js'
 import {
   type BackupOptions,
@@ -44,6 +47,8 @@ interface OperationDraft extends EncodedOperation {
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
 const operationFields = ['type', 'key', 'value', 'keyspace']
 const keyspaceNameLengthMax = 255
+/** A build that took longer is worth an event. */
+const reportedBuildMs = 100
 /** Until all operations are known to be good. */
 const unknownKeyspaceId = -1
 
@@ -61,6 +66,14 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     this.path = path
     engine.onWait = (holder, waitedMs) => {
       process.nextTick(() => this.#events.emit('wait', { holder, waitedMs }))
+    }
+    engine.onBuilt = (built) => {
+      if (built.durationMs < reportedBuildMs) return
+      process.nextTick(() => this.#events.emit('built', built))
+    }
+    engine.onWarning = (warning) => {
+      if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
+      else process.emitWarning(warning, 'VarveWarning')
     }
     engine.describeKey = (keyspaceId, bytes) => describeKey(engine, keyspaceId, bytes)
     engine.onError = (error) => {
@@ -173,7 +186,23 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   snapshot(): Snapshot<V, K> {
     this.engine.requireOpen()
-    return new Snapshot<V, K>(new Pin(this.engine), this)
+    return new Snapshot<V, K>(new Pin(this.engine), this.codecs)
+  }
+
+  /**
+   * Puts every record of a stream that {@link Snapshot.export} wrote, from this store or another one,
+   * under new versions; keyspaces are made where they are missing. Keys that are not in the stream stay.
+   *
+   * A stream that is damaged, cut short, or goes on behind its end is refused whole: it is read to its
+   * end, into a temporary file of its size, before the first record is put. A crash, or a full disk, in
+   * the middle of the rest leaves a part of it.
+   *
+   * @param source a Readable, a web stream, or an iterable of Buffers
+   * @throws StoreError `STORE_CORRUPT`, `STORE_FORMAT`; TypeError where a keyspace, or the store, has
+   * other encodings than in the stream; and as `put`.
+   */
+  async import(source: ByteSource): Promise<void> {
+    await importStream(this.engine, source, this.encodings)
   }
 
   /**
@@ -221,11 +250,29 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   }
 
   /**
+   * A handle for `open` in another thread: plain data, for `postMessage` or `workerData`. Of a
+   * `:memory:` store it leads other threads of this process to the same memory, for as long as one
+   * of them has the store open; of a store in a directory it names the directory, for any process.
+   * The encodings go with it by name; `{ encode, decode }` must be given to `open` again.
+   *
+   * ```ts
+   * new Worker(file, { workerData: store.share() })   // in the worker: open(workerData)
+   * ```
+   * @throws TypeError where others cannot share the store: `:memory:` without FFI or not on Linux, or
+   * a store that is not mapped.
+   */
+  share(): StoreHandle {
+    this.engine.requireOpen()
+    return handleOf(this.engine, this.encodings)
+  }
+
+  /**
    * Who has the store open right now, this one included: an entry for each time that a thread of a
    * process opened it. Whoever died is not among them.
    *
-   * Empty where nothing is shared: `:memory:`, or `mapping: 'file'`. Nobody's list has a reader that
-   * may not write the directory, or that reads from a copy in its memory.
+   * Empty where nothing can be shared: `mapping: 'file'`, or `:memory:` where `share()` throws.
+   * Nobody's list has a reader that may not write the directory, or that reads from a copy in its
+   * memory.
    *
    * Cost: a few system calls for each entry.
    */
@@ -287,20 +334,50 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
 /**
  * Opens a store, or makes one. Synchronous: when it returns, the store is ready.
  *
- * @param path a directory, or `':memory:'` for a store without files
+ * @param path a directory, or `':memory:'` for a new store without files, or a handle that `share()`
+ * gave, in whatever thread. Options given beside a handle go before what it names.
  * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
- * or somebody who opens or closes it stands still), `STORE_NOT_FOUND`, `STORE_EXISTS`, `STORE_FORMAT`,
+ * or somebody who opens or closes it stands still), `STORE_NOT_FOUND` (of a handle: all that had the
+ * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT`,
  * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
-  path: string,
+  path: string | StoreHandle,
   options: StoreOptions<V> = {},
 ): Store<V, K> {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+  return typeof path === 'string'
+    ? openPath(path, resolveStoreOptions(options), undefined)
+    : openHandle(requireHandle(path), resolveStoreOptions(options))
+}
+
+function openHandle<V, K extends StoreKey>(
+  handle: StoreHandle,
+  given: ResolvedOptions,
+): Store<V, K> {
+  const { memory, path } = handle
+  if (handle.encoding === customEncodingName && given.encoding === undefined) {
+    throw new TypeError(
+      'the store of the handle has an encoding of its own; option "encoding" must be { encode, decode }',
+    )
+  }
+  const encoding = handle.encoding === customEncodingName ? undefined : handle.encoding
+  const resolved = {
+    open: given.open,
+    encoding: given.encoding ?? encoding,
+    keyEncoding: given.keyEncoding ?? handle.keyEncoding,
+  }
+  return openPath(path, resolved, memory)
+}
+
+function openPath<V, K extends StoreKey>(
+  path: string,
+  resolved: ResolvedOptions,
+  memory: StoreHandle['memory'],
+): Store<V, K> {
+  if (path === '' || path.includes('\0')) {
     throw new TypeError(`path is ${shown(path)}; accepted: a directory's path, or ":memory:"`)
   }
-  const resolved = resolveStoreOptions(options)
-  const engine = openStore(path, resolved.open)
+  const engine = openStore(path, resolved.open, memory)
   try {
     return new Store<V, K>(engine, path, resolved)
   } catch (error) {

@@ -61,7 +61,8 @@ describe('facts', () => {
     const printed = JSON.parse(varve(['stats', path, '--json']).stdout)
     await using store = open(path, { readOnly: true })
     const stats = store.stats()
-    assert.deepEqual(Object.keys(printed), Object.keys(stats))
+    // What is undefined, as the sequence of no snapshot, JSON leaves out.
+    assert.deepEqual(Object.keys(printed), Object.keys(JSON.parse(JSON.stringify(stats))))
     assert.equal(printed.records, 1)
     assert.equal(printed.sequence, stats.sequence)
   })

@@ -140,10 +140,10 @@ describe('put, get and delete', () => {
     assert.equal(varve(['get', path, '["a", -5]']).stdout, 'v\n')
     assert.equal(
       varve(['scan', path, '--json']).stdout,
-      '{"key":["a",-5],"value":"v"}\n{"key":-5,"value":"w"}\n',
+      '{"key":-5,"value":"w"}\n{"key":["a",-5],"value":"v"}\n',
     )
     assert.deepEqual(varve(['put', path, '"5"', 'x']), done)
-    assert.equal(varve(['scan', path, '--keys']).stdout, '["a",-5]\n-5\n"5"\n')
+    assert.equal(varve(['scan', path, '--keys']).stdout, '-5\n"5"\n["a",-5]\n')
     assert.equal(varve(['get', path, 'bare']).exitCode, 2)
     assert.equal(varve(['get', path, 'null']).exitCode, 2)
   })

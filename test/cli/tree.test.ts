@@ -71,7 +71,7 @@ describe('import and export', () => {
     const store = join(directory, 'store')
     const tree = makeTree(join(directory, 'tree'), { 'a/b/c': 'x', d: 'y' })
     assert.equal(varve(['import', store, `${tree}/`, '--keyspace', 'files']).exitCode, 0)
-    assert.equal(varve(['scan', store, '--keys', '--keyspace', 'files']).stdout, 'd\na/b/c\n')
+    assert.equal(varve(['scan', store, '--keys', '--keyspace', 'files']).stdout, 'a/b/c\nd\n')
     assert.equal(varve(['count', store]).stdout, '0\n')
   })
 

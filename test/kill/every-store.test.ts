@@ -4,7 +4,7 @@
  *   kill would leave them, and opened: as a killed store on this boot, and as one of another boot,
  *   with the control file and without it.
  * Properties checked: the change is whole or absent; nothing waits for ever; the store can go on;
- *   the log alone leads to the same; another boot finds a prefix, at least up to the last sync.
+ *   the ordered index, where it is built, has the keys of the hash index; the log alone leads to the same; another boot finds a prefix, at least up to the last sync.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
-import { workloads } from './workloads.js'
+import { orderedWorkloads, workloads } from './workloads.js'
 
 const child = fileURLToPath(new URL('./every-store-child.js', import.meta.url))
 const silenceMsMax = 60_000
@@ -52,7 +52,7 @@ function run(args: readonly string[]): Promise<Outcome> {
 }
 
 describe('a writer may die before any store to shared memory', () => {
-  for (const { name } of workloads) {
+  for (const { name } of [...workloads, ...orderedWorkloads]) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
       const stride = isThorough ? 1 : 4
       const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])

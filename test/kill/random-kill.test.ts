@@ -1,7 +1,7 @@
 /**
  * Goal: a killed process loses nothing that was acknowledged, and leaves nothing half done.
  * Method: a process writes at random and acknowledges every change; it is killed at a random
- *   moment, 120 times in all (960 in a thorough run), each time in the same directory as the last; several
+ *   moment, 200 times in all (1,600 in a thorough run), each time in the same directory as the last; several
  *   kinds of store.
  * Properties checked: all acknowledged changes are there, the one in flight is whole or absent,
  *   nothing else is there; the same in a copy of the directory, which is a store of another boot.
@@ -81,31 +81,31 @@ const mebibyte = 2 ** 20
 const kinds: readonly Kind[] = [
   {
     name: 'segments of 1 MiB, many keys: rolls, splits and overflow buckets',
-    kills: 36,
+    kills: 60,
     keyCount: 6000,
     store: { segmentSizeBytes: mebibyte, syncIntervalMs: 5 },
   },
   {
     name: 'few keys: updates in place and deletes',
-    kills: 30,
+    kills: 50,
     keyCount: 40,
     store: { segmentSizeBytes: mebibyte, syncIntervalMs: 0 },
   },
   {
     name: 'segments of 64 MiB',
-    kills: 18,
+    kills: 30,
     keyCount: 3000,
     store: { segmentSizeBytes: 64 * mebibyte, syncIntervalMs: 1 },
   },
   {
     name: 'without a mapping',
-    kills: 18,
+    kills: 30,
     keyCount: 500,
     store: { segmentSizeBytes: mebibyte, syncIntervalMs: 5, mapping: 'file' },
   },
   {
     name: 'batches larger than a segment',
-    kills: 18,
+    kills: 30,
     keyCount: 60,
     store: { segmentSizeBytes: mebibyte, syncIntervalMs: 5 },
     hugeBatches: true,

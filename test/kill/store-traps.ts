@@ -1,7 +1,8 @@
 /**
  * Makes every single store to a store's shared memory call back first: the tables of numbers over
- * control file, index, slots, counts and log are replaced by proxies that do so.
+ * control file, redo areas, both indexes, slots, counts and log are replaced by proxies that do so.
  */
+import { Control } from '../../src/control/control.js'
 import type { Engine } from '../../src/engine/engine.js'
 
 type Numbers = Int32Array | Float64Array | Buffer
@@ -12,7 +13,7 @@ const targets = new WeakMap<object, Numbers>()
 export function trapStores(engine: Engine, onStore: () => void): () => void {
   const restore: (() => void)[] = [trapAtomics()]
   const wrap = <T extends Numbers>(numbers: T): T => trapped(numbers, onStore)
-  const { control, counts, index, log } = engine
+  const { control, counts, index, log, order } = engine
   const replace = (owner: object, name: string, value: unknown): void => {
     const former = Object.getOwnPropertyDescriptor(owner, name)
     if (former === undefined) throw new Error(`${name} is not there to be trapped`)
@@ -22,6 +23,14 @@ export function trapStores(engine: Engine, onStore: () => void): () => void {
   for (const name of ['words', 'doubles', 'bytes'] as const) {
     replace(control, name, wrap(control[name]))
   }
+  for (const name of ['redo', 'nextRedo'] as const) {
+    const { get } = Object.getOwnPropertyDescriptor(Control.prototype, name) ?? {}
+    if (get === undefined) throw new Error(`${name} is not there to be trapped`)
+    const trap = (): Int32Array => wrap(get.call(control) as Int32Array)
+    Object.defineProperty(control, name, { configurable: true, get: trap })
+    restore.push(() => Reflect.deleteProperty(control, name))
+  }
+  replace(order, 'words', trappedList(order.words, wrap))
   replace(index, 'homeWords', trappedList(index.homeWords, wrap))
   replace(index, 'overflowWords', trappedList(index.overflowWords, wrap))
   replace(log.slots.region, 'doubles', trappedList(log.slots.region.doubles, wrap))

@@ -35,6 +35,9 @@ const part = (key: string, size: number, seed: number, space = ''): Part => ({
   value: { size, seed },
 })
 const sync: Change = { do: 'sync' }
+const order: Change = { do: 'order' }
+const snapshot: Change = { do: 'snapshot' }
+const close: Change = { do: 'close' }
 
 /** Keys whose home is the same bucket of a table that has not grown yet. */
 function keysOfOneBucket(store: BinaryStore, count: number): string[] {
@@ -191,6 +194,80 @@ export const workloads: readonly Workload[] = [
       put('x', segmentSizeBytes / 4 + 5, 2),
       { do: 'write', parts: [part('y', segmentSizeBytes / 2, 3), part('x', 10, 4)] },
       remove('y'),
+    ],
+  },
+]
+
+/** Keys of which a page of the ordered index holds some forty. */
+const wideKey = (index: number): string => `${String(index).padStart(4, '0')}${'w'.repeat(40)}`
+const wideKeys = (count: number): Change => ({
+  do: 'write',
+  parts: Array.from({ length: count }, (_, index) => part(wideKey(index * 2), 4, index)),
+})
+
+export const orderedWorkloads: readonly Workload[] = [
+  {
+    name: 'the ordered index: new keys, updates, deletes and the same keys again',
+    prepare: () => [...fewKeys(), order],
+    changes: () => [put('new', 30, 4), put('a', 20, 5), remove('b'), put('b', 3, 6), put('', 0, 7)],
+  },
+  {
+    name: 'the ordered index when it is built, and built again by nobody',
+    prepare: fewKeys,
+    changes: () => [order, put('d', 1, 1), order],
+  },
+  {
+    name: 'the ordered index: a batch of puts and deletes, a key twice, two keyspaces',
+    prepare: () => [...fewKeys(), { do: 'make', space: 'one' }, order],
+    changes: () => [
+      {
+        do: 'write',
+        parts: [
+          part('n1', 3, 1),
+          part('a', 20, 2),
+          { space: '', key: 'c', value: undefined },
+          part('n1', 9, 3),
+          part('n1', 9, 4, 'one'),
+          { space: '', key: 'missing', value: undefined },
+          part('c', 4, 5),
+          { space: '', key: 'b', value: undefined },
+        ],
+      },
+      { do: 'drop', space: 'one' },
+    ],
+  },
+  {
+    name: 'the ordered index: pages that are split, merged and freed, and a long key',
+    prepare: () => [wideKeys(70), order],
+    changes: () => [
+      ...Array.from({ length: 4 }, (_, index) => put(wideKey(index * 2 + 21), 2, index)),
+      put('l'.repeat(5000), 1, 1),
+      remove('l'.repeat(5000)),
+      {
+        do: 'write',
+        parts: Array.from({ length: 60 }, (_, index) => ({
+          space: '',
+          key: wideKey(index * 2),
+          value: undefined,
+        })),
+      },
+    ],
+  },
+  {
+    name: 'tombstones that a snapshot keeps, and their end when it is closed',
+    prepare: () => [...fewKeys(), { do: 'make', space: 'one' }, put('x', 9, 9, 'one'), order],
+    changes: () => [
+      snapshot,
+      remove('a'),
+      put('b', 50, 1),
+      {
+        do: 'write',
+        parts: [{ space: '', key: 'b', value: undefined }, part('d', 2, 2), part('a', 3, 3)],
+      },
+      remove('a'),
+      { do: 'drop', space: 'one' },
+      close,
+      put('a', 1, 4),
     ],
   },
 ]

@@ -1,6 +1,8 @@
 /** Keys and values for the model test: which there are in each encoding, bounds included. */
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
+import { Key } from '../../src/engine/key.js'
+import { setKey } from '../../src/store/encoding.js'
 import type { CustomEncoding, StoreKey } from '../../src/store/index.js'
 import { Random } from '../support/random.js'
 
@@ -99,6 +101,20 @@ export function keySizeBytes(keyEncoding: KeyEncodingLabel, key: StoreKey): numb
   if (keyEncoding === 'utf8') return Buffer.byteLength(key as string, 'utf8')
   if (keyEncoding === 'binary') return (key as Uint8Array).byteLength
   return undefined
+}
+
+/** What keys are ordered by. */
+export function keyBytes(keyEncoding: KeyEncodingLabel, key: StoreKey): Buffer {
+  const atHand = new Key()
+  setKey(atHand, keyEncoding, key)
+  return Buffer.from(atHand.bytes.subarray(0, atHand.sizeBytes))
+}
+
+/** The first `length` characters, bytes or elements of a key. */
+export function prefixOf(key: StoreKey, length: number): StoreKey {
+  if (typeof key === 'string') return [...key.slice(0, 70)].slice(0, length).join('')
+  if (key instanceof Uint8Array) return key.subarray(0, length)
+  return Array.isArray(key) ? key.slice(0, Math.max(1, length)) : key
 }
 
 /** A value in few words, so that a failing run can be printed. */

@@ -17,6 +17,17 @@ export interface Space {
 
 export type Condition = 'none' | 'sameVersion' | 'otherVersion' | 'absent'
 
+/** A range by places of keys in the pool; a prefix is the beginning of such a key. */
+export interface RangeSpec {
+  readonly gt?: number
+  readonly gte?: number
+  readonly lt?: number
+  readonly lte?: number
+  readonly prefix?: { readonly key: number; readonly length: number }
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
 /** A place: the index of a keyspace, and that of a key in its pool. */
 export interface Place {
   readonly space: number
@@ -30,7 +41,9 @@ export type Operation =
   | (Place & { readonly do: 'delete'; readonly condition: Exclude<Condition, 'absent'> })
   | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
   | { readonly do: 'make' | 'drop'; readonly space: number }
-  | { readonly do: 'sync' | 'read' }
+  | { readonly do: 'sync' | 'read' | 'snapshot' | 'advance' }
+  | { readonly do: 'readSnapshot' | 'closeSnapshot'; readonly which: number }
+  | { readonly do: 'range' | 'hold'; readonly space: number; readonly range: RangeSpec }
   | { readonly do: 'reopen'; readonly readOnlyBetween: boolean }
   | { readonly do: 'copy'; readonly sync: boolean; readonly goOn: boolean }
 
@@ -76,6 +89,28 @@ function inSpace(
   )
 }
 
+function ranges(
+  space: number,
+  spaces: readonly Space[],
+): fc.Arbitrary<{ readonly space: number; readonly range: RangeSpec }> {
+  const key = fc.nat(keyPools[spaces[space].keyEncoding].length - 1)
+  const prefix = fc.record({ key, length: fc.nat(4) })
+  const bounds = { gt: key, gte: key, lt: key, lte: key, prefix }
+  const some = fc.record(
+    { ...bounds, reverse: fc.boolean(), limit: fc.nat(12) },
+    { requiredKeys: [] },
+  )
+  // Most random pairs of bounds leave nothing between them.
+  const one = fc.oneof(
+    fc.record({}),
+    fc.record({ prefix, reverse: fc.boolean() }),
+    fc.record({ gt: key, reverse: fc.boolean() }),
+    fc.record({ lte: key, reverse: fc.boolean() }),
+    some,
+  )
+  return one.map((range) => ({ space, range }))
+}
+
 function batchPart(spaces: readonly Space[], segmentSizeBytes: number): fc.Arbitrary<BatchPart> {
   const parts = spaces.map((space, index) =>
     fc
@@ -100,6 +135,8 @@ export function operations(
   const { segmentSizeBytes } = options
   const single = spaces.map((_, index) => inSpace(index, spaces, segmentSizeBytes))
   const named = fc.integer({ min: 1, max: spaces.length - 1 })
+  const anyRange = fc.oneof(...spaces.map((_, index) => ranges(index, spaces)))
+  const which = fc.nat(7)
   const always = [
     { weight: 24, arbitrary: fc.oneof(...single) },
     {
@@ -111,6 +148,12 @@ export function operations(
     { weight: 1, arbitrary: named.map((space) => ({ do: 'make' as const, space })) },
     { weight: 1, arbitrary: named.map((space) => ({ do: 'drop' as const, space })) },
     { weight: 2, arbitrary: fc.constantFrom({ do: 'sync' as const }, { do: 'read' as const }) },
+    { weight: 3, arbitrary: anyRange.map((range) => ({ do: 'range' as const, ...range })) },
+    { weight: 2, arbitrary: anyRange.map((range) => ({ do: 'hold' as const, ...range })) },
+    { weight: 2, arbitrary: fc.constant({ do: 'advance' as const }) },
+    { weight: 3, arbitrary: fc.constant({ do: 'snapshot' as const }) },
+    { weight: 3, arbitrary: which.map((n) => ({ do: 'readSnapshot' as const, which: n })) },
+    { weight: 2, arbitrary: which.map((n) => ({ do: 'closeSnapshot' as const, which: n })) },
   ]
   const withFiles = [
     {

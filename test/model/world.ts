@@ -1,14 +1,20 @@
 /**
  * A store and a model of it side by side: every operation is done on both, every answer compared.
- * The model is a Map for each keyspace, from the place of a key in its pool to what was last written.
+ * The model is a Map for each keyspace, from the place of a key in its pool to what was last written;
+ * a snapshot has a copy of it, and an iteration the list of what it must give.
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
+import type { Engine } from '../../src/engine/engine.js'
+import * as layout from '../../src/format/control-layout.js'
 import type { StoreStats } from '../../src/store/index.js'
 import {
   type Keyspace,
+  type KeyspaceSnapshot,
   open,
+  type RangeOptions,
+  type Snapshot,
   type Store,
   type StoreKey,
   type StoreOptions,
@@ -16,8 +22,18 @@ import {
 } from '../../src/store/index.js'
 import { copyStore } from '../support/directory.js'
 import { engineOf, oddBuckets } from '../support/engine-of.js'
-import { asRead, decodeAlone, keyPools, keySizeBytes, makeValue, reversing } from './data.js'
-import type { BatchPart, Operation, Place, Space } from './operations.js'
+import { checkTree } from '../support/ordered-tree.js'
+import {
+  asRead,
+  decodeAlone,
+  keyBytes,
+  keyPools,
+  keySizeBytes,
+  makeValue,
+  prefixOf,
+  reversing,
+} from './data.js'
+import type { BatchPart, Operation, Place, RangeSpec, Space } from './operations.js'
 
 interface Expected {
   readonly value: unknown
@@ -27,12 +43,28 @@ interface Expected {
 
 type AnyStore = Store<unknown, StoreKey>
 type AnyKeyspace = Keyspace<unknown, StoreKey>
+type Model = (Map<number, Expected> | undefined)[]
+type Entry = readonly [StoreKey, unknown]
+
+/** An iteration that was begun, and what it has still to give. */
+interface Held {
+  readonly entries: Iterator<[StoreKey, unknown]>
+  readonly expected: Entry[]
+}
+
+/** A snapshot, and the model as it was then. */
+interface Moment {
+  readonly snapshot: Snapshot<unknown, StoreKey>
+  readonly model: Model
+}
 
 export class World {
   readonly #spaces: readonly Space[]
   readonly #options: StoreOptions<unknown>
   /** By index of the keyspace; undefined for one that does not exist. */
-  readonly #model: (Map<number, Expected> | undefined)[]
+  readonly #model: Model
+  #held: Held[] = []
+  #moments: Moment[] = []
   #directory: string
   #copies = 0
   #store: AnyStore
@@ -57,6 +89,12 @@ export class World {
       this.#version = version
     }
     this.#compareAll(this.#store)
+    for (const held of this.#held) this.#advance(held, Number.POSITIVE_INFINITY)
+    for (const moment of this.#moments) {
+      this.#compareMoment(moment)
+      moment.snapshot.close()
+    }
+    await this.#compareIndexes()
   }
 
   async close(): Promise<void> {
@@ -89,6 +127,30 @@ export class World {
         return
       case 'read':
         return this.#compareAll(this.#store)
+      case 'range':
+        return this.#range(operation.space, operation.range)
+      case 'hold':
+        return this.#hold(operation.space, operation.range)
+      case 'advance':
+        for (const held of this.#held) this.#advance(held, 3)
+        this.#held = this.#held.filter((held) => held.expected.length > 0)
+        return
+      case 'snapshot': {
+        const model = this.#model.map((entries) => entries && new Map(entries))
+        this.#moments.push({ snapshot: this.#store.snapshot(), model })
+        return
+      }
+      case 'readSnapshot':
+        if (this.#moments.length > 0) {
+          this.#compareMoment(this.#moments[operation.which % this.#moments.length])
+        }
+        return
+      case 'closeSnapshot':
+        if (this.#moments.length > 0) {
+          const [moment] = this.#moments.splice(operation.which % this.#moments.length, 1)
+          moment.snapshot.close()
+        }
+        return
       case 'reopen':
         return this.#reopen(operation.readOnlyBetween)
       case 'copy':
@@ -187,7 +249,161 @@ export class World {
     this.#compareNames()
   }
 
+  /** The entries of a range in the model, in order. */
+  #expectedRange(model: Model, space: number, spec: RangeSpec): Entry[] {
+    const { keyEncoding } = this.#spaces[space]
+    const pool = keyPools[keyEncoding]
+    const bytesAt = (key: number): Buffer => keyBytes(keyEncoding, pool[key])
+    const { gt, gte, lt, lte, prefix, limit } = spec
+    const isWanted = (key: number): boolean => {
+      const bytes = bytesAt(key)
+      if (gt !== undefined && Buffer.compare(bytes, bytesAt(gt)) <= 0) return false
+      if (gte !== undefined && Buffer.compare(bytes, bytesAt(gte)) < 0) return false
+      if (lt !== undefined && Buffer.compare(bytes, bytesAt(lt)) >= 0) return false
+      if (lte !== undefined && Buffer.compare(bytes, bytesAt(lte)) > 0) return false
+      if (prefix === undefined) return true
+      const start = prefixOf(pool[prefix.key], prefix.length)
+      const value = pool[key]
+      if (Array.isArray(start)) {
+        return Array.isArray(value) && isDeepStrictEqual(value.slice(0, start.length), start)
+      }
+      const startBytes = keyBytes(keyEncoding, start)
+      return bytes.subarray(0, startBytes.length).equals(startBytes)
+    }
+    const found = [...(model[space] ?? [])]
+      .filter(([key]) => isWanted(key))
+      .sort(([a], [b]) => Buffer.compare(bytesAt(a), bytesAt(b)))
+      .map(([key, { value }]): Entry => [pool[key], value])
+    if (spec.reverse === true) found.reverse()
+    return found.slice(0, limit ?? found.length)
+  }
+
+  #rangeOptions(space: number, spec: RangeSpec): RangeOptions<StoreKey> {
+    const pool = keyPools[this.#spaces[space].keyEncoding]
+    const { gt, gte, lt, lte, prefix, reverse, limit } = spec
+    const at = (key: number | undefined): StoreKey | undefined =>
+      key === undefined ? undefined : pool[key]
+    const start = prefix === undefined ? undefined : prefixOf(pool[prefix.key], prefix.length)
+    const all = {
+      gt: at(gt),
+      gte: at(gte),
+      lt: at(lt),
+      lte: at(lte),
+      prefix: start,
+      reverse,
+      limit,
+    }
+    return Object.fromEntries(
+      Object.entries(all).filter(([, value]) => value !== undefined),
+    ) as RangeOptions<StoreKey>
+  }
+
+  #compareRange(
+    source: Pick<AnyKeyspace, 'range' | 'keys' | 'values' | 'count'>,
+    expected: readonly Entry[],
+    options: RangeOptions<StoreKey>,
+  ): void {
+    const keys = source.keys(options).toArray()
+    requireEqual(keys.length, expected.length, 'the number of keys')
+    keys.forEach((key, index) => {
+      requireEqual(key, expected[index][0], 'a key of keys()')
+    })
+    source
+      .values(options)
+      .toArray()
+      .forEach((value, index) => {
+        requireEqual(value, expected[index][1], 'a value of values()')
+      })
+    const entries = source.range(options).toArray()
+    requireEqual(entries.length, expected.length, 'the number of entries')
+    entries.forEach((entry, index) => {
+      requireEqualEntry(entry, expected[index])
+    })
+    assert.equal(source.count(options), expected.length, 'count of a range')
+  }
+
+  #range(space: number, spec: RangeSpec): void {
+    if (this.#model[space] === undefined) return
+    const expected = this.#expectedRange(this.#model, space, spec)
+    this.#compareRange(
+      this.#keyspace(this.#store, space),
+      expected,
+      this.#rangeOptions(space, spec),
+    )
+  }
+
+  #hold(space: number, spec: RangeSpec): void {
+    if (this.#model[space] === undefined) return
+    const expected = this.#expectedRange(this.#model, space, spec)
+    const range = this.#keyspace(this.#store, space).range(this.#rangeOptions(space, spec))
+    this.#held.push({ entries: range[Symbol.iterator](), expected })
+  }
+
+  /** Reads on, up to `count` entries; at the end there must be no more. */
+  #advance({ entries, expected }: Held, count: number): void {
+    for (let read = 0; read < count && expected.length > 0; read++) {
+      const step = entries.next()
+      assert.notEqual(step.done, true, 'an iteration that is held ends where it would have')
+      requireEqualEntry(step.value, expected.shift() as Entry)
+    }
+    if (expected.length === 0) assert.equal(entries.next().done, true)
+  }
+
+  #compareMoment({ snapshot, model }: Moment): void {
+    const names = this.#spaces.flatMap(({ name }, index) =>
+      name === '' || model[index] === undefined ? [] : [name],
+    )
+    assert.deepEqual(snapshot.keyspaces(), names.sort())
+    this.#spaces.forEach(({ encoding, name, keyEncoding }, space) => {
+      let view: KeyspaceSnapshot<unknown, StoreKey> = snapshot
+      if (space > 0) {
+        // An encoding of one's own comes with a handle, and to make one would make the keyspace.
+        const isThere = this.#model[space] !== undefined
+        if (!isThere && encoding === 'custom') return
+        view = snapshot.keyspace(isThere ? this.#keyspace(this.#store, space) : name)
+      }
+      const entries = model[space] ?? new Map<number, Expected>()
+      const pool = keyPools[keyEncoding]
+      // By its name, one that did not exist has no key encoding.
+      if (model[space] !== undefined) {
+        pool.forEach((key, place) => {
+          const expected = entries.get(place)
+          assert.equal(view.has(key), expected !== undefined)
+          const entry = view.getEntry(key)
+          assert.equal(entry?.version, expected?.version)
+          assert.equal(entry?.sequence, expected?.sequence)
+          requireEqual(view.get(key), expected?.value, 'get of a snapshot')
+        })
+      }
+      const expected = this.#expectedRange(model, space, {})
+      this.#compareRange(view, expected, {})
+      this.#compareRange(view, [...expected].reverse(), { reverse: true })
+    })
+  }
+
+  /** Iterations and snapshots end with the store that they read. */
+  #forgetMoments(): void {
+    for (const { entries } of this.#held) entries.return?.()
+    for (const { snapshot } of this.#moments) snapshot.close()
+    this.#held = []
+    this.#moments = []
+  }
+
+  /** Nobody reads: the indexes have what is live and nothing else. */
+  async #compareIndexes(): Promise<void> {
+    const engine = engineOf(this.#store)
+    assert.equal(this.#store.stats().snapshots, 0)
+    for (let turn = 0; turn < 1000 && tombstonesOf(engine) > 0; turn++) {
+      await new Promise(setImmediate)
+    }
+    assert.equal(tombstonesOf(engine), 0, 'tombstones leave the indexes')
+    this.#store.count({})
+    const { keys } = checkTree(engine.order)
+    assert.equal(keys.length, engine.control.read(layout.records), 'keys in the ordered index')
+  }
+
   async #reopen(readOnlyBetween: boolean): Promise<void> {
+    this.#forgetMoments()
     const before = this.#store.stats()
     await this.#store.close()
     if (readOnlyBetween) {
@@ -202,6 +418,8 @@ export class World {
 
   /** A copy of the live directory is a store of another boot: everything comes from the log. */
   async #copy(sync: boolean, goOn: boolean): Promise<void> {
+    // What a snapshot shows of a dropped keyspace still counts.
+    if (goOn) this.#forgetMoments()
     if (sync) await this.#store.sync()
     const before = this.#store.stats()
     const directory = `${this.#directory.replace(/\+\d+$/, '')}+${++this.#copies}`
@@ -331,6 +549,15 @@ function encodingsOf(space: Space): Pick<StoreOptions<unknown>, 'encoding' | 'ke
 
 function samePlace(a: Place, b: Place): boolean {
   return a.space === b.space && a.key === b.key
+}
+
+function tombstonesOf(engine: Engine): number {
+  return engine.control.read(layout.tombstones)
+}
+
+function requireEqualEntry(actual: Entry, expected: Entry): void {
+  requireEqual(actual[0], expected[0], 'the key of an entry')
+  requireEqual(actual[1], expected[1], 'the value of an entry')
 }
 
 /** As deepStrictEqual, without printing a megabyte of it. */

@@ -76,7 +76,7 @@ describe('store.attachments()', () => {
   })
 
   test('is empty where nothing is shared, and refused when the store is closed', async (t) => {
-    const memory = open(':memory:')
+    const memory = open(':memory:', { mapping: 'file' })
     assert.deepEqual(memory.attachments(), [])
     await memory.close()
     storeErrorOf(() => memory.attachments(), 'STORE_CLOSED')

@@ -35,7 +35,7 @@ describe('the example of a cluster in README.md', () => {
 describe('the example of threads in docs/sharing.md', () => {
   test('gives every job to one thread', async (t) => {
     const directory = temporaryDirectory(t)
-    const code = codeBlockOf('docs/sharing.md', 'node:worker_threads')
+    const code = codeBlockOf('docs/sharing.md', 'threadId, Worker')
     assert.equal(runExample(directory, code), '0 100\n')
     await using store = open(join(directory, 'jobs'), { createIfMissing: false })
     const done = store.keyspace<number>('done')

@@ -4,7 +4,13 @@
  */
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { type Attachment, open, type Store, StoreError } from '../../src/store/index.js'
+import {
+  type Attachment,
+  open,
+  type Snapshot,
+  type Store,
+  StoreError,
+} from '../../src/store/index.js'
 import type { StoreOptions } from '../../src/store/options.js'
 import { trapStores } from '../kill/store-traps.js'
 import { engineOf, oddBuckets } from '../support/engine-of.js'
@@ -20,6 +26,9 @@ export type Step =
   | { readonly do: 'get'; readonly key: string; readonly keyspace?: string }
   | { readonly do: 'getMany'; readonly keys: readonly string[] }
   | { readonly do: 'count' }
+  | { readonly do: 'delete'; readonly key: string }
+  | { readonly do: 'snapshot' }
+  | { readonly do: 'countInSnapshot' }
   | { readonly do: 'attachments' }
   | { readonly do: 'recovery' }
   | { readonly do: 'verify' }
@@ -38,6 +47,7 @@ export interface Answer {
 }
 
 let store: Store | undefined
+let snapshot: Snapshot | undefined
 
 async function take(step: Step): Promise<Answer> {
   if (step.do === 'open') {
@@ -54,6 +64,13 @@ async function take(step: Step): Promise<Answer> {
       return { value: store.getMany(step.keys) }
     case 'count':
       return { value: store.count() }
+    case 'delete':
+      return { value: store.delete(step.key) }
+    case 'snapshot':
+      snapshot = store.snapshot()
+      return { value: snapshot.sequence }
+    case 'countInSnapshot':
+      return { value: snapshot?.count() }
     case 'attachments':
       return { attachments: store.attachments() }
     case 'recovery':

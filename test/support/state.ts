@@ -2,13 +2,16 @@
  * What a store holds, as plain data, for tests that kill writers: which states are allowed after a
  * kill, and whether a store is in one of them. Keys are text, values bytes made from a seed.
  */
+import * as layout from '../../src/format/control-layout.js'
 import {
   type Keyspace,
+  type Snapshot,
   type Store,
   StoreError,
   type WriteOperation,
 } from '../../src/store/index.js'
 import { engineOf, oddBuckets } from './engine-of.js'
+import { checkTree } from './ordered-tree.js'
 import { Random } from './random.js'
 
 export interface Value {
@@ -29,6 +32,8 @@ export type Change =
   | { readonly do: 'make'; readonly space: string }
   | { readonly do: 'drop'; readonly space: string }
   | { readonly do: 'sync' }
+  /** Builds the ordered index; opens a snapshot; closes it, so that what it held back is swept. */
+  | { readonly do: 'order' | 'snapshot' | 'close' }
 
 /** By keyspace, and '' is the default one, then by key. */
 export type State = ReadonlyMap<string, ReadonlyMap<string, Value>>
@@ -42,7 +47,7 @@ export function stateAfter(state: State, change: Change): State {
     next.set(change.space, new Map(state.get(change.space)))
   } else if (change.do === 'drop') {
     next.delete(change.space)
-  } else if (change.do !== 'sync') {
+  } else if (change.do === 'set' || change.do === 'write') {
     const copied = new Set<string>()
     for (const { space, key, value } of change.parts) {
       if (!copied.has(space)) next.set(space, new Map(next.get(space)))
@@ -61,6 +66,8 @@ export function bytesOf(value: Value): Buffer {
 
 export type BinaryStore = Store<Buffer>
 
+const snapshots = new WeakMap<BinaryStore, Snapshot<Buffer>>()
+
 function keyspaceOf(store: BinaryStore, space: string): Keyspace<Buffer> {
   if (space === '') return store
   return store.keyspace<Buffer>(space, { encoding: 'binary', keyEncoding: 'utf8' })
@@ -73,10 +80,13 @@ export async function applyChange(store: BinaryStore, change: Change): Promise<v
 }
 
 export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do: 'sync' }>): void {
-  if (change.do === 'make') keyspaceOf(store, change.space)
+  if (change.do === 'order') store.count({})
+  else if (change.do === 'snapshot') snapshots.set(store, store.snapshot())
+  else if (change.do === 'close') snapshots.get(store)?.close()
+  else if (change.do === 'make') keyspaceOf(store, change.space)
   else if (change.do === 'drop') store.dropKeyspace(change.space)
   else if (change.do === 'write') store.write(change.parts.map(asOperation))
-  else {
+  else if (change.do === 'set') {
     const [{ space, key, value }] = change.parts
     if (value === undefined) keyspaceOf(store, space).delete(key)
     else keyspaceOf(store, space).put(key, bytesOf(value))
@@ -121,9 +131,27 @@ export function differenceSeen(
     }
   }
   const { records: counted } = store.stats()
-  return counted === records || !withCounts
-    ? undefined
-    : `stats().records is ${counted}, not ${records}`
+  if (counted !== records && withCounts) return `stats().records is ${counted}, not ${records}`
+  const engine = engineOf(store)
+  const isBuilt = engine.control.read(layout.orderBuilt) === 1
+  return isBuilt && withCounts ? differenceOfOrder(store, state) : undefined
+}
+
+/** The ordered index is whole and has the keys of the hash index, and ranges have the state's. */
+function differenceOfOrder(store: BinaryStore, state: State): string | undefined {
+  const { control, order } = engineOf(store)
+  const inOrder = checkTree(order).keys.length
+  const inIndex = control.read(layout.records) + control.read(layout.tombstones)
+  if (inOrder !== inIndex) return `the ordered index has ${inOrder} keys, the hash index ${inIndex}`
+  for (const [space, entries] of state) {
+    const keys = keyspaceOf(store, space).keys().toArray()
+    const expected = [...entries.keys()].sort((a, b) =>
+      Buffer.compare(Buffer.from(a), Buffer.from(b)),
+    )
+    if (keys.join() === expected.join()) continue
+    return `keys of "${space}" are "${keys.join().slice(0, 200)}", not "${expected.join().slice(0, 200)}"`
+  }
+  return undefined
 }
 
 function differenceOfEntry(

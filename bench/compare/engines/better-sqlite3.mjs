@@ -40,6 +40,8 @@ class SqliteEngine {
   #select
   #upsert
   #delete
+  #range
+  #keys
 
   constructor(database) {
     this.#database = database
@@ -48,6 +50,10 @@ class SqliteEngine {
     this.#upsert = database.prepare(
       'INSERT INTO record VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     )
+    const inRange = 'FROM record WHERE key >= ? AND key < ? ORDER BY key LIMIT ?'
+    // `raw` gives arrays, without names for what is in them.
+    this.#range = database.prepare(`SELECT key, value ${inRange}`).raw()
+    this.#keys = database.prepare(`SELECT key ${inRange}`).pluck()
     this.#delete = database.prepare('DELETE FROM record WHERE key = ?')
   }
 
@@ -74,7 +80,30 @@ class SqliteEngine {
     })()
   }
 
+  countEntries(range) {
+    let count = 0
+    for (const [key, value] of this.#range.iterate(...boundsOf(range))) {
+      if (key !== undefined && value !== undefined) count++
+    }
+    return count
+  }
+
+  countKeys(range) {
+    let count = 0
+    for (const key of this.#keys.iterate(...boundsOf(range))) if (key !== undefined) count++
+    return count
+  }
+
+  rangeValues(range) {
+    return this.#range.all(...boundsOf(range)).map(([, value]) => value)
+  }
+
   close() {
     this.#database.close()
   }
+}
+
+// Behind all keys, and no limit.
+function boundsOf({ gte = '', lt = '~', limit = -1 }) {
+  return [gte, lt, limit]
 }

@@ -57,6 +57,18 @@ class LevelEngine {
     })
   }
 
+  countEntries(range) {
+    return countItems(this.#database.iterator(range))
+  }
+
+  countKeys(range) {
+    return countItems(this.#database.keys(range))
+  }
+
+  rangeValues(range) {
+    return this.#database.values(range).all()
+  }
+
   close() {
     return this.#database.close()
   }
@@ -67,4 +79,16 @@ class LevelEngine {
     for (let index = start; index < end; index++) batch.put(keys[index], values[index])
     return batch.write()
   }
+}
+
+// A thousand at a time: `for await` would wait for every single one. There is no synchronous way.
+async function countItems(iterator) {
+  let count = 0
+  for (;;) {
+    const items = await iterator.nextv(1000)
+    if (items.length === 0) break
+    for (const item of items) if (item !== undefined) count++
+  }
+  await iterator.close()
+  return count
 }

@@ -65,7 +65,34 @@ class LmdbEngine {
     })
   }
 
+  countEntries(range) {
+    let count = 0
+    for (const { key, value } of this.#database.getRange(asRange(range))) {
+      if (key !== undefined && value !== undefined) count++
+    }
+    return count
+  }
+
+  countKeys(range) {
+    let count = 0
+    for (const key of this.#database.getKeys(asRange(range))) if (key !== undefined) count++
+    return count
+  }
+
+  rangeValues(range) {
+    return Array.from(this.#database.getRange(asRange(range)), ({ value }) => value)
+  }
+
   close() {
     return this.#database.close()
+  }
+}
+
+/** By its own names; one that is undefined is not the same as one that is missing. */
+function asRange({ gte, lt, limit }) {
+  return {
+    ...(gte === undefined ? {} : { start: gte }),
+    ...(lt === undefined ? {} : { end: lt }),
+    ...(limit === undefined ? {} : { limit }),
   }
 }

@@ -1,7 +1,14 @@
 import { version as nodeVersion } from 'node:process'
 
-// A Map keeps nothing on a device, so there is nothing to open again.
-export const lacks = new Set(['getVerified', 'reopen'])
+// A Map keeps nothing on a device, so there is nothing to open again, and it has no order.
+export const lacks = new Set([
+  'getVerified',
+  'reopen',
+  'scan',
+  'scanKeys',
+  'range100',
+  'prefix1000',
+])
 
 export const version = nodeVersion
 

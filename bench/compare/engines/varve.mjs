@@ -52,6 +52,24 @@ class VarveEngine {
     for (const key of keys) this.#store.delete(key)
   }
 
+  countEntries(range) {
+    let count = 0
+    for (const [key, value] of this.#store.range(range)) {
+      if (key !== undefined && value !== undefined) count++
+    }
+    return count
+  }
+
+  countKeys(range) {
+    let count = 0
+    for (const key of this.#store.keys(range)) if (key !== undefined) count++
+    return count
+  }
+
+  rangeValues(range) {
+    return this.#store.values(range).toArray()
+  }
+
   flush() {
     return this.#store.sync()
   }

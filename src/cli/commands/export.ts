@@ -1,7 +1,7 @@
 /** varve export: every record into a file of a directory tree. */
 import type { Command } from 'commander'
 import { StoreError } from '../../base/errors.js'
-import { scan } from '../../store/scan.js'
+import { keysInLog } from '../../store/scan.js'
 import { Failure } from '../failure.js'
 import { keyAsJson } from '../key.js'
 import { jsonOption, keyspaceOption, pathDescription } from '../options.js'
@@ -63,7 +63,7 @@ function exportRecords(keyspace: AnyKeyspace, tree: TargetTree) {
   const problems: ExportProblem[] = []
   let records = 0
   let valueBytes = 0
-  for (const key of scan(keyspace)) {
+  for (const key of keysInLog(keyspace)) {
     try {
       const content = valueAsContent(keyspace.get(key))
       tree.write(key, content)

@@ -1,0 +1,68 @@
+/**
+ * Going along the records of the log in memory, from an address on: without checksums, for what this
+ * boot wrote and recovery has looked at. With the writer's word in hand, or below a tail that was read
+ * with it.
+ */
+import * as layout from '../format/control-layout.js'
+import { batchFrameSizeWords, typeBatch, typeNone } from '../format/record.js'
+import type { Log } from './log.js'
+import { recordSpan, recordType } from './record-fields.js'
+import { firstRecordOffset } from './roll.js'
+import { kindLog, slotKind, slotNumber } from './slot-table.js'
+
+export class LogWalk {
+  readonly #log: Log
+  readonly #end: number
+  /** Of the record at hand; where the next one is sought, before the first. */
+  address: number
+  slot = 0
+  offset = 0
+  type = 0
+  #span = 0
+
+  /** Records from `address` on that begin below `end`. */
+  constructor(log: Log, address: number, end: number) {
+    this.#log = log
+    this.#end = end
+    this.address = address
+  }
+
+  /** Goes to the next record; a batch's frame is one, and those in it follow. False at the end. */
+  next(): boolean {
+    const log = this.#log
+    this.address += this.#span
+    this.#span = 0
+    while (this.address < this.#end) {
+      const { slot, offset } = log.locate(this.address)
+      const words = log.words[slot]
+      const type = offset * 2 < words.length ? recordType(words, offset * 2) : typeNone
+      if (type !== typeNone) {
+        this.slot = slot
+        this.offset = offset
+        this.type = type
+        this.#span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
+        return true
+      }
+      const next = this.#nextSegmentStart()
+      if (next === undefined) return false
+      this.address = next
+    }
+    return false
+  }
+
+  /** Where the records of the log segment behind the one at hand begin. */
+  #nextSegmentStart(): number | undefined {
+    const log = this.#log
+    const current = Math.floor(this.address / log.segmentWords)
+    let nearest = Number.POSITIVE_INFINITY
+    const slotEnd = log.control.get(layout.slotEnd)
+    for (let slot = 0; slot < slotEnd; slot++) {
+      const number = log.slots.get(slot, slotNumber)
+      if (log.slots.get(slot, slotKind) === kindLog && number > current) {
+        nearest = Math.min(nearest, number)
+      }
+    }
+    if (nearest === Number.POSITIVE_INFINITY) return undefined
+    return nearest * log.segmentWords + firstRecordOffset
+  }
+}
