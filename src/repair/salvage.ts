@@ -46,7 +46,7 @@ import {
 import { firstRecordOffset } from '../log/roll.js'
 import { lookBlank, SegmentReader } from '../log/segment-reader.js'
 import { walkSegment } from '../log/segment-walk.js'
-import { lockedBy, readHolder } from '../platform/lock.js'
+import { lockedBy } from '../platform/lock.js'
 import type { Lock, Platform } from '../platform/platform.js'
 import { type Problem, Problems } from '../verify/problems.js'
 import { inSlices } from '../verify/slices.js'
@@ -110,7 +110,7 @@ function lockSource(platform: Platform, directory: string): Lock | undefined {
   if (!platform.exists(path)) return undefined
   if (platform.kind === 'file') return platform.lock(path, 'read', noHolder)
   const lock = platform.tryLock(path, 'exclusive')
-  if (lock === undefined) throw lockedBy(path, readHolder(path))
+  if (lock === undefined) throw lockedBy(path, platform.holders.read(path))
   return lock
 }
 
