@@ -3,13 +3,14 @@
  * and never changed.
  *
  * Where the newest record of a key is lost, an older one that was saved stands in its place: of a
- * damaged delete, the key is back. Records of a batch count one by one; those whose frame is not there,
- * and behind which nothing else was written, may never have been committed and are left out.
+ * damaged delete, the key is back. Records of a batch that counts are saved one by one.
  */
 import { randomBytes } from 'node:crypto'
 import { join, resolve } from 'node:path'
-import { backupPlatform } from '../backup/backup-target.js'
+import { backupPlatform, requireOutside } from '../backup/backup-target.js'
+import { checksumWords } from '../base/checksum.js'
 import { StoreError } from '../base/errors.js'
+import { registryKey } from '../engine/keyspaces.js'
 import { lockFileName } from '../format/file-names.js'
 import {
   batchCountWord,
@@ -20,37 +21,41 @@ import {
   kindWord,
   kindWordOf,
   recordHeaderSizeBytes,
-  recordHeaderWords,
   recordSizeWords,
   referenceChecksumWord,
   referenceEpochDouble,
   referenceSegmentDouble,
   sequenceDouble,
   systemKeyspaceId,
+  timestampDouble,
   typeBatch,
   typePut,
   typeTombstone,
   valueSizeWord,
   versionDouble,
 } from '../format/record.js'
-import { segmentHeaderSizeBytes } from '../format/segment-header.js'
+import { segmentHeaderSizeBytes, segmentSeed } from '../format/segment-header.js'
 import {
   recordFlags,
-  recordKeySize,
-  recordKeyspace,
   recordSpan,
   recordType,
   recordValueOffset,
   recordValueSize,
 } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
-import { lookBlank, SegmentReader } from '../log/segment-reader.js'
+import { lookBad, lookBlank, SegmentReader } from '../log/segment-reader.js'
+import { isKnownKind } from '../log/segment-scan.js'
 import { walkSegment } from '../log/segment-walk.js'
-import { lockedBy } from '../platform/lock.js'
-import type { Lock, Platform } from '../platform/platform.js'
+import type { Platform } from '../platform/platform.js'
+import { thisHolder } from '../recovery/session.js'
 import { type Problem, Problems } from '../verify/problems.js'
 import { inSlices } from '../verify/slices.js'
 import { type DamagedStore, readDamagedStore, type SalvageSegment } from './damaged-store.js'
+import { HeldBatch } from './held-batch.js'
+import { type Loss, Losses } from './losses.js'
+import { openPatiently } from './patient-file.js'
+import { copyRecord, nameOf, type RecordName, type SavedRecord } from './saved-record.js'
+import { SavedRegistry } from './saved-registry.js'
 import { StoreWriter } from './store-writer.js'
 
 export interface SalvageOptions {
@@ -60,13 +65,20 @@ export interface SalvageOptions {
 export interface SalvageReport {
   /** Records of the log that were saved, superseded ones included. */
   readonly recordsSaved: number
-  /** What could not be saved. */
-  readonly lost: readonly Problem[]
+  /** What could not be saved: all of it, or very many. */
+  readonly lost: readonly Loss[]
+  readonly lostCount: number
   /** What is damaged and cost nothing. */
   readonly noted: readonly Problem[]
 }
 
-/** `target` is empty or new. */
+/**
+ * `target` is empty or new. Killed in the middle, it is no store.
+ *
+ * Throws `STORE_NOT_FOUND` where there is nothing of a store, `STORE_EXISTS` where the target has
+ * something in it, `STORE_LOCKED` where somebody has the damaged store open, `STORE_FORMAT` where it
+ * is of a version that this one does not know, a RangeError where the target lies in the store.
+ */
 export async function salvage(
   path: string,
   target: string,
@@ -74,22 +86,21 @@ export async function salvage(
 ): Promise<SalvageReport> {
   const platform = backupPlatform()
   const directory = resolve(path)
+  const targetDirectory = resolve(target)
   if (!platform.exists(directory) || !platform.isDirectory(directory)) {
     throw new StoreError('STORE_NOT_FOUND', `there is no directory ${directory}`, {
       details: { file: directory },
     })
   }
-  const targetDirectory = resolve(target)
-  if (platform.exists(targetDirectory) && platform.list(targetDirectory).length > 0) {
-    throw new StoreError('STORE_EXISTS', `${targetDirectory} is not empty`, {
-      details: { file: targetDirectory },
-    })
-  }
-  const lock = lockSource(platform, directory)
+  requireOutside(directory, targetDirectory)
+  requireEmpty(platform, targetDirectory)
+  const lockPath = join(directory, lockFileName)
+  // Nobody is to write meanwhile. No file is made for it: who has the store open has made one.
+  const lock = platform.exists(lockPath) ? platform.lock(lockPath, 'read', thisHolder()) : undefined
   try {
-    const lost = new Problems()
+    const lost = new Losses()
     const noted = new Problems()
-    const store = readDamagedStore(platform, directory, lost, noted)
+    const store = readDamagedStore(platform, directory, { lost, noted })
     platform.createDirectory(targetDirectory)
     const salvager = new Salvager(platform, store, targetDirectory, lost)
     const totalBytes = store.log.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
@@ -98,34 +109,27 @@ export async function salvage(
       maxBytesPerSecond: Number.POSITIVE_INFINITY,
       betweenSlices: () => options.onProgress?.({ bytes: salvager.bytes, totalBytes }),
     })
-    return { recordsSaved: salvager.recordsSaved, lost: lost.list(), noted: noted.list() }
+    return {
+      recordsSaved: salvager.recordsSaved,
+      lost: lost.listNamed(salvager.keyspaceNames()),
+      lostCount: lost.count,
+      noted: noted.list(),
+    }
   } finally {
     lock?.release()
   }
 }
 
-/** Nobody is to write meanwhile. No file is made for it. */
-function lockSource(platform: Platform, directory: string): Lock | undefined {
-  const path = join(directory, lockFileName)
-  if (!platform.exists(path)) return undefined
-  if (platform.kind === 'file') return platform.lock(path, 'read', noHolder)
-  const lock = platform.tryLock(path, 'exclusive')
-  if (lock === undefined) throw lockedBy(path, platform.holders.read(path))
-  return lock
+function requireEmpty(platform: Platform, directory: string): void {
+  if (!platform.exists(directory)) return
+  const isDirectory = platform.isDirectory(directory)
+  const [name] = isDirectory ? platform.list(directory) : []
+  if (isDirectory && name === undefined) return
+  const what = isDirectory ? `is not empty; it has ${name}` : 'is a file'
+  throw new StoreError('STORE_EXISTS', `${directory} ${what}`, {
+    details: { file: directory, what },
+  })
 }
-
-const noHolder = { processId: process.pid, threadId: 0, hostname: '', since: '' }
-
-/** A record of its own memory. */
-interface SavedRecord {
-  readonly words: Int32Array
-  readonly doubles: Float64Array
-  readonly size: number
-  readonly file: string
-  readonly address: number
-}
-
-const registryKey = 'keyspaces'
 
 class Salvager {
   bytes = 0
@@ -133,17 +137,15 @@ class Salvager {
   readonly #platform: Platform
   readonly #store: DamagedStore
   readonly #writer: StoreWriter
-  readonly #lost: Problems
-  readonly #keyspaceIds = new Set<number>()
-  #registry: { readonly sequence: number; readonly text: string } | undefined
+  readonly #lost: Losses
+  readonly #registry = new SavedRegistry()
+  readonly #batch = new HeldBatch()
+  /** What counts and is still to be written. */
+  #ready: SavedRecord[] = []
   #highestSequence = 0
   #highestVersion = 0
-  /** Records of the batch whose frame was met that are still to come. */
-  #framedCount = 0
-  /** Records of batches whose frames are not there, until something behind them shows they counted. */
-  #unframed: SavedRecord[] = []
 
-  constructor(platform: Platform, store: DamagedStore, target: string, lost: Problems) {
+  constructor(platform: Platform, store: DamagedStore, target: string, lost: Losses) {
     this.#platform = platform
     this.#store = store
     this.#lost = lost
@@ -159,170 +161,155 @@ class Salvager {
   }
 
   *run(): Generator<void, void> {
-    for (const segment of this.#store.log) yield* this.#readSegment(segment)
+    let epochBefore = 0
+    for (const segment of this.#store.log) {
+      // What a recovery cut is not followed by anything: the log went on elsewhere.
+      if (segment.epoch !== epochBefore) this.#dropBatch()
+      epochBefore = segment.epoch
+      yield* this.#readSegment(segment)
+      yield* this.#saveReady()
+    }
+    this.#dropBatch()
     this.#nameLostKeyspaces()
     this.#writer.finish()
+  }
+
+  /** Names by id, as far as they were saved. */
+  keyspaceNames(): Map<number, string> {
+    return this.#registry.names()
   }
 
   *#readSegment(segment: SalvageSegment): Generator<void, void> {
     const { mended, shift, storeId } = this.#store
     const { endBytes, epoch, path, segmentNumber, sizeBytes } = segment
     const before = this.bytes
-    const file = this.#platform.openFile(path, 'read')
+    const file = openPatiently(this.#platform, path, this.#lost)
     try {
       const identity = { storeId, shift, segmentNumber, epoch }
       const isNamed = endBytes !== undefined
       const reader = new SegmentReader(file, identity, sizeBytes, isNamed ? undefined : mended)
       const end = Math.min((endBytes ?? sizeBytes) / 8, reader.endOffset)
       if (isNamed && end * 8 < endBytes) this.#lost.add(path, end * 8, 'the file is cut short')
-      const pending: SavedRecord[] = []
+      this.#batch.interrupt()
       const steps = walkSegment(reader, firstRecordOffset, end, {
-        record: (_, offset) => {
-          this.#take(reader, offset, path, pending)
-        },
+        record: (_, offset) => this.#take(reader, offset, segment),
         damage: (offset, next, what) => {
+          this.#batch.interrupt()
           // A blank place that nothing follows is the end, unless the manifest knows better.
-          const isBlank = !isNamed && next === end && isBlankAt(reader, offset)
-          if (!isBlank) this.#lost.add(path, offset * 8, `${what} (up to ${next * 8})`)
+          if (!isNamed && next === end && reader.look(offset) === lookBlank) return
+          const name = nameOfDamaged(reader, offset, next)
+          this.#lost.addRecord(path, offset * 8, `${what} (up to ${next * 8})`, name)
         },
-        isWholeAfterAll: (look) => look(),
+        isWholeAfterAll: () => false,
       })
-      for (;;) {
-        const step = steps.next()
-        for (const record of pending.splice(0)) yield* this.#save(record)
-        this.bytes = before + reader.bytesRead
-        if (step.done === true) break
+      while (steps.next().done !== true) {
+        yield* this.#saveReady()
+        this.bytes = before + Math.min(reader.bytesRead, sizeBytes)
         yield
       }
-    } catch (error) {
-      this.#lost.addFailure(path, 0, error)
+      // All that lies before the end that a manifest names counts.
+      if (isNamed) this.#makeReady(this.#batch.release())
     } finally {
       file.close()
     }
-    this.#dropUnframed()
     this.bytes = before + sizeBytes
   }
 
-  /** Copies a record that verifies; those that are to be written go to `pending`. */
-  #take(reader: SegmentReader, offset: number, path: string, pending: SavedRecord[]): void {
-    const { start, words } = reader
+  /** Copies a record that verifies, if it is one of a key. */
+  #take(reader: SegmentReader, offset: number, segment: SalvageSegment): void {
+    const { doubles, start, words } = reader
+    const { cutSequence, endBytes, path, segmentNumber } = segment
+    const isNamed = endBytes !== undefined
+    if (!isNamed && doubles[start / 2 + sequenceDouble] >= cutSequence) return
+    // The walk has said that it is not known.
+    if (!isKnownKind(words, start)) return
     const type = recordType(words, start)
     const isInBatch = (recordFlags(words, start) & flagInBatch) !== 0
+    // The log goes on behind a batch only where the batch counts.
+    if (!isInBatch) this.#makeReady(this.#batch.release())
     if (type === typeBatch) {
-      this.#framedCount = words[start + recordHeaderSizeBytes / 4 + batchCountWord] >>> 0
-    }
-    if (!isInBatch) {
-      if (type !== typeBatch) this.#framedCount = 0
-      // The log went on behind them, which it only does behind a batch that counts.
-      pending.push(...this.#unframed)
-      this.#unframed = []
+      this.#batch.begin(words[start + recordHeaderSizeBytes / 4 + batchCountWord] >>> 0)
     }
     if (type !== typePut && type !== typeTombstone) return
+    const name = nameOf(words, start)
     const size = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
-    const bytes = new Uint8Array(size * 8)
-    const first = start * 4
-    if (start + size * 2 <= words.length) {
-      bytes.set(new Uint8Array(words.buffer, first, size * 8))
-    } else {
-      reader.file.read(bytes, offset * 8)
+    const record = copyRecord(reader, offset, size)
+    if (record === undefined) {
+      this.#lost.addRecord(path, offset * 8, 'a record is not the same when it is read again', name)
+      return
     }
-    const record = {
-      words: new Int32Array(bytes.buffer),
-      doubles: new Float64Array(bytes.buffer),
-      size,
-      file: path,
-      address: offset * 8,
-    }
-    if (!isInBatch) {
-      pending.push(record)
-    } else if (this.#framedCount > 0) {
-      this.#framedCount--
-      pending.push(record)
-    } else {
-      this.#unframed.push(record)
+    const isSynced = segmentNumber * 2 ** this.#store.shift + offset < this.#store.durable
+    this.#makeReady(isInBatch && !isSynced ? this.#batch.add(record) : [record])
+  }
+
+  #makeReady(records: readonly SavedRecord[]): void {
+    for (const record of records) this.#ready.push(record)
+  }
+
+  #dropBatch(): void {
+    for (const { address, file, words } of this.#batch.release()) {
+      const what = 'a record of a batch that may never have been committed'
+      this.#lost.addRecord(file, address, what, nameOf(words, 0))
     }
   }
 
-  #dropUnframed(): void {
-    for (const { address, file } of this.#unframed) {
-      this.#lost.add(file, address, 'a record of a batch that may never have been committed')
+  *#saveReady(): Generator<void, void> {
+    const ready = this.#ready
+    this.#ready = []
+    for (const record of ready) {
+      const { doubles, size, words } = record
+      if ((recordFlags(words, 0) & flagReference) !== 0 && !this.#saveValue(record)) continue
+      this.#highestSequence = Math.max(this.#highestSequence, doubles[sequenceDouble])
+      this.#highestVersion = Math.max(this.#highestVersion, doubles[versionDouble])
+      this.#registry.note(record)
+      this.#writer.append(words, doubles, size)
+      if (++this.recordsSaved % recordsPerStep === 0) yield
     }
-    this.#unframed = []
-  }
-
-  *#save(record: SavedRecord): Generator<void, void> {
-    const { doubles, size, words } = record
-    if ((recordFlags(words, 0) & flagReference) !== 0 && !(yield* this.#saveValue(record))) return
-    this.#highestSequence = Math.max(this.#highestSequence, doubles[sequenceDouble])
-    this.#highestVersion = Math.max(this.#highestVersion, doubles[versionDouble])
-    const keyspaceId = recordKeyspace(words, 0)
-    if (keyspaceId === systemKeyspaceId) this.#noteRegistry(record)
-    else this.#keyspaceIds.add(keyspaceId)
-    this.#writer.append(words, doubles, size)
-    this.recordsSaved++
   }
 
   /** False where the value is lost. */
-  *#saveValue({ address, doubles, file, words }: SavedRecord): Generator<void, boolean> {
-    const { shift, storeId, values } = this.#store
+  #saveValue({ address, doubles, file, words }: SavedRecord): boolean {
+    const { storeId, values } = this.#store
+    const name = nameOf(words, 0)
     const reference = recordValueOffset(words, 0) / 8
     const segmentNumber = doubles[reference + referenceSegmentDouble]
-    const epoch = doubles[reference + referenceEpochDouble]
-    const sizeBytes = recordValueSize(words, 0)
     const segment = values.get(segmentNumber)
     if (segment === undefined) {
-      this.#lost.add(file, address, `the value in segment ${segmentNumber} is missing`)
+      const what = `the value, in segment ${segmentNumber}, is missing`
+      this.#lost.addRecord(file, address, what, name)
       return false
     }
+    const sizeBytes = recordValueSize(words, 0)
+    const value = this.#readValue(segment.path, sizeBytes)
+    const seed = segmentSeed(storeId, doubles[reference + referenceEpochDouble], segmentNumber)
+    const checksum = value && checksumWords(value, 0, Math.ceil(sizeBytes / 4), seed)
+    if (value === undefined || checksum !== words[reference * 2 + referenceChecksumWord]) {
+      const what = 'the value does not match its checksum'
+      this.#lost.addRecord(segment.path, segmentHeaderSizeBytes, what, name)
+      return false
+    }
+    this.#writer.putValue(value, sizeBytes, words, doubles)
+    return true
+  }
+
+  /** Zero-padded. Undefined where the file is shorter. */
+  #readValue(path: string, sizeBytes: number): Int32Array | undefined {
+    const file = openPatiently(this.#platform, path, this.#lost)
     try {
-      const source = this.#platform.openFile(segment.path, 'read')
-      try {
-        const identity = { storeId, shift, segmentNumber, epoch }
-        const reader = new SegmentReader(source, identity, segment.sizeBytes)
-        const checksum = yield* reader.checksumValue(sizeBytes)
-        if (checksum !== words[reference * 2 + referenceChecksumWord]) {
-          this.#lost.add(
-            segment.path,
-            segmentHeaderSizeBytes,
-            'the value does not match its checksum',
-          )
-          return false
-        }
-        const value = new Uint8Array(Math.ceil(sizeBytes / 8) * 8)
-        source.read(value.subarray(0, sizeBytes), segmentHeaderSizeBytes)
-        this.#writer.putValue(new Int32Array(value.buffer), sizeBytes, words, doubles)
-        return true
-      } finally {
-        source.close()
-      }
-    } catch (error) {
-      this.#lost.addFailure(segment.path, 0, error)
-      return false
+      if (file.sizeBytes() < segmentHeaderSizeBytes + sizeBytes) return undefined
+      const bytes = new Uint8Array(Math.ceil(sizeBytes / 8) * 8)
+      file.read(bytes.subarray(0, sizeBytes), segmentHeaderSizeBytes)
+      return new Int32Array(bytes.buffer)
+    } finally {
+      file.close()
     }
   }
 
-  #noteRegistry({ doubles, words }: SavedRecord): void {
-    const sequence = doubles[sequenceDouble]
-    if (recordType(words, 0) !== typePut || sequence < (this.#registry?.sequence ?? 0)) return
-    const keyStart = recordHeaderWords * 4
-    const bytes = Buffer.from(words.buffer, words.byteOffset)
-    if (bytes.toString('utf8', keyStart, keyStart + recordKeySize(words, 0)) !== registryKey) return
-    const valueStart = recordValueOffset(words, 0)
-    const text = bytes.toString('utf8', valueStart, valueStart + recordValueSize(words, 0))
-    this.#registry = { sequence, text }
-  }
-
-  /** Keyspaces that no registry which was saved knows get names, so that they can be read, as bytes. */
   #nameLostKeyspaces(): void {
-    const registry = this.#registry === undefined ? noRegistry : JSON.parse(this.#registry.text)
-    const unknown = [...this.#keyspaceIds].filter((id) => id !== 0 && id >= registry.nextId)
-    if (unknown.length === 0) return
-    for (const id of unknown) {
-      registry.keyspaces[`salvaged-${id}`] = { id, encoding: 'binary', keyEncoding: 'binary' }
-      registry.nextId = Math.max(registry.nextId, id + 1)
-    }
-    this.#lost.add('the registry of keyspaces', 0, `the names of ${unknown.length} keyspaces`)
-    this.#writeRegistry(JSON.stringify(registry))
+    const { count, text } = this.#registry.nameLost()
+    if (count === 0) return
+    this.#lost.add('the registry of keyspaces', 0, `the names of ${count} keyspaces`)
+    this.#writeRegistry(text)
   }
 
   #writeRegistry(text: string): void {
@@ -334,6 +321,7 @@ class Salvager {
     const doubles = new Float64Array(bytes.buffer)
     doubles[versionDouble] = this.#highestVersion + 1
     doubles[sequenceDouble] = this.#highestSequence + 1
+    doubles[timestampDouble] = this.#platform.nowMs()
     words[kindWord] = kindWordOf(typePut, 0, systemKeyspaceId)
     words[valueSizeWord] = value.byteLength
     words[keySizeWord] = key.byteLength
@@ -344,8 +332,18 @@ class Salvager {
   }
 }
 
-const noRegistry = { nextId: systemKeyspaceId + 1, keyspaces: {} as Record<string, object> }
+/** Between two turns of the event loop. */
+const recordsPerStep = 256
 
-function isBlankAt(reader: SegmentReader, offset: number): boolean {
-  return reader.look(offset) === lookBlank
+/** Whose record the damaged one was, where its sizes lead to the next one, and so to its key. */
+function nameOfDamaged(
+  reader: SegmentReader,
+  offset: number,
+  next: number,
+): RecordName | undefined {
+  if (!reader.isPlausible(offset) || reader.look(offset) !== lookBad) return undefined
+  const { span, start, words } = reader
+  const type = recordType(words, start)
+  if (offset + span !== next || (type !== typePut && type !== typeTombstone)) return undefined
+  return nameOf(words, start)
 }

@@ -66,13 +66,13 @@ export class StoreWriter {
 
   /** Appends a record of `size` 8-byte words without slack. `words` is changed. */
   append(words: Int32Array, doubles: Float64Array, size: number): void {
-    const { seed, offset } = this.#room(size)
+    const segment = this.#room(size)
+    const seed = recordSeed(segment.seed, segment.offset, false)
     words[kindWord] &= ~(flagInBatch << 8)
     words[keySizeWord] &= 0xffff
     doubles[previousDouble] = 0
-    words[checksumWord] = checksumRecord(words, 0, size * 2, recordSeed(seed, offset, false))
+    words[checksumWord] = checksumRecord(words, 0, size * 2, seed)
     this.#write(new Uint8Array(words.buffer, words.byteOffset, size * 8))
-    const segment = this.#room(0)
     segment.offset += size
   }
 

@@ -5,7 +5,7 @@ import { systemErrorCode } from '../../base/errors.js'
 import { Failure } from '../failure.js'
 import { jsonOption, pathDescription } from '../options.js'
 import { printJson, say } from '../output.js'
-import { Progress } from '../progress.js'
+import { Progress, updateOf } from '../progress.js'
 import { counted, formatBytes, formatMs } from '../quantities.js'
 import { openForReading, requireDirectoryPath } from '../store-access.js'
 
@@ -41,7 +41,8 @@ export function addRestore(program: Command): void {
     .addHelpText(
       'after',
       `
-The copy is verified. The backup stays as it is.`,
+The copy is verified, and a store of its own from then on: the backup stays as it is. TARGET is no store
+before all is copied: cut short, remove it and begin again.`,
     )
     .action((path: string, target: string, options: BackupCommandOptions) => {
       requireEmpty(target)
@@ -59,10 +60,7 @@ async function copyStore(
   const startedAtMs = performance.now()
   await using store = openForReading(path)
   using progress = new Progress(label, 100)
-  const report = await store.backup(target, {
-    onProgress: ({ bytes, totalBytes }) =>
-      progress.update(Math.floor((bytes / Math.max(1, totalBytes)) * 100)),
-  })
+  const report = await store.backup(target, { onProgress: updateOf(progress) })
   const durationMs = performance.now() - startedAtMs
   const { bytesCopied, segments, segmentsCopied } = report
   const copied = `${formatBytes(bytesCopied)} copied, ${segmentsCopied} of ${counted(segments, 'file')}`
@@ -71,7 +69,7 @@ async function copyStore(
 }
 
 /** Unlike a backup, a restored store is not to be brought up to date over what it has. */
-export function requireEmpty(directory: string): void {
+function requireEmpty(directory: string): void {
   requireDirectoryPath(directory)
   let names: string[]
   try {

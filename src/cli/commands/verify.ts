@@ -5,7 +5,7 @@ import type { Problem, VerifyReport } from '../../store/index.js'
 import { Failure } from '../failure.js'
 import { jsonOption, parseCount, pathDescription } from '../options.js'
 import { printJson, printLines, say } from '../output.js'
-import { Progress } from '../progress.js'
+import { Progress, updateOf } from '../progress.js'
 import { counted, formatBytes, formatMs } from '../quantities.js'
 import { openForReading } from '../store-access.js'
 import { textAsLine } from '../text.js'
@@ -50,10 +50,11 @@ async function reportOn(
   try {
     await using store = openForReading(path)
     using progress = new Progress('verify', 100)
+    const update = updateOf(progress)
     const report = await store.verify({
       onProgress: (at) => {
         bytes = at.bytes
-        progress.update(Math.floor((at.bytes / Math.max(1, at.totalBytes)) * 100))
+        update(at)
       },
       ...(options.maxMegabytes ? { maxBytesPerSecond: options.maxMegabytes * 1e6 } : {}),
     })
