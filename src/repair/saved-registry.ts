@@ -51,7 +51,10 @@ export class SavedRegistry {
     const registry: KeyspaceRegistry = parseRegistry(this.#newest?.text)
     // An id below `nextId` without a name is that of a keyspace that was dropped.
     const lost = [...this.#ids].filter((id) => id !== 0 && id >= registry.nextId)
-    const keyspaces: Record<string, KeyspaceEntry> = registry.keyspaces
+    const keyspaces: Record<string, KeyspaceEntry> = Object.assign(
+      Object.create(null),
+      registry.keyspaces,
+    )
     for (const id of lost) {
       let name = `salvaged-${id}`
       while (keyspaces[name] !== undefined) name += '-'

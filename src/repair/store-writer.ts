@@ -92,7 +92,7 @@ export class StoreWriter {
         new Uint8Array(value.buffer, value.byteOffset, valueSizeBytes),
         segmentHeaderSizeBytes,
       )
-      file.write(new Uint8Array(1), sizeBytes - 1)
+      if (file.sizeBytes() < sizeBytes) file.write(new Uint8Array(1), sizeBytes - 1)
       file.syncNow()
     } finally {
       file.close()

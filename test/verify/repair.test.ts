@@ -10,52 +10,16 @@ import assert from 'node:assert/strict'
 import { readFileSync, renameSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { type SalvageReport, salvage } from '../../src/repair/salvage.js'
-import { open, type Store } from '../../src/store/index.js'
+import { salvage } from '../../src/repair/salvage.js'
+import { open } from '../../src/store/index.js'
 import { type Fixture, makeFixture } from '../damage/fixture.js'
-import {
-  contentsOf,
-  copyStore,
-  overwrite,
-  segmentNames,
-  temporaryDirectory,
-} from '../support/directory.js'
-import { engineOf } from '../support/engine-of.js'
+import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { differenceOf } from '../support/state.js'
 import { storeErrorOf } from '../support/store-error.js'
 import { isThorough } from '../support/thorough.js'
-
-const segmentSizeBytes = 2 ** 20
-const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0 } as const
-type Test = Parameters<typeof temporaryDirectory>[0]
-
-interface Repaired {
-  readonly report: SalvageReport
-  readonly directory: string
-}
-
-/** Repairs, and sees to it that the damaged store stays as it was. */
-async function repair(t: Test, damaged: string): Promise<Repaired> {
-  const directory = join(temporaryDirectory(t), 'repaired')
-  const before = contentsOf(damaged)
-  const report = await salvage(damaged, directory)
-  assert.deepEqual(contentsOf(damaged), before, 'the damaged store is not changed')
-  const store = open<Buffer>(directory, { createIfMissing: false })
-  assert.deepEqual((await store.verify()).problems, [])
-  await store.close()
-  return { report, directory }
-}
-
-async function openRepaired(t: Test, damaged: string) {
-  const { report, directory } = await repair(t, damaged)
-  return { report, store: open<Buffer>(directory, { encoding: 'binary' }) }
-}
-
-function flip(path: string, at: number): void {
-  overwrite(path, at, Uint8Array.of(readFileSync(path)[at] ^ 8))
-}
+import { filled, flip, openRepaired, options, placeOf, repair } from './repaired.js'
 
 describe('repair of a whole store', () => {
   for (const kind of ['closed', 'recovered'] as const) {
@@ -87,24 +51,6 @@ describe('repair of a whole store', () => {
 })
 
 describe('repair of a damaged store', () => {
-  /** Keys of several segments; the last file of which is the tail. */
-  async function filled(t: Test): Promise<Store<Buffer>> {
-    const store = open<Buffer>(join(temporaryDirectory(t), 'store'), options)
-    store.keyspace<Buffer>('users', { encoding: 'binary' }).put('user', Buffer.from('1'))
-    for (let index = 0; index < 3000; index++) store.put(`key ${index}`, Buffer.alloc(1000, index))
-    store.put('large', Buffer.alloc(2 ** 18 + 1, 7))
-    return store
-  }
-
-  /** Where the record of a key lies: its file and byte. */
-  function placeOf(store: Store<Buffer>, key: string): { path: string; at: number } {
-    assert.ok(store.has(key))
-    const { log, lookup } = engineOf(store)
-    const number = Math.floor(log.starts[lookup.slot] / log.segmentWords)
-    const path = join(store.path, `segment-${String(number).padStart(16, '0')}`)
-    return { path, at: lookup.offset * 8 }
-  }
-
   for (const [what, byte] of [
     ['value', 500],
     ['key', 50],

@@ -56,7 +56,7 @@ async function copyStore(
   target: string,
   options: BackupCommandOptions,
 ): Promise<void> {
-  requireDirectoryPath(target)
+  requireDirectoryPath(target, 'TARGET')
   const startedAtMs = performance.now()
   await using store = openForReading(path)
   using progress = new Progress(label, 100)
@@ -70,7 +70,7 @@ async function copyStore(
 
 /** Unlike a backup, a restored store is not to be brought up to date over what it has. */
 function requireEmpty(directory: string): void {
-  requireDirectoryPath(directory)
+  requireDirectoryPath(directory, 'TARGET')
   let names: string[]
   try {
     names = readdirSync(directory)

@@ -35,7 +35,7 @@ async function repairStore(
   options: { readonly json?: true },
 ): Promise<void> {
   requireDirectoryPath(path)
-  requireDirectoryPath(target)
+  requireDirectoryPath(target, 'TARGET')
   const startedAtMs = performance.now()
   const report = await salvageWithProgress(path, target)
   const records = await verifySaved(target)

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { StoreError } from '../../base/errors.js'
 import type { Problem, VerifyReport } from '../../store/index.js'
-import { Failure } from '../failure.js'
+import { Failure, UsageError } from '../failure.js'
 import { jsonOption, parseCount, pathDescription } from '../options.js'
 import { printJson, printLines, say } from '../output.js'
 import { Progress, updateOf } from '../progress.js'
@@ -32,6 +32,7 @@ what is wrong there. Exit code 0 where the store is whole, 1 where it is not.`,
 }
 
 async function verifyStore(path: string, options: VerifyCommandOptions): Promise<void> {
+  if (options.maxMegabytes === 0) throw new UsageError('--max-megabytes must be 1 or more')
   const startedAtMs = performance.now()
   const { bytes, report } = await reportOn(path, options)
   const durationMs = performance.now() - startedAtMs
