@@ -17,6 +17,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -235,6 +236,12 @@ describe('a backup', () => {
       if (name !== 'store') assert.deepEqual(contentsOf(join(parent, name)), before)
     }
     await assert.rejects(store.backup(join(parent, 'file')), { code: 'STORE_EXISTS' })
+    symlinkSync(store.path, join(parent, 'link'))
+    for (const inside of ['backup', 'a/b', '../link/backup']) {
+      const before = readdirSync(store.path)
+      await assert.rejects(store.backup(join(store.path, inside)), RangeError, inside)
+      assert.deepEqual(readdirSync(store.path), before)
+    }
     await assert.rejects(store.backup(''), TypeError)
     await assert.rejects(store.backup(':memory:'), TypeError)
     await store.close()
@@ -285,7 +292,7 @@ test('a backup that is killed leaves no store, or the older backup, and the next
   const parent = temporaryDirectory(t)
   const path = join(parent, 'store')
   const target = join(parent, 'backup')
-  const child = fileURLToPath(new URL('./backup-child.js', import.meta.url))
+  const child = fileURLToPath(new URL('./copy-child.js', import.meta.url))
   const make = open<Buffer>(path, options)
   for (let round = 0; round < 4; round++) fill(make, round)
   await make.close()
@@ -302,7 +309,9 @@ test('a backup that is killed leaves no store, or the older backup, and the next
     }
     // The child ends itself at its n-th call that changes the target.
     const steps = 1 + random.below(round % 12 < 9 ? 80 : 25)
-    const run = spawn(process.execPath, [child, path, target, String(steps)], { stdio: 'inherit' })
+    const run = spawn(process.execPath, [child, 'backup', path, target, String(steps)], {
+      stdio: 'inherit',
+    })
     const [exitCode, signal] = await once(run, 'exit')
     if (signal === 'SIGKILL') killedCount++
     else assert.equal(exitCode, 0)

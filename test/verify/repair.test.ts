@@ -7,13 +7,21 @@
  *   named where there is one, and nothing where there is none.
  */
 import assert from 'node:assert/strict'
-import { readFileSync, renameSync, rmSync, truncateSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { salvage } from '../../src/repair/salvage.js'
-import { open } from '../../src/store/index.js'
+import { open, StoreError } from '../../src/store/index.js'
 import { type Fixture, makeFixture } from '../damage/fixture.js'
-import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
+import {
+  contentsOf,
+  copyStore,
+  overwrite,
+  segmentNames,
+  temporaryDirectory,
+} from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { differenceOf } from '../support/state.js'
@@ -248,10 +256,46 @@ describe('a repair that cannot be', () => {
     const store = open<Buffer>(join(parent, 'store'), options)
     store.put('key', Buffer.from('1'))
     await assert.rejects(salvage(store.path, store.path), { code: 'STORE_EXISTS' })
+    await assert.rejects(salvage(store.path, join(store.path, 'inside')), RangeError)
+    writeFileSync(join(parent, 'file'), '')
+    await assert.rejects(salvage(store.path, join(parent, 'file')), { code: 'STORE_EXISTS' })
     await assert.rejects(salvage(store.path, target), { code: 'STORE_LOCKED' })
     await store.close()
     storeErrorOf(() => open(target, { createIfMissing: false }), 'STORE_NOT_FOUND')
     await salvage(store.path, target)
     await assert.rejects(salvage(store.path, target), { code: 'STORE_EXISTS' })
   })
+})
+
+test('a repair that is killed leaves no store, and the damaged one as it was', async (t) => {
+  const store = open<Buffer>(join(temporaryDirectory(t), 'store'), options)
+  for (const key of ['a', 'b', 'c']) store.put(key, Buffer.alloc(2 ** 18 + 1, key))
+  const { path, at } = placeOf(store, 'b')
+  await store.close()
+  flip(path, at + 56)
+  const before = contentsOf(store.path)
+  const child = fileURLToPath(new URL('./copy-child.js', import.meta.url))
+  let steps = 1
+  for (let isDone = false; !isDone; steps++) {
+    const target = join(temporaryDirectory(t), 'target')
+    const args = [child, 'repair', store.path, target, String(steps)]
+    const { signal, status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+    assert.deepEqual(contentsOf(store.path), before)
+    isDone = status === 0
+    if (isDone || existsSync(join(target, 'superblock'))) {
+      const saved = open<Buffer>(target, { createIfMissing: false })
+      assert.deepEqual(saved.keys().toArray(), ['a', 'c'])
+      assert.deepEqual((await saved.verify()).problems, [])
+      await saved.close()
+    } else {
+      assert.equal(signal, 'SIGKILL')
+      const left = contentsOf(target)
+      for (const createIfMissing of [false, true]) {
+        assert.throws(() => open(target, { createIfMissing }), StoreError)
+        assert.deepEqual(contentsOf(target), left)
+      }
+      await assert.rejects(salvage(store.path, target), { code: 'STORE_EXISTS' })
+    }
+  }
+  assert.ok(steps > 10, `${steps} steps`)
 })
