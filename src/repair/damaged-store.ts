@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import { Control } from '../control/control.js'
-import { controlSizeBytes } from '../format/control-layout.js'
+import { controlSizeBytes, epochDouble } from '../format/control-layout.js'
 import {
   controlFileName,
   manifestFileName,
@@ -25,8 +25,11 @@ import type { MendedRecord } from '../log/segment-reader.js'
 import { SlotTable } from '../log/slot-table.js'
 import { createFilePlatform } from '../platform/file-platform.js'
 import type { Platform } from '../platform/platform.js'
+import { syncedAddress } from '../recovery/recover-by-replay.js'
 import { readUnfinishedUpdate } from '../recovery/unfinished-update.js'
+import { isSigned } from '../recovery/volatile-parts.js'
 import type { Problems } from '../verify/problems.js'
+import { verifySuperblock } from '../verify/verify-files.js'
 import {
   commonShift,
   commonStoreId,
@@ -41,6 +44,8 @@ export interface SalvageSegment {
   readonly segmentNumber: number
   readonly epoch: number
   readonly sizeBytes: number
+  /** What the file is to have, which may be more. */
+  readonly wholeSizeBytes: number
   /** Where its records end, if the manifest says so. */
   readonly endBytes: number | undefined
   /** A record of this sequence or a higher one is of an end that a recovery cut. */
@@ -48,10 +53,11 @@ export interface SalvageSegment {
 }
 
 export interface DamagedStore {
+  readonly directory: string
   readonly storeId: Uint8Array
   /** log2 of the 8-byte words in a segment. */
   readonly shift: number
-  /** Address below which everything survived a sync, if the manifest says so; else 0. */
+  /** Address below which everything survived a sync, as far as that is known. */
   readonly durable: number
   /** In order of number. */
   readonly log: readonly SalvageSegment[]
@@ -100,14 +106,17 @@ export function readDamagedStore(
   }
   const shift = superblock?.segmentShift ?? commonShift(found)
   const files = ownSegments(found, storeId, noted)
-  const known = { platform, directory, storeId, shift, files }
-  const believed = believedManifest(manifest, known, noted)
+  const own = { platform, directory, storeId, shift, files }
+  const known = { ...own, manifest: believedManifest(manifest, own, noted) }
+  const control = attempt(join(directory, controlFileName), noted, () => readControl(known))
+  const durable = Math.max(known.manifest?.durable ?? 0, control?.durable ?? 0)
   return {
+    directory,
     storeId,
     shift,
-    durable: believed?.durable ?? 0,
-    ...chooseSegments({ ...known, manifest: believed }, findings),
-    mended: attempt(join(directory, controlFileName), noted, () => readMended(directory)),
+    durable,
+    ...chooseSegments({ ...known, durable }, findings),
+    mended: control?.mended,
   }
 }
 
@@ -120,7 +129,11 @@ function readSuperblock(
   const bytes = attempt(path, noted, () => readPatiently(platform, path, noted))
   if (bytes === undefined) return undefined
   // Not damaged, but perhaps of another version: its records are not to be guessed at.
-  if (hasIntactSuperblock(bytes)) return decodeSuperblock(bytes, path, true)
+  if (hasIntactSuperblock(bytes)) {
+    const superblock = decodeSuperblock(bytes, path, true)
+    verifySuperblock(platform, directory, superblock.storeId, noted)
+    return superblock
+  }
   return attempt(path, noted, () => decodeSuperblock(bytes, path, true))
 }
 
@@ -176,7 +189,7 @@ function believedManifest(
 }
 
 function chooseSegments(
-  known: Known,
+  known: Known & { readonly durable: number },
   { lost, noted }: Findings,
 ): Pick<DamagedStore, 'log' | 'values'> {
   const { directory, files, manifest } = known
@@ -201,8 +214,15 @@ function chooseSegments(
     }
     const isAbandoned = manifest !== undefined && epoch !== (entry?.epoch ?? manifest.epoch)
     if (isAbandoned) continue
-    const cutSequence = cutSequenceOf(epoch, files)
-    log.push({ path, segmentNumber, epoch, sizeBytes, endBytes: entry?.endBytes, cutSequence })
+    log.push({
+      path,
+      segmentNumber,
+      epoch,
+      sizeBytes,
+      wholeSizeBytes: header?.sizeBytes ?? Math.max(sizeBytes, 2 ** known.shift * 8),
+      endBytes: entry?.endBytes,
+      cutSequence: cutSequenceOf(epoch, files),
+    })
   }
   for (const { kind, segmentNumber } of named.values()) {
     // Of a value that is missing the record tells that refers to it.
@@ -212,6 +232,7 @@ function chooseSegments(
   }
   log.sort((a, b) => a.segmentNumber - b.segmentNumber)
   noteGaps(known, log, lost)
+  if (!named.has(numberOf(known.durable, known.shift))) noteLostEnd(known, log, lost)
   if (manifest === undefined && log.some(({ epoch }) => epoch !== log[0].epoch)) {
     const path = join(directory, manifestFileName)
     noted.add(path, 0, 'without it, what a recovery cut is told by sequences alone')
@@ -250,6 +271,26 @@ function noteGaps(
   }
 }
 
+/** The segment that syncs had come to is known by how far they had come. */
+function noteLostEnd(
+  { directory, durable, shift }: Known & { readonly durable: number },
+  log: readonly SalvageSegment[],
+  lost: Problems,
+): void {
+  const isThere = log.some(({ segmentNumber, wholeSizeBytes }) => {
+    const offset = durable - segmentNumber * 2 ** shift
+    return offset >= 0 && offset * 8 <= wholeSizeBytes
+  })
+  if (durable === 0 || isThere) return
+  const path = join(directory, segmentFileName('log', numberOf(durable, shift)))
+  lost.add(path, 0, 'the segment is missing')
+}
+
+/** Of the segment, or part of one, that what lies before an address is in. */
+function numberOf(address: number, shift: number): number {
+  return Math.floor((address - 1) / 2 ** shift)
+}
+
 function epochOf(
   { files, manifest, platform, shift, storeId }: Known,
   { path, segmentNumber }: FoundSegment,
@@ -267,8 +308,12 @@ function epochOf(
   }
 }
 
-/** An update that a killed process left half made: its record lies whole in the control file. */
-function readMended(directory: string): MendedRecord | undefined {
+/** What an earlier boot, or a killed process, left in the control file: see recovery/recover-by-replay.ts. */
+function readControl({
+  directory,
+  manifest,
+  storeId,
+}: Known): Pick<DamagedStore, 'durable' | 'mended'> | undefined {
   const platform = createFilePlatform()
   const paths = [controlFileName, slotsFileName].map((name) => join(directory, name))
   if (!paths.every((path) => platform.exists(path))) return undefined
@@ -277,7 +322,9 @@ function readMended(directory: string): MendedRecord | undefined {
     if (controlFile.sizeBytes() < controlSizeBytes) return undefined
     const control = new Control(controlFile, 'private', undefined)
     const slots = new SlotTable(slotsFile, 'private', undefined)
-    return readUnfinishedUpdate({ control, slots })
+    const epoch = control.doubles[epochDouble]
+    if (!isSigned({ control }, storeId) || epoch !== (manifest?.epoch ?? epoch)) return undefined
+    return { durable: syncedAddress(control), mended: readUnfinishedUpdate({ control, slots }) }
   } finally {
     controlFile.close()
     slotsFile.close()

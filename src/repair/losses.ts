@@ -1,4 +1,5 @@
 /** What could not be saved. */
+import { defaultKeyspaceId } from '../engine/keyspaces.js'
 import { type Problem, Problems } from '../verify/problems.js'
 import type { RecordName } from './saved-record.js'
 
@@ -34,7 +35,7 @@ export class Losses extends Problems {
       const name = this.#names.get(problem)
       if (name === undefined) return problem
       const { key, keyspaceId } = name
-      if (keyspaceId === 0) return { ...problem, key }
+      if (keyspaceId === defaultKeyspaceId) return { ...problem, key }
       return { ...problem, key, keyspace: keyspaces.get(keyspaceId) ?? `number ${keyspaceId}` }
     })
   }

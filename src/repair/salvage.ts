@@ -43,7 +43,7 @@ import {
   recordValueSize,
 } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
-import { lookBad, lookBlank, SegmentReader } from '../log/segment-reader.js'
+import { lookBad, lookBlank, lookLarge, SegmentReader } from '../log/segment-reader.js'
 import { isKnownKind } from '../log/segment-scan.js'
 import { walkSegment } from '../log/segment-walk.js'
 import type { Platform } from '../platform/platform.js'
@@ -189,14 +189,17 @@ class Salvager {
       const isNamed = endBytes !== undefined
       const reader = new SegmentReader(file, identity, sizeBytes, isNamed ? undefined : mended)
       const end = Math.min((endBytes ?? sizeBytes) / 8, reader.endOffset)
-      if (isNamed && end * 8 < endBytes) this.#lost.add(path, end * 8, 'the file is cut short')
+      const isCut = isNamed ? end * 8 < endBytes : sizeBytes < segment.wholeSizeBytes
+      if (isCut) this.#lost.add(path, end * 8, 'the file is cut short')
+      const syncedOffset = this.#syncedOffset(segment)
       this.#batch.interrupt()
       const steps = walkSegment(reader, firstRecordOffset, end, {
         record: (_, offset) => this.#take(reader, offset, segment),
         damage: (offset, next, what) => {
           this.#batch.interrupt()
-          // A blank place that nothing follows is the end, unless the manifest knows better.
-          if (!isNamed && next === end && reader.look(offset) === lookBlank) return
+          // A blank place that nothing follows is the end, unless it is known that more was there.
+          const isEnd = !isNamed && next === end && offset >= syncedOffset
+          if (isEnd && reader.look(offset) === lookBlank) return
           const name = nameOfDamaged(reader, offset, next)
           this.#lost.addRecord(path, offset * 8, `${what} (up to ${next * 8})`, name)
         },
@@ -213,6 +216,13 @@ class Salvager {
       file.close()
     }
     this.bytes = before + sizeBytes
+  }
+
+  /** Where in the segment that syncs had come to they had come to; 0 in any other. */
+  #syncedOffset({ segmentNumber, wholeSizeBytes }: SalvageSegment): number {
+    const { durable, shift } = this.#store
+    const offset = durable - segmentNumber * 2 ** shift
+    return offset * 8 <= wholeSizeBytes ? Math.max(0, offset) : 0
   }
 
   /** Copies a record that verifies, if it is one of a key. */
@@ -306,9 +316,11 @@ class Salvager {
   }
 
   #nameLostKeyspaces(): void {
-    const { count, text } = this.#registry.nameLost()
+    const { count, isDefaultLost, text } = this.#registry.nameLost()
+    const { directory } = this.#store
+    if (isDefaultLost) this.#lost.add(directory, 0, 'the encodings of the default keyspace')
     if (count === 0) return
-    this.#lost.add('the registry of keyspaces', 0, `the names of ${count} keyspaces`)
+    this.#lost.add(directory, 0, `the names of ${count} keyspaces`)
     this.#writeRegistry(text)
   }
 
@@ -341,7 +353,9 @@ function nameOfDamaged(
   offset: number,
   next: number,
 ): RecordName | undefined {
-  if (!reader.isPlausible(offset) || reader.look(offset) !== lookBad) return undefined
+  if (!reader.isPlausible(offset)) return undefined
+  const found = reader.look(offset)
+  if (found !== lookBad && found !== lookLarge) return undefined
   const { span, start, words } = reader
   const type = recordType(words, start)
   if (offset + span !== next || (type !== typePut && type !== typeTombstone)) return undefined

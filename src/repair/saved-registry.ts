@@ -3,6 +3,8 @@
  * names, so that what was saved of them can be read, as bytes.
  */
 import {
+  defaultKeyspaceId,
+  defaultKeyspaceName,
   type KeyspaceEntry,
   type KeyspaceRegistry,
   parseRegistry,
@@ -46,11 +48,14 @@ export class SavedRegistry {
     return new Map(Object.entries(keyspaces).map(([name, { id }]) => [id, name]))
   }
 
-  /** Gives names to keyspaces that have none. Returns how many, and the registry that has them. */
-  nameLost(): { readonly count: number; readonly text: string } {
+  /**
+   * Gives names to keyspaces that have none. Returns how many, and the registry that has them. The
+   * default one needs no name: whoever opens it says its encodings.
+   */
+  nameLost(): { readonly count: number; readonly isDefaultLost: boolean; readonly text: string } {
     const registry: KeyspaceRegistry = parseRegistry(this.#newest?.text)
     // An id below `nextId` without a name is that of a keyspace that was dropped.
-    const lost = [...this.#ids].filter((id) => id !== 0 && id >= registry.nextId)
+    const lost = [...this.#ids].filter((id) => id !== defaultKeyspaceId && id >= registry.nextId)
     const keyspaces: Record<string, KeyspaceEntry> = Object.assign(
       Object.create(null),
       registry.keyspaces,
@@ -61,6 +66,11 @@ export class SavedRegistry {
       keyspaces[name] = { id, encoding: 'binary', keyEncoding: 'binary' }
     }
     const nextId = Math.max(registry.nextId, ...lost.map((id) => id + 1))
-    return { count: lost.length, text: JSON.stringify({ ...registry, nextId, keyspaces }) }
+    return {
+      count: lost.length,
+      isDefaultLost:
+        this.#ids.has(defaultKeyspaceId) && keyspaces[defaultKeyspaceName] === undefined,
+      text: JSON.stringify({ ...registry, nextId, keyspaces }),
+    }
   }
 }

@@ -101,18 +101,16 @@ describe('repair and batches', () => {
     const { path, at } = placeOf(store, 'a')
     const marker = placeOf(store, 'c').at + 48 + 8 + 40
     await store.close()
-    const name = path.slice(store.path.length)
-    // Nothing but the manifest tells that more was there.
+    // Nothing but the manifest and the control file tells that more was there.
     overwrite(path, marker, Buffer.alloc(1000))
     flip(path, at + 80)
     const synced = await openRepaired(t, store.path)
     assert.deepEqual(keysOf(synced.store), ['b', 'c'])
     await synced.store.close()
-    rmSync(join(store.path, 'manifest'))
+    for (const other of ['manifest', 'control']) rmSync(join(store.path, other))
     const unknown = await openRepaired(t, store.path)
     assert.deepEqual(keysOf(unknown.store), [])
     assert.deepEqual(unknown.report.lost.flatMap(({ key }) => key ?? []).sort(), ['a', 'b', 'c'])
-    assert.ok(name.length > 0)
     await unknown.store.close()
   })
 
@@ -209,6 +207,60 @@ describe('repair and values in segments of their own', () => {
   })
 })
 
+describe('repair and what is not there any more', () => {
+  for (const isClosed of [true, false]) {
+    test(`the last segment is known to be missing: ${isClosed ? 'closed' : 'killed'}`, async (t) => {
+      const store = openStore(t)
+      for (const value of ['1', '2']) {
+        store.put('key', Buffer.from(value))
+        await store.sync()
+      }
+      if (isClosed) await store.close()
+      const damaged = isClosed ? store.path : kill(t, store)
+      const path = join(damaged, segmentNames(damaged)[0])
+      const damages: readonly (readonly [string, () => void])[] = [
+        ['zeros', () => overwrite(path, 128, Buffer.alloc(4096))],
+        ['cut short', () => truncateSync(path, 128)],
+        ['empty', () => truncateSync(path, 0)],
+        ['gone', () => rmSync(path)],
+      ]
+      for (const [what, damage] of damages) {
+        damage()
+        const { report, store: saved } = await openRepaired(t, damaged)
+        const files = new Set(report.lost.map(({ file }) => file))
+        assert.deepEqual([...files], [path], what)
+        assert.equal(saved.count(), 0)
+        await saved.close()
+      }
+    })
+  }
+
+  test('without the registry the default keyspace is there, and counted', async (t) => {
+    const store = openStore(t)
+    store.put('key', Buffer.from('1'))
+    const { at, path } = placeOf(store, 'key')
+    await store.close()
+    overwrite(path, 128, Buffer.alloc(at - 128))
+    const { report, store: saved } = await openRepaired(t, store.path)
+    assert.ok(report.lost.some(({ what }) => /encodings of the default/.test(what)))
+    assert.equal(saved.get('key')?.toString(), '1')
+    assert.equal((await saved.verify()).records, 1)
+    await saved.close()
+  })
+
+  test('a copy of the superblock that is damaged is said', async (t) => {
+    const store = openStore(t)
+    await store.close()
+    flip(join(store.path, 'superblock'), 4096 + 50)
+    const { report, store: saved } = await openRepaired(t, store.path)
+    assert.deepEqual(
+      [...report.lost, ...report.noted].map(({ address }) => address),
+      [4096],
+    )
+    await saved.close()
+  })
+})
+
 describe('repair and files that no longer say what they are', () => {
   test('a page of zeros at the beginning of a segment costs what lay in it', async (t) => {
     const store = await filled(t)
@@ -218,7 +270,10 @@ describe('repair and files that no longer say what they are', () => {
       copyStore(store.path, directory)
       overwrite(join(directory, name), 0, Buffer.alloc(4096))
       const { report, store: saved } = await openRepaired(t, directory)
-      assert.ok(report.lost.length > 0 && report.lost.every(({ file }) => file.endsWith(name)))
+      const files = report.lost.map(({ file }) => file)
+      assert.ok(files.includes(join(directory, name)))
+      // The registry lies in the first one.
+      assert.ok(files.every((file) => file === join(directory, name) || file === directory))
       assert.ok(saved.count() >= 3001 - 4, `${name}: ${saved.count()} records`)
       await saved.close()
     }
@@ -332,6 +387,29 @@ describe('repair and what is to come', () => {
     )
     await saved.close()
   })
+})
+
+test('a large record that is damaged is lost with its key', async (t) => {
+  const store = open<Buffer>(join(temporaryDirectory(t), 'store'), {
+    ...options,
+    segmentSizeBytes: 2 ** 22,
+  })
+  store.put('before', Buffer.from('1'))
+  store.put('large', Buffer.alloc(600_000, 1))
+  const { at, path } = placeOf(store, 'large')
+  store.put('behind', Buffer.from('1'))
+  await store.close()
+  const whole = await openRepaired(t, store.path)
+  assert.deepEqual(whole.store.get('large'), Buffer.alloc(600_000, 1))
+  await whole.store.close()
+  flip(path, at + 400_000)
+  const { report, store: saved } = await openRepaired(t, store.path)
+  assert.deepEqual(
+    report.lost.map(({ address, key }) => [address, key]),
+    [[at, 'large']],
+  )
+  assert.deepEqual(keysOf(saved), ['before', 'behind'])
+  await saved.close()
 })
 
 test('sectors that cannot be read are zeros, said once, and cost nothing around them', () => {

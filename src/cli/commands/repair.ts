@@ -45,7 +45,7 @@ async function repairStore(
   else await printLines(lost.map(lossLine))
   const durationMs = performance.now() - startedAtMs
   say(`${counted(records, 'live record')} saved and verified, in ${formatMs(durationMs)}`)
-  if (lostCount > 0) throw new Failure(`${counted(lostCount, 'thing')} lost`)
+  if (lostCount > 0) throw new Failure(`something is lost in ${counted(lostCount, 'place')}`)
 }
 
 function lossLine(loss: Loss): string {
