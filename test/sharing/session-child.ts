@@ -164,8 +164,11 @@ function fill(store: Store, keys: number): [string, unknown][] {
 async function stamp(store: Store, keys: number, batches: number): Promise<void> {
   for (let batch = 1; batch <= batches; batch++) {
     const value = 'v'.repeat(100 + (batch % 50)) + batch
+    // In place, before everything and behind everything.
+    store.put('0 first', String(batch).padStart(9))
     const names = Array.from({ length: keys }, (_, index) => `stamp ${index}`)
     store.write(names.map((key) => ({ type: 'put' as const, key, value })))
+    store.put('z last', String(batch).padStart(9))
     if (batch % 10 === 0) store.put('extra', value)
     if (batch % 10 === 5) store.delete('extra')
     await new Promise((resolve) => setTimeout(resolve, 1))
@@ -192,17 +195,20 @@ export interface Watched {
 async function watchStamps(store: Store, keys: number): Promise<Watched> {
   const watched: Watched = { states: 0, refused: 0, torn: [] }
   const seen = new Set<unknown>()
-  for (let tries = 0; tries < 5000 && seen.size < 20; tries++) {
+  for (let tries = 0; tries < 5000 && seen.size < 30; tries++) {
     try {
       // Every other one gives the writer time in the middle of it.
       const range = store.range()
       const entries: [string, unknown][] = []
       if (tries % 2 === 0) entries.push(...range)
       else for await (const entry of range) entries.push(entry)
-      const stamped = entries.filter(([key]) => key !== 'extra')
+      const stamped = entries.filter(([key]) => key.startsWith('stamp'))
       const values = new Set(stamped.map(([, value]) => value))
-      if (values.size === 1 && stamped.length === keys) seen.add([...values][0])
-      else watched.torn.push(`${stamped.length} keys with ${values.size} values`)
+      const first = Number(entries[0][1])
+      const last = Number(entries[entries.length - 1][1])
+      const isState = values.size === 1 && stamped.length === keys && last <= first
+      if (isState && first <= last + 1) seen.add(first)
+      else watched.torn.push(`${stamped.length} keys, ${values.size} values, ${first} to ${last}`)
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'STORE_IN_USE')) throw error
       watched.refused++
