@@ -7,7 +7,6 @@ import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
-import type { OrderedCursor } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
@@ -17,6 +16,7 @@ import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import { Pins } from './pins.js'
+import type { RangeMemory } from './range-memory.js'
 import { SyncQueue } from './sync-queue.js'
 
 export interface EngineParts {
@@ -113,7 +113,7 @@ export class Engine {
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
   /** Of a range that is over, for the next one. */
-  spareCursor: OrderedCursor | undefined
+  spareRangeMemory: RangeMemory | undefined
   readonly background: Background
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number

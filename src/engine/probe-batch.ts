@@ -241,8 +241,6 @@ function hasKey(
 const sharingSizeBytesMax = 1024
 /** As much as they share: who keeps one value keeps no more than that. */
 const slabSizeBytesMax = 8192
-/** Fewer are not worth memory of their own. */
-const sharersMin = 8
 
 /** What `Buffer.prototype.subarray` makes: a view, at half the price of asking for it there. */
 const BufferView = (
@@ -254,24 +252,16 @@ const BufferView = (
 /** Copies the values of the keys that have a place to `values`, from index 0 on. */
 export function copyValues(engine: Engine, values: (Buffer | string)[], count: number): void {
   const { log } = engine
-  let sharedBytes = 0
-  let sharers = 0
-  for (let at = 0; at < count; at++) {
-    const sizeBytes = valueSizesBytes[at] >>> 0
-    if (slots[at] < 0 || sizeBytes > sharingSizeBytesMax) continue
-    sharedBytes += (sizeBytes + 7) & ~7
-    sharers++
-  }
-  const isShared = sharers >= sharersMin
-  let slab = noSlab
+  let sharedBytes = sharedSizeBytes(count)
+  let slab: ArrayBufferLike = noWords.buffer
+  let slabWords = noWords
   let at = 0
   let end = 0
-  let slabWords = noWords
   for (let key = 0; key < count; key++) {
     const slot = slots[key]
     if (slot < 0) continue
     const sizeBytes = valueSizesBytes[key] >>> 0
-    if (!isShared || sizeBytes > sharingSizeBytesMax) {
+    if (sizeBytes > sharingSizeBytesMax) {
       const copy = Buffer.allocUnsafe(sizeBytes)
       const start = log.bases[slot] + valueWords[key] * 4
       copy.set(new Uint8Array(log.buffers[slot], start, sizeBytes))
@@ -280,10 +270,11 @@ export function copyValues(engine: Engine, values: (Buffer | string)[], count: n
     }
     const roomBytes = (sizeBytes + 7) & ~7
     if (at + roomBytes > end) {
-      end = Math.min(sharedBytes, slabSizeBytesMax)
-      slab = Buffer.allocUnsafeSlow(end).buffer
+      const memory = Buffer.allocUnsafe(Math.min(sharedBytes, slabSizeBytesMax))
+      slab = memory.buffer
       slabWords = new Int32Array(slab)
-      at = 0
+      at = memory.byteOffset
+      end = at + memory.length
     }
     copyWords(slabWords, at >>> 2, log.words[slot], valueWords[key], (sizeBytes + 3) >>> 2)
     values[key] = new BufferView(slab, at, sizeBytes)
@@ -292,8 +283,16 @@ export function copyValues(engine: Engine, values: (Buffer | string)[], count: n
   }
 }
 
-const noSlab: ArrayBufferLike = new ArrayBuffer(0)
 const noWords = new Int32Array(0)
+
+function sharedSizeBytes(count: number): number {
+  let sum = 0
+  for (let at = 0; at < count; at++) {
+    const sizeBytes = valueSizesBytes[at] >>> 0
+    if (slots[at] >= 0 && sizeBytes <= sharingSizeBytesMax) sum += (sizeBytes + 7) & ~7
+  }
+  return sum
+}
 
 /** As {@link copyValues}, as text. */
 export function copyTexts(engine: Engine, values: (Buffer | string)[], count: number): void {

@@ -8,16 +8,16 @@
  */
 import * as layout from '../format/control-layout.js'
 import {
-  OrderedCursor,
+  type OrderedCursor,
+  orderedCursorKeysMax,
   seek,
   seekBusy,
   seekEdge,
   seekEnd,
   seekNext,
 } from '../index/ordered-cursor.js'
-import { OrderedKey } from '../index/ordered-key.js'
+import type { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
-import { unwatchPin, watchPin } from './abandoned.js'
 import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
 import {
@@ -29,6 +29,7 @@ import {
   probeBatch,
   slots,
 } from './probe-batch.js'
+import { giveRangeMemory, noRangeMemory, takeRangeMemory } from './range-memory.js'
 import { takeTurn } from './read.js'
 import { closeSnapshot, copyFoundValue, findAt, foundText, openSnapshot } from './snapshot.js'
 
@@ -55,10 +56,10 @@ export class RangeReader {
   /** True while it has a snapshot of its own. */
   #holdsSnapshot: boolean
   #isWatched = false
-  readonly #cursor: OrderedCursor
+  #memory = noRangeMemory
+  #cursor: OrderedCursor = noRangeMemory.cursor
+  values: (Buffer | string)[] = noRangeMemory.values
   #isBegun = false
-  /** Where the next leaf is sought. */
-  readonly #from = new OrderedKey()
   #isOpen = true
   /** The keys of the cursor are those of the snapshot, and need not be looked up. */
   #isLeafExact = false
@@ -68,7 +69,6 @@ export class RangeReader {
   /** What the batch has: keys of the cursor from `#first` on, and their values. */
   count = 0
   #first = 0
-  readonly values: (Buffer | string)[] = []
   /** The text of all keys of the batch, one behind the other, if it was made and can be. */
   #text = ''
   #textStart = 0
@@ -91,9 +91,10 @@ export class RangeReader {
     this.#left = range.limit
     this.#holdsSnapshot = sequence === undefined
     this.sequence = sequence ?? openSnapshot(engine)
-    this.#cursor = engine.spareCursor ?? new OrderedCursor()
-    engine.spareCursor = undefined
-    this.#cursor.count = 0
+    const memory = takeRangeMemory(engine)
+    this.#memory = memory
+    this.#cursor = memory.cursor
+    this.values = memory.values
   }
 
   /** The bytes of a key of the batch; they hold good until the next batch. */
@@ -160,8 +161,13 @@ export class RangeReader {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.count = 0
-    this.engine.spareCursor = this.#cursor
     this.#giveBack()
+    const memory = this.#memory
+    this.#memory = noRangeMemory
+    this.#cursor = noRangeMemory.cursor
+    this.values = noRangeMemory.values
+    this.#text = ''
+    giveRangeMemory(this.engine, memory)
   }
 
   /** Keys and values of the batch are copies: behind the last of them nothing is held back. */
@@ -170,14 +176,14 @@ export class RangeReader {
     if (this.#left === 0 || (isLast && this.#position >= count)) this.#giveBack()
     else if (this.#holdsSnapshot && !this.#isWatched) {
       this.#isWatched = true
-      watchPin(this, this.engine, this.sequence, undefined)
+      this.#memory.watch(this.engine, this.sequence)
     }
   }
 
   #giveBack(): void {
     if (!this.#holdsSnapshot) return
     this.#holdsSnapshot = false
-    if (this.#isWatched) unwatchPin(this)
+    if (this.#isWatched) this.#memory.unwatch()
     closeSnapshot(this.engine, this.sequence)
   }
 
@@ -186,14 +192,16 @@ export class RangeReader {
     const { isReverse, low, high } = this.range
     const { control, order } = this.engine
     if (this.#isBegun && cursor.isLast) return false
-    this.#from.setKey(cursor.fence, cursor.fence.sizeBytes)
+    const { from } = this.#memory
+    if (this.#isBegun) from.setKey(cursor.fence, cursor.fence.sizeBytes)
+    cursor.countMax = Math.min(this.#left, orderedCursorKeysMax)
     for (;;) {
       const generation = Atomics.load(control.words, layout.orderGenerationWord)
       requireOrder(this.engine)
       const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst()
       if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
         // It was built anew under this read: once more, from the same key.
-        cursor.fence.setKey(this.#from, this.#from.sizeBytes)
+        if (this.#isBegun) cursor.fence.setKey(from, from.sizeBytes)
         cursor.isLast = false
         continue
       }

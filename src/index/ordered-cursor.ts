@@ -42,18 +42,20 @@ export const seekEnd = 0
 /** Pages were changing all the time: perhaps their writer died. Nothing is known; try again. */
 export const seekBusy = -1
 
-const keysMax = pageWords / 2
+export const orderedCursorKeysMax: number = pageWords / 2
 const firstCapacityWords = 4096
 
 export class OrderedCursor {
   /** The keys, from word `starts[i]` on, zero-padded, `sizesBytes[i]` bytes each: key 0 to `count - 1`. */
   words: Int32Array = new Int32Array(firstCapacityWords)
   bytes: Buffer = Buffer.from(this.words.buffer)
-  readonly starts: Int32Array = new Int32Array(keysMax)
-  readonly sizesBytes: Int32Array = new Int32Array(keysMax)
+  readonly starts: Int32Array = new Int32Array(orderedCursorKeysMax)
+  readonly sizesBytes: Int32Array = new Int32Array(orderedCursorKeysMax)
   count = 0
   /** All bits of the words of keys that were copied: 0 in the highest one of each byte for ASCII. */
   seenBits = 0
+  /** Keys that are wanted at most, one at least: a leaf may have more. */
+  countMax = orderedCursorKeysMax
   /** How often a read begins again before it ends as {@link seekBusy}. */
   retriesMax = 10_000
 
@@ -197,7 +199,7 @@ function copyEntries(
   first: number,
   step: number,
 ): number {
-  const { descent, keyspaceWord, sizesBytes, starts } = cursor
+  const { countMax, descent, keyspaceWord, sizesBytes, starts } = cursor
   const { leafBase, leafWords } = descent
   const prefixWords = leafWords[leafBase + shapeWord] >>> 8
   const count = entryCountOf(leafWords, leafBase)
@@ -216,6 +218,10 @@ function copyEntries(
     const entryWord = prefixAt + prefixWords + entry * leafEntryWords
     const head = wordOfHead(leafWords[entryWord])
     const place = leafWords[entryWord + 1]
+    if (key === countMax) {
+      result = copiedFull
+      break
+    }
     // Without a prefix the head is the keyspace.
     if (!hasPrefix && head !== keyspaceWord) {
       result = copiedOtherKeyspace
