@@ -1,6 +1,6 @@
 /**
  * What a record does to the index and the counts, once it is written: the same for a single put or
- * delete and for one of a batch. Between `begin` and `commit` only.
+ * delete and for one of a batch. Between `begin` and `commit` only; the key is the one at hand.
  *
  * A key that was deleted while a snapshot is open keeps its entry in the hash index, which then leads
  * to the tombstone, and its place in the ordered index: the snapshot finds the value behind it.
@@ -10,7 +10,7 @@ import * as layout from '../format/control-layout.js'
 import { kindWord, typeTombstone } from '../format/record.js'
 import { accountInsert, accountRemove, accountReplace } from './account.js'
 import type { Engine } from './engine.js'
-import { announceOrder } from './order.js'
+import { announceOrderedInsert, announceOrderedRemove } from './order.js'
 import { announceInsert, announceRemove, announceReplace } from './publish.js'
 
 /** What the index has of a key: nothing, a live record, or a tombstone. */
@@ -44,7 +44,7 @@ export function announcePut(
   accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
   if (entry === noEntry) {
     announceInsert(engine, hash, slot, offset)
-    announceOrder(engine, layout.orderInsert, slot, offset)
+    announceOrderedInsert(engine, keyspaceId)
   } else {
     announceReplace(engine, hash, slot, offset)
     engine.control.doubles[engine.control.next + layout.tombstones] -= 1
@@ -62,7 +62,7 @@ export function announceTombstone(
   accountRemove(engine, keyspaceId)
   if (engine.attachments.lowestPin() === Number.POSITIVE_INFINITY) {
     announceRemove(engine)
-    announceOrder(engine, layout.orderRemove, slot, offset)
+    announceOrderedRemove(engine, keyspaceId)
     return
   }
   announceReplace(engine, hash, slot, offset)

@@ -39,7 +39,6 @@ import { accountAppend } from './account.js'
 import { announcePut, announceTombstone, noEntry } from './announce-record.js'
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
-import { followOrder } from './order.js'
 import { grow } from './publish.js'
 import { type ValueReference, writeReference } from './reference.js'
 import { versionsPerMs } from './version-clock.js'
@@ -97,7 +96,6 @@ export function appendRecord(engine: Engine): void {
   }
   advanceTail(log, sizeDoubles)
   applyPending(engine)
-  followOrder(engine)
   if (draft.entry === noEntry) grow(engine)
 }
 

@@ -7,7 +7,6 @@ import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
-import type { OrderedCursor } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
@@ -18,6 +17,7 @@ import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import type { OwnOrder } from './own-order.js'
 import { Pins } from './pins.js'
+import type { RangeMemory } from './range-memory.js'
 import { SyncQueue } from './sync-queue.js'
 
 export interface EngineParts {
@@ -114,7 +114,7 @@ export class Engine {
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
   /** Of a range that is over, for the next one. */
-  spareCursor: OrderedCursor | undefined
+  spareRangeMemory: RangeMemory | undefined
   /** The ordered index of one that may not write, from when it had to build one. */
   ownOrder: OwnOrder | undefined
   readonly background: Background

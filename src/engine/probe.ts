@@ -21,12 +21,13 @@ const expiryInKindWord = flagExpiry << 8
 /** The hash of the key at hand within its keyspace. */
 export function hashKey(engine: Engine, keyspaceId: number): number {
   const { key } = engine
-  return hashKeyWords(
-    key.words,
-    key.sizeBytes,
-    engine.hashSeedLow ^ Math.imul(keyspaceId, 0x9e3779b1),
-    engine.hashSeedHigh,
-  )
+  const seedLow = keyspaceSeed(engine, keyspaceId)
+  return hashKeyWords(key.words, 0, key.sizeBytes, seedLow, engine.hashSeedHigh)
+}
+
+/** The lower half of the seed of a keyspace's hashes. */
+export function keyspaceSeed(engine: Engine, keyspaceId: number): number {
+  return engine.hashSeedLow ^ Math.imul(keyspaceId, 0x9e3779b1)
 }
 
 /** Fills `engine.lookup`; true where the key has a record. */
@@ -50,15 +51,15 @@ export function probe(engine: Engine, hash: number, keyspaceId: number): boolean
   return probeChain(engine, hash, keyspaceId)
 }
 
-const matchCountShift = 8
-const matchPlaceMask = 0xff
+export const matchCountShift = 8
+export const matchPlaceMask = 0xff
 
 /**
  * Compares the tags of a bucket's seven entries with that of `hash`: the number of equal ones in
  * the bits from 8 on, the sum of their places, counted from 1, below. `(x - 1) >>> 31` is 1 for 0
  * and 0 for every tag.
  */
-function matchTags(words: Int32Array, start: number, hash: number): number {
+export function matchTags(words: Int32Array, start: number, hash: number): number {
   const one = (((words[start] ^ hash) >>> 8) - 1) >>> 31
   const two = (((words[start + 2] ^ hash) >>> 8) - 1) >>> 31
   const three = (((words[start + 4] ^ hash) >>> 8) - 1) >>> 31

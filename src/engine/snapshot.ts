@@ -110,7 +110,7 @@ export function hasAt(engine: Engine, keyspaceId: number, sequence: number): boo
   return isThere
 }
 
-function findAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
+export function findAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
   const hash = hashKey(engine, keyspaceId)
   return findHashedAt(engine, hash, keyspaceId, sequence)
 }

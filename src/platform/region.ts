@@ -79,6 +79,7 @@ export class Region {
 
   /** Maps the pieces of elements up to `count`, which somebody reserved. */
   ensure(count: number): void {
+    if (count <= this.#reservedCount) return
     while (this.#firstElement(this.words.length) < count) this.#mapPiece(this.words.length)
   }
 
