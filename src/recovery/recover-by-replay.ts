@@ -14,7 +14,6 @@
  * 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
-import type { Control } from '../control/control.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
@@ -24,7 +23,7 @@ import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { attachAlone } from './attach.js'
-import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
+import { type LogEnd, LogReader, provenDurable, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
 import { adoptSegment, replayStretch } from './replay.js'
 import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment-files.js'
@@ -126,9 +125,12 @@ function readFormerSession(files: StoreFiles): FormerSession {
     if (!isSigned(parts, superblock.storeId) || !isOfThisEpoch) return noFormerSession
     return {
       // The lesser of both states': neither has a checksum, and a bad bit must not refuse a store.
-      durable: Math.min(
-        syncedAddress(control, control.state),
-        syncedAddress(control, control.next),
+      durable: provenDurable(
+        Math.min(
+          control.doubles[control.state + layout.durable],
+          control.doubles[control.next + layout.durable],
+        ),
+        superblock.segmentShift,
       ),
       claim: {
         tail: control.get(layout.tail),
@@ -157,12 +159,6 @@ function withPossibleUpdate(
       placeInFile(update, file, files.superblock.segmentShift) !== undefined,
   )
   return isPossible ? former : { ...former, update: undefined }
-}
-
-/** Before the first sync of a session only the manifest knows what is durable. */
-function syncedAddress(control: Control, state: number): number {
-  const hasSynced = control.doubles[state + layout.lastMarker] !== 0
-  return hasSynced ? control.doubles[state + layout.durable] : 0
 }
 
 function readLog(
