@@ -14,6 +14,7 @@
  * 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
+import { StoreError } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
@@ -47,8 +48,7 @@ import {
 export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   const { access, directory, manifest, platform } = files
   const found = findSegmentFiles(platform, directory, manifest)
-  const former = withPossibleUpdate(files, found, readFormerSession(files))
-  const end = readLog(files, found, former, () => undefined)
+  const { former, end } = readWholeLog(files, found)
   // From here on the store is known to be whole.
   files.announceChange(true)
   if (access === 'shared') {
@@ -71,6 +71,49 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     closeVolatileParts(parts)
     throw error
   }
+}
+
+/**
+ * The log as it is, or with the update that the old control file announces: whichever is proved to go
+ * further. Where the control file is as old as the log, only the updated record has the digest that it
+ * kept. Where it is older, because a crash lost its later states, the log has what came after that
+ * update, and a sync may have covered it.
+ */
+function readWholeLog(
+  files: StoreFiles,
+  found: SegmentFiles,
+): { readonly former: FormerSession; readonly end: LogEnd } {
+  const former = withPossibleUpdate(files, found, readFormerSession(files))
+  if (former.update === undefined) {
+    return { former, end: readLog(files, found, former, () => undefined) }
+  }
+  const asItIs = { ...former, update: undefined }
+  const end = tryReadLog(files, found, asItIs)
+  const updatedEnd = tryReadLog(files, found, former)
+  if (updatedEnd !== undefined && (end === undefined || isFurther(updatedEnd, end))) {
+    return { former, end: updatedEnd }
+  }
+  // Damaged either way: it says where.
+  return { former: asItIs, end: end ?? readLog(files, found, asItIs, () => undefined) }
+}
+
+/** Undefined where it is damaged. */
+function tryReadLog(
+  files: StoreFiles,
+  found: SegmentFiles,
+  former: FormerSession,
+): LogEnd | undefined {
+  try {
+    return readLog(files, found, former, () => undefined)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'STORE_CORRUPT') return undefined
+    throw error
+  }
+}
+
+function isFurther(a: LogEnd, b: LogEnd): boolean {
+  if (a.segmentNumber !== b.segmentNumber) return a.segmentNumber > b.segmentNumber
+  return a.endBytes > b.endBytes
 }
 
 interface FoundLog {

@@ -27,6 +27,7 @@ export function openOn<V = unknown, K extends StoreKey = string>(
   if (segmentSizeBytes !== undefined) requireSegmentSize(segmentSizeBytes)
   const isNew = disk.find(`${simulatedDirectory}/superblock`) === undefined
   const wanted = segmentSizeBytes ?? (isNew ? segmentSizeBytesMin : undefined)
+  if (resolved.open.readOnly) disk.hasReaders = true
   const engine = openEngineOn(disk.platform, simulatedDirectory, {
     ...resolved.open,
     segmentSizeBytes: wanted,

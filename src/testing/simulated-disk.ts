@@ -13,7 +13,7 @@ import { StoreError } from '../base/errors.js'
 import type { Platform } from '../platform/platform.js'
 import { BufferPool } from './buffer-pool.js'
 import { type DiskCall, type Fault, Faults, systemError } from './faults.js'
-import { SimulatedFile, sectorSizeBytes } from './simulated-file.js'
+import { type PickSector, SimulatedFile, sectorSizeBytes, takeVersionId } from './simulated-file.js'
 import { createSimulatedPlatform } from './simulated-platform.js'
 
 /** Something that may be found in several ways after a crash; way 0 is how the last sync left it. */
@@ -27,6 +27,8 @@ export interface Uncertainty {
   readonly sector: number
   /** Ways in which it may be found: 2 for old or new, more where it changed more than once. */
   readonly count: number
+  /** When each way came to be, in numbers that only grow: 0 for way 0. */
+  readonly moments: readonly number[]
 }
 
 /** Says in which way something is found: a number below `count`. */
@@ -55,7 +57,6 @@ export interface DiskOptions {
 
 const sharedPool = new BufferPool()
 let bootCount = 0
-let changeCount = 0
 
 export class SimulatedDisk {
   /** @internal What the store is opened on. */
@@ -69,6 +70,8 @@ export class SimulatedDisk {
   holdsSyncs = false
   /** Called before each change of the disk; a sync changes it when it ends. */
   onChange: ((change: DiskChange) => void) | undefined
+  /** @internal True where a store was open to read: it writes to memory of its own. */
+  hasReaders = false
   /** Whether a page that a failed sync calls clean was written. Default: it was not. */
   isWrittenByFailedSync: () => boolean = () => false
   #names = new Map<string, SimulatedFile>()
@@ -111,11 +114,13 @@ export class SimulatedDisk {
       found.push(asUncertainty(change, index))
     }
     for (const [file, path] of this.#reachable()) {
-      for (const [sector, count] of file.unsyncedSectors()) {
-        found.push({ kind: 'sector', path, inode: file.inode, sector, count })
+      const { inode } = file
+      for (const [sector, moments] of file.unsyncedSectors()) {
+        found.push({ kind: 'sector', path, inode, sector, count: moments.length, moments })
       }
-      const count = file.sizeCount
-      if (count > 1) found.push({ kind: 'size', path, inode: file.inode, sector: 0, count })
+      const moments = file.sizeMoments()
+      const count = moments.length
+      if (count > 1) found.push({ kind: 'size', path, inode, sector: 0, count, moments })
     }
     return found
   }
@@ -168,7 +173,7 @@ export class SimulatedDisk {
   dispose(): void {
     this.killProcesses()
     this.#isGone = true
-    for (const file of this.#files) file.release()
+    for (const file of this.#files) file.release(!this.hasReaders)
     this.#files.clear()
   }
 
@@ -392,7 +397,7 @@ export class SimulatedDisk {
 
   #changeName(change: Omit<NameChange, 'id'>): void {
     apply(this.#names, change)
-    this.#nameChanges.push({ id: ++changeCount, ...change })
+    this.#nameChanges.push({ id: takeVersionId(), ...change })
   }
 
   #namesPicked(pick: Pick): Map<string, SimulatedFile> {
@@ -447,20 +452,19 @@ export interface Sector {
   readonly sector: number
 }
 
-function asUncertainty({ from, to }: NameChange, index: number): Uncertainty {
-  return { kind: 'name', path: to ?? from ?? '', inode: 0, sector: index, count: 2 }
+function asUncertainty({ from, id, to }: NameChange, index: number): Uncertainty {
+  const moments = [0, id]
+  return { kind: 'name', path: to ?? from ?? '', inode: 0, sector: index, count: 2, moments }
 }
 
-function picksOf(
-  file: SimulatedFile,
-  path: string,
-  pick: Pick,
-): [(sector: number, count: number) => number, number] {
-  const { inode, sizeCount } = file
-  const ofSector = (sector: number, count: number): number =>
-    pick({ kind: 'sector', path, inode, sector, count })
-  const size =
-    sizeCount === 1 ? 0 : pick({ kind: 'size', path, inode, sector: 0, count: sizeCount })
+/** How the sectors of a file, and its size, are found. */
+function picksOf(file: SimulatedFile, path: string, pick: Pick): [PickSector, number] {
+  const { inode } = file
+  const ofSector: PickSector = (sector, moments) =>
+    pick({ kind: 'sector', path, inode, sector, count: moments.length, moments })
+  const moments = file.sizeMoments()
+  const count = moments.length
+  const size = count === 1 ? 0 : pick({ kind: 'size', path, inode, sector: 0, count, moments })
   return [ofSector, size]
 }
 

@@ -15,6 +15,7 @@ export const sectorSizeBytes = 512
 
 /** What a sector may hold; the number tells it from every other version on any disk. */
 interface Version {
+  /** Later ones have higher numbers. */
   readonly id: number
   readonly bytes: Uint8Array
 }
@@ -37,14 +38,22 @@ export interface SyncStart {
   readonly sizes: number
 }
 
-let nextVersionId = 1
+/** Which version of a sector is on the medium, of those that were seen at `moments`. */
+export type PickSector = (sector: number, moments: readonly number[]) => number
+
+let lastVersionId = 0
+
+/** Numbers for everything that came to be on any disk, in order. */
+export function takeVersionId(): number {
+  return ++lastVersionId
+}
 
 export class SimulatedFile {
   readonly inode: number
   readonly #pool: BufferPool
   #sizeBytes: number
   #extents: Extent[] = []
-  #copies: Uint8Array[] = []
+  #copies: { readonly bytes: Uint8Array; readonly usedBytes: number }[] = []
   /** What an image began with; never changed. */
   readonly #origin: Uint8Array
   /** Of the first `#sizeBytes` bytes, as last looked at. */
@@ -77,7 +86,7 @@ export class SimulatedFile {
   grow(sizeBytes: number): void {
     if (sizeBytes <= this.#sizeBytes) return
     this.#sizeBytes = sizeBytes
-    this.#sizes.push({ id: nextVersionId++, sizeBytes })
+    this.#sizes.push({ id: takeVersionId(), sizeBytes })
   }
 
   read(target: Uint8Array, position: number): number {
@@ -113,7 +122,7 @@ export class SimulatedFile {
     const bytes = this.#pool.take(sizeBytes)
     const count = Math.max(0, Math.min(sizeBytes, this.#sizeBytes - offset))
     this.#copyTo(bytes, offset, count)
-    this.#copies.push(bytes)
+    this.#copies.push({ bytes, usedBytes: count })
     return bytes
   }
 
@@ -149,25 +158,25 @@ export class SimulatedFile {
     if (isWritten()) this.#settleSize(sizes)
   }
 
-  /** The sectors that may be on the medium in more than one way, with the number of ways. */
-  unsyncedSectors(): Map<number, number> {
+  /** The sectors that may be on the medium in more than one way, and when each way was seen. */
+  unsyncedSectors(): Map<number, number[]> {
     this.observe()
-    const counts = new Map<number, number>()
-    for (const [sector, versions] of this.#versions) counts.set(sector, versions.length + 1)
-    return counts
+    const moments = new Map<number, number[]>()
+    for (const [sector, versions] of this.#versions) moments.set(sector, momentsOf(versions))
+    return moments
   }
 
-  /** In how many ways its size may be on the medium. */
-  get sizeCount(): number {
-    return this.#sizes.length + 1
+  /** The ways in which its size may be on the medium: when each was seen. */
+  sizeMoments(): number[] {
+    return momentsOf(this.#sizes)
   }
 
   /** What is on the medium if `pick` says which version of each sector is: 0 for what was synced. */
-  image(pick: (sector: number, count: number) => number, size: number): Uint8Array {
+  image(pick: PickSector, size: number): Uint8Array {
     const sizeBytes = size === 0 ? this.#mediumSizeBytes : this.#sizes[size - 1].sizeBytes
     let bytes: Uint8Array | undefined
     for (const [sector, versions] of this.#versions) {
-      const picked = pick(sector, versions.length + 1)
+      const picked = pick(sector, momentsOf(versions))
       const start = sector * sectorSizeBytes
       if (picked === 0 || start >= sizeBytes) continue
       bytes ??= resized(this.#medium, sizeBytes)
@@ -182,10 +191,10 @@ export class SimulatedFile {
   }
 
   /** Tells two images of the file apart: the versions that they consist of. */
-  imageKey(pick: (sector: number, count: number) => number, size: number): string {
+  imageKey(pick: PickSector, size: number): string {
     const ids = new Map(this.#mediumIds)
     for (const [sector, versions] of this.#versions) {
-      const picked = pick(sector, versions.length + 1)
+      const picked = pick(sector, momentsOf(versions))
       if (picked > 0) ids.set(sector, versions[picked - 1].id)
     }
     const sizeId = size === 0 ? this.#mediumSizeId : this.#sizes[size - 1].id
@@ -198,12 +207,14 @@ export class SimulatedFile {
     this.completeSync(this.beginSync())
   }
 
-  /** Gives memory back; the file is not used again. */
-  release(): void {
+  /** Gives memory back; the file is not used again. `isCopyKept`: copies were only read. */
+  release(isCopyKept: boolean): void {
     for (const { bytes, offset } of this.#extents) {
       this.#pool.give(bytes, Math.max(0, Math.min(bytes.byteLength, this.#sizeBytes - offset)))
     }
-    for (const bytes of this.#copies) this.#pool.give(bytes, bytes.byteLength)
+    for (const { bytes, usedBytes } of this.#copies) {
+      if (isCopyKept) this.#pool.give(bytes, usedBytes)
+    }
     this.#extents = []
     this.#copies = []
   }
@@ -268,7 +279,7 @@ export class SimulatedFile {
       this.#seen.set(now, at)
       const sector = at / sectorSizeBytes
       const versions = this.#versions.get(sector)
-      const version = { id: nextVersionId++, bytes: now.slice() }
+      const version = { id: takeVersionId(), bytes: now.slice() }
       if (versions === undefined) this.#versions.set(sector, [version])
       else versions.push(version)
     }
@@ -295,6 +306,11 @@ export class SimulatedFile {
     this.#mediumSizeBytes = written.sizeBytes
     this.#mediumSizeId = written.id
   }
+}
+
+/** Way 0 is from before all others. */
+function momentsOf(versions: readonly { readonly id: number }[]): number[] {
+  return [0, ...versions.map(({ id }) => id)]
 }
 
 function resized(bytes: Uint8Array, sizeBytes: number): Uint8Array {

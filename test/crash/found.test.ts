@@ -59,4 +59,19 @@ describe('a crash', () => {
     const after = openOn<string>(next.crash(allBut('segment-0000000000000002', 1)), options)
     assert.deepEqual([...after.keys()], ['a'])
   })
+
+  test('after a sync does not bring an update back that an older control file announces', async () => {
+    const disk = new SimulatedDisk()
+    const store = openOn<string>(disk, options)
+    store.put('a', 'old')
+    store.put('a', 'now')
+    const moments = disk.uncertainties().flatMap((uncertainty) => uncertainty.moments)
+    const arrived = Math.max(...moments)
+    store.put('a', 'new')
+    await store.sync()
+    const after = disk.crash(({ path, moments: seen, count }) =>
+      basename(path) === 'control' ? seen.findLastIndex((at) => at <= arrived) : count - 1,
+    )
+    assert.equal(openOn<string>(after, options).get('a'), 'new')
+  })
 })
