@@ -51,6 +51,8 @@ interface ActiveFault {
 
 export class Faults {
   #active: ActiveFault[] = []
+  /** With which code a call failed last. */
+  lastCode: string | undefined
   readonly #counts = new Map<DiskCall, number>()
 
   /** Calls of a kind that were made so far. */
@@ -76,6 +78,7 @@ export class Faults {
       const isMet = active.fault.isLasting === true ? active.remaining <= 0 : active.remaining === 0
       if (isMet) met ??= active.fault
     }
+    if (met !== undefined) this.lastCode = met.code ?? 'EIO'
     return met
   }
 }

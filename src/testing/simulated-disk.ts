@@ -63,7 +63,8 @@ export class SimulatedDisk {
   readonly platform: Platform
   readonly mapping: 'mmap' | 'file'
   readonly bootId: string = `simulated-boot-${++bootCount}`
-  readonly faults: Faults = new Faults()
+  /** Failures on demand. May be handed on to the disk of the next boot. */
+  faults: Faults = new Faults()
   /** Bytes that all files together may have. */
   capacityBytes: number
   /** True while asynchronous syncs are kept from ending: see {@link releaseSyncs}. */

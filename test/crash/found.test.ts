@@ -75,3 +75,53 @@ describe('a crash', () => {
     assert.equal(openOn<string>(after, options).get('a'), 'new')
   })
 })
+
+describe('a failure of the system', () => {
+  test('while a store is opened leaves nobody among those who have it open', () => {
+    const disk = new SimulatedDisk()
+    openOn<string>(disk, options).put('a', 'kept')
+    disk.killProcesses()
+    disk.faults.set({ call: 'list', at: 1 })
+    assert.throws(() => openOn(disk, options), { code: 'EIO' })
+    const store = openOn<string>(disk, options)
+    assert.equal(store.attachments().length, 1)
+    assert.equal(store.get('a'), 'kept')
+  })
+
+  test('where a segment cannot be opened is not called damage', async () => {
+    const disk = new SimulatedDisk()
+    const first = openOn<string>(disk, options)
+    for (let index = 0; index < 20; index++) first.put(`k${index}`, 'x'.repeat(3000))
+    await first.close()
+    const store = openOn<string>(disk, options)
+    disk.faults.set({ call: 'open', at: 1, code: 'EMFILE' })
+    assert.throws(() => store.get('k7'), { code: 'EMFILE' })
+    assert.equal(store.get('k7')?.length, 3000)
+  })
+
+  test('on one segment leads verify to no damage in others', async () => {
+    const disk = new SimulatedDisk()
+    const store = openOn<string>(disk, options)
+    for (let index = 0; index < 10; index++) {
+      store.put(`k${index}`, 'x'.repeat(3000))
+      if (index === 1) await store.sync()
+    }
+    await store.sync()
+    const blocked = '/store/segment-0000000000000001'
+    const { platform } = disk
+    const { openFile } = platform
+    platform.openFile = (path, mode) => {
+      const file = openFile(path, mode)
+      if (path !== blocked) return file
+      file.read = () => {
+        throw Object.assign(new Error('EIO'), { code: 'EIO' })
+      }
+      return file
+    }
+    const { problems } = await store.verify()
+    assert.deepEqual(
+      problems.map(({ file }) => file),
+      [blocked],
+    )
+  })
+})
