@@ -12,7 +12,7 @@
  */
 import { join } from 'node:path'
 import { assert } from '../base/assert.js'
-import { StoreError } from '../base/errors.js'
+import { StoreError, systemErrorCode } from '../base/errors.js'
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName, segmentFileName } from '../format/file-names.js'
@@ -173,7 +173,7 @@ export class Log {
     return slot < this.slots.region.reservedSoFar() && this.slots.get(slot, slotNumber) > 0
   }
 
-  /** Maps the segment of a slot. Throws `STORE_CORRUPT` where its file is gone. */
+  /** Maps the segment of a slot. Throws `STORE_CORRUPT` where its file is gone; what the system says else. */
   mapSlot(slot: number): void {
     const first = this.firstSlotOf(slot)
     const number = this.slots.get(first, slotNumber)
@@ -184,6 +184,7 @@ export class Log {
     try {
       file = this.platform.openFile(path, this.access === 'shared' ? 'write' : 'read')
     } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error
       throw new StoreError('STORE_CORRUPT', `segment file ${path} cannot be opened`, {
         details: { file: path, address: 0, what: 'the segment is missing' },
         cause: error,

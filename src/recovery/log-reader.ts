@@ -186,7 +186,7 @@ export class LogReader {
       words[value * 2 + markerDigestLowWord] >>> 0 === this.#digest.low &&
       words[value * 2 + markerDigestHighWord] >>> 0 === this.#digest.high
     if (!matches) return false
-    this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
+    this.#noteDurable(doubles[value + markerDurableDouble])
     this.#digest = { low: 0, high: 0 }
     return true
   }
@@ -293,9 +293,13 @@ export class LogReader {
     const { offset: end } = scan
     for (const offset of scan.markersBehind()) {
       const value = offset + recordHeaderSizeBytes / 8
-      this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
+      this.#noteDurable(doubles[value + markerDurableDouble])
     }
     scan.offset = end
+  }
+
+  #noteDurable(address: number): void {
+    this.#durable = Math.max(this.#durable, provenDurable(address, this.#options.shift))
   }
 
   #droppedBytes(): number {
@@ -343,6 +347,15 @@ export class LogReader {
     const place = placeInFile(update, file, shift)
     if (place !== undefined) words.set(update.words, place * 2)
   }
+}
+
+/**
+ * What an address that was said to be durable proves. Until its first sync has ended a session says so
+ * of the beginning of its first segment, which nothing brought to the medium: it may be lost with all
+ * that lies there, and what sessions before had synced is the manifest's to tell.
+ */
+export function provenDurable(address: number, shift: number): number {
+  return address % 2 ** shift === segmentHeaderSizeBytes / 8 ? 0 : address
 }
 
 function lastPart(file: SegmentFile, shift: number): number {

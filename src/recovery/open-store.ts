@@ -74,6 +74,11 @@ function openDirectory(directory: string, options: OpenOptions, startedAtMs: num
   return openFiles(choosePlatform(directory, options), directory, options, startedAtMs)
 }
 
+/** Opens a store on a platform that the caller made, in a directory of that. */
+export function openOn(platform: Platform, directory: string, options: OpenOptions): Engine {
+  return openFiles(platform, directory, options, performance.now())
+}
+
 function openFiles(
   platform: Platform,
   directory: string,
@@ -139,7 +144,7 @@ function openToWrite(
  * of its own, leaves the files as they are, and opens again as soon as somebody wrote to them.
  */
 function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): Engine {
-  const { directory, options } = files
+  const { directory, options, platform } = files
   const openings = new OpeningsWatch(place)
   let isCopied = true
   const own: StoreFiles = {
@@ -149,7 +154,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
     },
     renewal: {
       isDue: () => openings.wasRebuilt() || (isCopied && openings.wasOpened()),
-      open: () => openDirectory(directory, options, performance.now()),
+      open: () => openOn(platform, directory, options),
       close: () => openings.close(),
     },
   }

@@ -14,6 +14,7 @@
  * 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
+import { StoreError } from '../base/errors.js'
 import type { Control } from '../control/control.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
@@ -24,7 +25,7 @@ import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { attachAlone } from './attach.js'
-import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
+import { type LogEnd, LogReader, provenDurable, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
 import { adoptSegment, replayStretch } from './replay.js'
 import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment-files.js'
@@ -48,8 +49,7 @@ import {
 export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   const { access, directory, manifest, platform } = files
   const found = findSegmentFiles(platform, directory, manifest)
-  const former = withPossibleUpdate(files, found, readFormerSession(files))
-  const end = readLog(files, found, former, () => undefined)
+  const { former, end } = readWholeLog(files, found)
   // From here on the store is known to be whole.
   files.announceChange(true)
   if (access === 'shared') {
@@ -72,6 +72,49 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     closeVolatileParts(parts)
     throw error
   }
+}
+
+/**
+ * The log as it is, or with the update that the old control file announces: whichever is proved to go
+ * further. Where the control file is as old as the log, only the updated record has the digest that it
+ * kept. Where it is older, because a crash lost its later states, the log has what came after that
+ * update, and a sync may have covered it.
+ */
+function readWholeLog(
+  files: StoreFiles,
+  found: SegmentFiles,
+): { readonly former: FormerSession; readonly end: LogEnd } {
+  const former = withPossibleUpdate(files, found, readFormerSession(files))
+  if (former.update === undefined) {
+    return { former, end: readLog(files, found, former, () => undefined) }
+  }
+  const asItIs = { ...former, update: undefined }
+  const end = tryReadLog(files, found, asItIs)
+  const updatedEnd = tryReadLog(files, found, former)
+  if (updatedEnd !== undefined && (end === undefined || isFurther(updatedEnd, end))) {
+    return { former, end: updatedEnd }
+  }
+  // Damaged either way: it says where.
+  return { former: asItIs, end: end ?? readLog(files, found, asItIs, () => undefined) }
+}
+
+/** Undefined where it is damaged. */
+function tryReadLog(
+  files: StoreFiles,
+  found: SegmentFiles,
+  former: FormerSession,
+): LogEnd | undefined {
+  try {
+    return readLog(files, found, former, () => undefined)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'STORE_CORRUPT') return undefined
+    throw error
+  }
+}
+
+function isFurther(a: LogEnd, b: LogEnd): boolean {
+  if (a.segmentNumber !== b.segmentNumber) return a.segmentNumber > b.segmentNumber
+  return a.endBytes > b.endBytes
 }
 
 interface FoundLog {
@@ -125,7 +168,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
     const isOfThisEpoch = control.doubles[layout.epochDouble] === manifest.epoch
     if (!isSigned(parts, superblock.storeId) || !isOfThisEpoch) return noFormerSession
     return {
-      durable: syncedAddress(control),
+      durable: syncedAddress(control, superblock.segmentShift),
       claim: {
         tail: control.get(layout.tail),
         digestLow: control.get(layout.digestLow),
@@ -159,14 +202,12 @@ function withPossibleUpdate(
  * The address below which all is synced, as far as a former control file says. The lesser of both states':
  * neither has a checksum, and a bad bit must not refuse a store.
  */
-export function syncedAddress(control: Control): number {
-  return Math.min(syncedIn(control, control.state), syncedIn(control, control.next))
-}
-
-/** Before the first sync of a session only the manifest knows what is durable. */
-function syncedIn(control: Control, state: number): number {
-  const hasSynced = control.doubles[state + layout.lastMarker] !== 0
-  return hasSynced ? control.doubles[state + layout.durable] : 0
+export function syncedAddress(control: Control, shift: number): number {
+  const { doubles, next, state } = control
+  return provenDurable(
+    Math.min(doubles[state + layout.durable], doubles[next + layout.durable]),
+    shift,
+  )
 }
 
 function readLog(

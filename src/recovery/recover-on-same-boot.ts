@@ -74,6 +74,17 @@ export function recoverOnSameBoot(files: StoreFiles): Engine | undefined {
     closeVolatileParts(parts)
     return undefined
   }
+  try {
+    return recoverTrusted(files, parts)
+  } catch (error) {
+    // Its entry among the attachments must not stay locked.
+    closeVolatileParts(parts)
+    throw error
+  }
+}
+
+function recoverTrusted(files: StoreFiles, parts: VolatileParts): Engine | undefined {
+  const { access, manifest } = files
   const wasClosed = !parts.control.isSessionOpen
   files.announceChange(false)
   if (access === 'shared') attachAlone(files, parts)
