@@ -12,6 +12,7 @@ import type { OrderedIndex } from '../index/ordered-index.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
+import { AutoCheckpoint } from './auto-checkpoint.js'
 import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
@@ -35,6 +36,8 @@ export interface EngineParts {
   readonly syncIntervalMs: number
   /** Every record that is read is verified. */
   readonly verifiesReads: boolean
+  /** Checkpoints are made when they are due. */
+  readonly autoCheckpoint: boolean
   /** What says that the store is open. */
   readonly session: Session
   readonly attachments: Attachments
@@ -70,6 +73,14 @@ export interface RecoveryReport {
   readonly durationMs: number
   readonly recordsReplayed: number
   readonly bytesDropped: number
+  /** The id of the checkpoint that replay began with; undefined for none. */
+  readonly checkpoint?: number | undefined
+  /** Checkpoints that could not be used, the newest first, and why. */
+  readonly passedOver?: readonly {
+    readonly id: number
+    readonly file: string
+    readonly what: string
+  }[]
 }
 
 export class Engine {
@@ -86,6 +97,7 @@ export class Engine {
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
   readonly verifiesReads: boolean
+  readonly autoCheckpoint: boolean
   /** Set when the store is attached. */
   session: Session
   readonly attachments: Attachments
@@ -115,8 +127,13 @@ export class Engine {
   /** Of a range that is over, for the next one. */
   spareCursor: OrderedCursor | undefined
   readonly background: Background
+  readonly checkpointDuty: AutoCheckpoint
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
+  /** The checkpoint that this one is making. */
+  checkpointing: Promise<unknown> | undefined
+  /** Checkpoints that this one has made. */
+  checkpointCount = 0
   isClosed = false
   /** False when memory was given back: nothing of the store may be touched then. */
   isMapped = true
@@ -140,6 +157,7 @@ export class Engine {
     this.isReadOnly = parts.isReadOnly
     this.syncIntervalMs = parts.syncIntervalMs
     this.verifiesReads = parts.verifiesReads
+    this.autoCheckpoint = parts.autoCheckpoint
     this.session = parts.session
     this.attachments = parts.attachments
     this.writerToken = parts.attachments.token
@@ -149,6 +167,7 @@ export class Engine {
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
     this.background = new Background(this)
+    this.checkpointDuty = new AutoCheckpoint(this)
   }
 
   requireOpen(): void {

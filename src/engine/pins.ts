@@ -5,10 +5,12 @@
 export class Pins {
   /** How many snapshots show a sequence. */
   readonly #counts = new Map<number, number>()
+  /** What a checkpoint that is being made needs; Infinity for none. It is no snapshot of a user's. */
+  ofCheckpoint: number = Number.POSITIVE_INFINITY
 
   /** Infinity for none. */
   get lowest(): number {
-    let lowest = Number.POSITIVE_INFINITY
+    let lowest = this.ofCheckpoint
     for (const sequence of this.#counts.keys()) {
       if (sequence < lowest) lowest = sequence
     }

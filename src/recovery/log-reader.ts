@@ -1,5 +1,6 @@
 /**
- * The log, read from its beginning through positioned reads, up to where it can be believed.
+ * The log, read from its beginning or from a checkpoint, through positioned reads, up to where it can
+ * be believed.
  *
  * What can be believed (I5):
  * - Segments that the manifest names: all records up to the end it names. One that does not verify
@@ -53,10 +54,19 @@ export interface BelievedStretch {
   readonly offsets: readonly number[]
 }
 
+/** Where reading begins: behind a marker whose sync was completed, so all before it is believed. */
+export interface LogStart {
+  readonly address: number
+  /** Where the records before it end, in bytes, by number of the segment. */
+  readonly ends: ReadonlyMap<number, number>
+}
+
 export interface LogReaderOptions {
   readonly platform: Platform
   readonly shift: number
-  /** Address below which everything survived a completed sync, as far as the manifest knows. */
+  /** Undefined: at the beginning. */
+  readonly start?: LogStart | undefined
+  /** Address below which everything survived a completed sync, as far as it is known. */
   readonly durable: number
   readonly claim: TailClaim | undefined
   readonly update: UnfinishedUpdate | undefined
@@ -102,7 +112,8 @@ export class LogReader {
     this.#durable = options.durable
   }
 
-  read(files: readonly SegmentFile[]): LogEnd {
+  read(all: readonly SegmentFile[]): LogEnd {
+    const files = this.#skipToStart(all)
     for (const [index, file] of files.entries()) {
       if (!this.#follows(file, files[index - 1])) return this.#stop(files.slice(index), undefined)
       const badOffset = this.#readSegment(file)
@@ -111,11 +122,32 @@ export class LogReader {
     return this.#stop([], undefined)
   }
 
+  /** The files to be read; where it begins in the first of them, {@link #startOffset} tells. */
+  #skipToStart(files: readonly SegmentFile[]): readonly SegmentFile[] {
+    const { shift, start } = this.#options
+    if (start === undefined) return files
+    for (const [number, endBytes] of start.ends) this.#endBySegment.set(number, endBytes)
+    const first = files.findIndex(
+      (file) => start.address < (lastPart(file, shift) + 1) * 2 ** shift,
+    )
+    const { segmentNumber } = files[first].header
+    this.#end = { segmentNumber, endBytes: this.#startOffset(files[first]) * 8 }
+    return files.slice(first)
+  }
+
+  /** In 8-byte words. */
+  #startOffset({ header }: SegmentFile): number {
+    const { shift, start } = this.#options
+    const fromStart = (start?.address ?? 0) - header.segmentNumber * 2 ** shift
+    return Math.max(segmentHeaderSizeBytes / 8, fromStart)
+  }
+
   /** False where a segment between this one and the one before never reached the disk. */
   #follows(file: SegmentFile, before: SegmentFile | undefined): boolean {
     const { previousSegment } = file.header
     if (file.endBytes !== undefined || previousSegment === 0) return true
-    if (before === undefined) return false
+    // What a checkpoint begins with follows what the checkpoint has.
+    if (before === undefined) return this.#options.start !== undefined
     const first = before.header.segmentNumber
     return previousSegment >= first && previousSegment <= lastPart(before, this.#options.shift)
   }
@@ -123,7 +155,7 @@ export class LogReader {
   /** Returns where the first bad record is, if there is one. */
   #readSegment(file: SegmentFile): number | undefined {
     const bytes = this.#load(file)
-    const scan = new SegmentScan(bytes, segmentHeaderSizeBytes / 8)
+    const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
     if (!isNamed) this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset })
     const named: number[] = []
@@ -283,7 +315,7 @@ export class LogReader {
     rest.forEach((file, index) => {
       const bytes = this.#load(file)
       const from = index === 0 ? badOffset : undefined
-      this.#gatherFrom(new SegmentScan(bytes, from ?? segmentHeaderSizeBytes / 8))
+      this.#gatherFrom(new SegmentScan(bytes, from ?? this.#startOffset(file)))
     })
   }
 

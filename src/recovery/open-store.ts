@@ -19,11 +19,14 @@ import { segmentShift } from '../format/address.js'
 import {
   backgroundFileName,
   buildFileName,
+  checkpointLockFileName,
+  checkpointNextFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
+  parseCheckpointFileName,
   parseSegmentFileName,
   superblockFileName,
   superblockNextFileName,
@@ -188,6 +191,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
         }
       },
     }
+    engine.background.start()
     return engine
   } catch (error) {
     lock.release()
@@ -343,7 +347,20 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
 }
 
 /** Names that a store has only once it has a superblock. */
-const namesBehindSuperblock = [manifestFileName, manifestNextFileName, ...volatileFileNames]
+const namesBehindSuperblock = [
+  manifestFileName,
+  manifestNextFileName,
+  checkpointNextFileName,
+  ...volatileFileNames,
+]
+/** Those of locks that one who makes a store may have left. */
+const lockNames = [
+  lockFileName,
+  lifecycleFileName,
+  buildFileName,
+  backgroundFileName,
+  checkpointLockFileName,
+]
 
 /**
  * Before a store is made in a directory: a store whose superblock is gone must not be taken for an
@@ -353,21 +370,24 @@ function refuseHeadless(platform: Platform, directory: string): void {
   if (!platform.exists(directory)) return
   const superblock = join(directory, superblockFileName)
   for (const name of platform.list(directory)) {
-    if (name === manifestFileName || parseSegmentFileName(name) !== undefined) {
+    const isOfStore =
+      name === manifestFileName ||
+      parseSegmentFileName(name) !== undefined ||
+      parseCheckpointFileName(name) !== undefined
+    if (isOfStore) {
       throw corrupt(superblock, 0, `the superblock is missing, but there is a file ${name}`)
     }
     const isForeign =
       namesBehindSuperblock.includes(name) ||
-      (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
-      (name === buildFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === lockFileName && !isOwnLeftover(platform, directory, name))
+      (mayBeLeft(name) && !isOwnLeftover(platform, directory, name))
     if (isForeign) {
       throw wrongFormat(join(directory, name), 'a store would use this name, and it is not a store')
     }
   }
+}
+
+function mayBeLeft(name: string): boolean {
+  return isAttachmentFileName(name) || name === superblockNextFileName || lockNames.includes(name)
 }
 
 /** What a kill in the middle of making a store leaves: nothing yet, or what it begins with. */

@@ -14,6 +14,7 @@ import { repair } from '../engine/repair.js'
 import * as layout from '../format/control-layout.js'
 import { addToDigest } from '../format/digest.js'
 import {
+  checkpointNextFileName,
   controlFileName,
   isPreparedFileName,
   parseSegmentFileName,
@@ -202,6 +203,7 @@ function removeUnused(engine: Engine): void {
     const parsed = parseSegmentFileName(name)
     const isUnused = parsed !== undefined && log.slotOf(parsed.segmentNumber) === -1
     if (isUnused) requireOwnSegment(platform, join(directory, name), log.storeId)
-    if (isUnused || isPreparedFileName(name)) platform.remove(join(directory, name))
+    const isLeftover = isPreparedFileName(name) || name === checkpointNextFileName
+    if (isUnused || isLeftover) platform.remove(join(directory, name))
   }
 }
