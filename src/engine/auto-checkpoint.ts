@@ -7,6 +7,7 @@
  * than that, if it lies there for long.
  */
 
+import { StoreError } from '../base/errors.js'
 import { bucketSizeBytes } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { checkpointUnasked } from './checkpoint.js'
@@ -44,35 +45,36 @@ export class AutoCheckpoint {
     if (!engine.autoCheckpoint || engine.isReadOnly || engine.platform.kind === 'memory') return
     const { checkpointing, control } = engine
     if (checkpointing !== undefined || control.isPoisoned) return
-    if (performance.now() < this.#notBeforeMs || !this.#isDue()) return
+    if (performance.now() < this.#notBeforeMs) return
     try {
+      if (!this.#isDue()) return
       const info = await checkpointUnasked(engine, requireGoingOn)
       if (info !== undefined) pruneCheckpoints(engine, kept)
     } catch (error) {
-      if (engine.isClosed) return
+      if (engine.isClosed && error instanceof StoreError && error.code === 'STORE_CLOSED') return
       this.#notBeforeMs = performance.now() + retryMs
       engine.onError?.(error)
     }
   }
 
   #isDue(): boolean {
-    const { platform } = this.#engine
-    this.#newest ??= this.#lookUp()
-    const wanted = this.#replayBytes()
-    if (wanted.now < wanted.max * agedPart) return false
-    const isAged = platform.nowMs() - this.#newest.createdAtMs >= agedMs
-    if (wanted.now < wanted.max && !isAged) return false
-    // Only now it is worth a look at the directory.
+    // Most stores never come this far, and are never looked at.
+    if (!this.#isDueBehind(this.#newest)) return false
     this.#newest = this.#lookUp()
-    const { max, now } = this.#replayBytes()
-    const isStillAged = platform.nowMs() - this.#newest.createdAtMs >= agedMs
-    return now >= max || (isStillAged && now >= max * agedPart)
+    return this.#isDueBehind(this.#newest)
+  }
+
+  #isDueBehind(newest: Newest | undefined): boolean {
+    const { max, now } = this.#replayBytes(newest?.address ?? 0)
+    if (now >= max) return true
+    const ageMs = newest === undefined ? agedMs : this.#engine.platform.nowMs() - newest.createdAtMs
+    return now >= max * agedPart && ageMs >= agedMs
   }
 
   /** What a recovery would replay, and at most should. */
-  #replayBytes(): { now: number; max: number } {
+  #replayBytes(newest: number): { now: number; max: number } {
     const state = this.#engine.control.readState()
-    const from = Math.max(this.#newest?.address ?? 0, state[layout.begin])
+    const from = Math.max(newest, state[layout.begin])
     const buckets = state[layout.bucketCount] + state[layout.overflowEnd]
     return {
       now: (state[layout.tail] - from) * 8,

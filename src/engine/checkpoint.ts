@@ -13,13 +13,17 @@
  * A failure to write the file is the caller's to hear of and nothing else: the log does not depend on it.
  */
 import { join } from 'node:path'
+import { StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import {
   checkpointFileName,
   checkpointLockFileName,
   checkpointNextFileName,
+  manifestFileName,
 } from '../format/file-names.js'
+import { decodeManifest } from '../format/manifest.js'
 import type { FileLock, PlatformFile } from '../platform/platform.js'
+import { readWhole } from '../platform/whole-file.js'
 import { CheckpointFile } from './checkpoint-file.js'
 import { CheckpointImage } from './checkpoint-image.js'
 import { type CheckpointMoment, releaseMoment, takeMoment } from './checkpoint-moment.js'
@@ -39,7 +43,7 @@ export async function checkpoint(engine: Engine): Promise<CheckpointInfo> {
   engine.requireWritable()
   return inTurn(engine, async () => {
     engine.requireWritable()
-    const lock = await waitForLock(engine)
+    const lock = tryLock(engine) ?? (await waitForLock(engine))
     try {
       return await make(engine, () => engine.requireOpen())
     } finally {
@@ -86,10 +90,10 @@ function tryLock({ directory, platform }: Engine): FileLock | undefined {
 
 async function waitForLock(engine: Engine): Promise<FileLock> {
   for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
     engine.requireWritable()
     const lock = tryLock(engine)
     if (lock !== undefined) return lock
-    await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }
 }
 
@@ -114,6 +118,7 @@ async function writeCheckpoint(
   requireGoingOn: () => void,
 ): Promise<CheckpointInfo> {
   const { directory, platform } = engine
+  requireInPlace(engine)
   const next = join(directory, checkpointNextFileName)
   if (platform.exists(next)) platform.remove(next)
   const file = platform.openFile(next, 'create')
@@ -131,6 +136,19 @@ async function writeCheckpoint(
   platform.rename(next, join(directory, checkpointFileName(info.id)))
   await platform.syncDirectoryAsync(directory)
   return info
+}
+
+/** The directory may have been moved away, or replaced, under the open store. */
+function requireInPlace({ directory, epoch, log, platform }: Engine): void {
+  const path = join(directory, manifestFileName)
+  if (platform.exists(path)) {
+    const manifest = decodeManifest(readWhole(platform, path), path)
+    const isOwn = log.storeId.every((byte, index) => manifest.storeId[index] === byte)
+    if (isOwn && manifest.epoch === epoch) return
+  }
+  throw new StoreError('STORE_NOT_FOUND', `the open store is no longer in ${directory}`, {
+    details: { file: directory },
+  })
 }
 
 async function writeImage(
