@@ -38,6 +38,7 @@ import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment
 import { copyDurably, writeManifest } from './store-files.js'
 import {
   finishUpdate,
+  isToBeMade,
   placeInFile,
   readUnfinishedUpdate,
   type UnfinishedUpdate,
@@ -159,7 +160,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
 
 /** Segments that the manifest names are of earlier epochs and do not change any more. */
 function withPossibleUpdate(
-  files: StoreFiles,
+  { platform, superblock }: StoreFiles,
   found: SegmentFiles,
   former: FormerSession,
 ): FormerSession {
@@ -167,8 +168,7 @@ function withPossibleUpdate(
   if (update === undefined) return former
   const isPossible = found.log.some(
     (file) =>
-      file.endBytes === undefined &&
-      placeInFile(update, file, files.superblock.segmentShift) !== undefined,
+      file.endBytes === undefined && isToBeMade(platform, update, file, superblock.segmentShift),
   )
   return isPossible ? former : { ...former, update: undefined }
 }

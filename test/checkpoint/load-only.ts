@@ -13,9 +13,9 @@ import {
   elementWords,
 } from '../../src/format/checkpoint.js'
 import { checkpointFileName } from '../../src/format/file-names.js'
-import { readSuperblock } from '../../src/recovery/store-files.js'
 import { createFilePlatform } from '../../src/platform/file-platform.js'
 import { readCheckpoint, readChunks } from '../../src/recovery/checkpoint-reader.js'
+import { readSuperblock } from '../../src/recovery/store-files.js'
 
 /** As `indexEntries`: hash and address of each entry, sorted. */
 export function loadOnly(directory: string, id: number): string[] {

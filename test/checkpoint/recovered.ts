@@ -7,7 +7,13 @@ import { entriesPerBucket, entryWords, linkWordInBucket } from '../../src/format
 import * as layout from '../../src/format/control-layout.js'
 import { parseCheckpointFileName } from '../../src/format/file-names.js'
 import { wordOf } from '../../src/index/hash-index.js'
-import { kindValue, slotDeadBytes, slotEndBytes, slotKind, slotNumber } from '../../src/log/slot-table.js'
+import {
+  kindValue,
+  slotDeadBytes,
+  slotEndBytes,
+  slotKind,
+  slotNumber,
+} from '../../src/log/slot-table.js'
 import { open, type RecoveryReport } from '../../src/store/index.js'
 import { copyStore } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
