@@ -67,21 +67,34 @@ export interface RecoveryReport {
   /**
    * `created`: a new store. `attached`: it was open elsewhere. `clean`: closed properly on this
    * boot. `same-boot`: the process was killed; memory was as it left it. `replay`: the log was read
-   * again from its beginning.
+   * again, from its beginning or from a checkpoint.
    */
   readonly kind: 'created' | 'attached' | 'clean' | 'same-boot' | 'replay'
+  /** The rows of the decision tables that took it, in their order: see docs/durability.md. */
+  readonly rows: readonly string[]
   readonly durationMs: number
   readonly recordsReplayed: number
   readonly bytesDropped: number
   /** The id of the checkpoint that replay began with; undefined for none. */
-  readonly checkpoint?: number | undefined
-  /** Checkpoints that could not be used, the newest first, and why. */
-  readonly passedOver?: readonly {
-    readonly id: number
-    readonly file: string
-    readonly what: string
-  }[]
+  readonly checkpoint: number | undefined
+  /** Checkpoints that could not be used, the newest first. */
+  readonly passedOver: readonly PassedOver[]
 }
+
+/** A checkpoint that recovery could not use. */
+export interface PassedOver {
+  readonly id: number
+  readonly file: string
+  readonly what: string
+}
+
+/** What a recovery has to tell that reads nothing. */
+export const nothingReplayed = {
+  recordsReplayed: 0,
+  bytesDropped: 0,
+  checkpoint: undefined,
+  passedOver: [],
+} as const
 
 export class Engine {
   readonly platform: Platform
@@ -118,7 +131,8 @@ export class Engine {
   /** An update that was finished in memory of this one's own, and not in the file. */
   mended: MendedRecord | undefined
   readonly space: MappingSpace | undefined
-  readonly lastRecovery: RecoveryReport
+  /** Completed when opening is done. */
+  lastRecovery: RecoveryReport
   readonly clock: Clock
   readonly key: Key = new Key()
   readonly lookup: Lookup = new Lookup()

@@ -8,6 +8,7 @@
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import { checkpointIds, isReferredTo } from '../engine/checkpoints.js'
+import type { PassedOver } from '../engine/engine.js'
 import type { CheckpointSegment } from '../format/checkpoint.js'
 import { checkpointFileName } from '../format/file-names.js'
 import type { Manifest } from '../format/manifest.js'
@@ -17,14 +18,8 @@ import { segmentSeed } from '../format/segment-header.js'
 import { kindLog, kindPart, kindValue } from '../log/slot-table.js'
 import type { Platform } from '../platform/platform.js'
 import { type CheckpointContents, readCheckpoint } from './checkpoint-reader.js'
+import { decide, type Facts, startRows } from './decision.js'
 import type { SegmentFile, SegmentFiles } from './segment-files.js'
-
-/** A checkpoint that could not be used. */
-export interface PassedOver {
-  readonly id: number
-  readonly file: string
-  readonly what: string
-}
 
 export interface ChosenCheckpoint extends CheckpointContents {
   /** The segment files that it has, by slot; none where nothing leads into one that is gone. */
@@ -34,6 +29,8 @@ export interface ChosenCheckpoint extends CheckpointContents {
 }
 
 export interface CheckpointChoice {
+  /** The label of the row that took it. */
+  readonly row: string
   readonly chosen: ChosenCheckpoint | undefined
   readonly passedOver: readonly PassedOver[]
   /** Address below which everything is known to have survived a sync; 0 where nothing is. */
@@ -49,6 +46,19 @@ export interface CheckpointPlace {
 }
 
 export function chooseCheckpoint(place: CheckpointPlace, found: SegmentFiles): CheckpointChoice {
+  const choice = search(place, found)
+  const { action, label } = decide(startRows, { checkpoint: () => checkpointFact(choice) })
+  return { ...choice, row: label, chosen: action === 'checkpoint' ? choice.chosen : undefined }
+}
+
+type Search = Omit<CheckpointChoice, 'row'>
+
+function checkpointFact({ chosen, passedOver }: Search): Facts['checkpoint'] {
+  if (chosen === undefined) return passedOver.length === 0 ? 'none' : 'unusable'
+  return passedOver.length === 0 ? 'newest' : 'older'
+}
+
+function search(place: CheckpointPlace, found: SegmentFiles): Search {
   const { directory, manifest, platform, shift } = place
   const passedOver: PassedOver[] = []
   let durable = 0

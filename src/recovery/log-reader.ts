@@ -11,8 +11,10 @@
  * A bad record is the end, unless something says that more than this had been synced: then it is
  * corruption.
  */
+
+import { assert } from '../base/assert.js'
 import { checksumWords } from '../base/checksum.js'
-import { corrupt, wrongFormat } from '../base/errors.js'
+import { corrupt, type StoreError, wrongFormat } from '../base/errors.js'
 import { addToDigest, type Digest } from '../format/digest.js'
 import {
   flagReference,
@@ -37,6 +39,7 @@ import {
 } from '../log/record-fields.js'
 import { isKnownKind, type SegmentBytes, SegmentScan } from '../log/segment-scan.js'
 import type { Platform } from '../platform/platform.js'
+import { decide, endRows } from './decision.js'
 import type { SegmentFile } from './segment-files.js'
 import { placeInFile, type UnfinishedUpdate } from './unfinished-update.js'
 
@@ -75,6 +78,8 @@ export interface LogReaderOptions {
 }
 
 export interface LogEnd {
+  /** The label of the row that took it. */
+  readonly row: string
   /** Number of the segment that the last believed record lies in; 0 for an empty log. */
   readonly segmentNumber: number
   /** Where that record ends there, in bytes. */
@@ -105,6 +110,9 @@ export class LogReader {
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
   readonly #endBySegment = new Map<number, number>()
+  /** Records that verify behind the last marker that counts, believed or not. */
+  #recordsBehind = 0
+  #isClaimProved = false
 
   constructor(options: LogReaderOptions, believe: (stretch: BelievedStretch) => void) {
     this.#options = options
@@ -162,7 +170,7 @@ export class LogReader {
     for (;;) {
       const result = scan.look()
       if (result === 'bad' && isNamed) {
-        throw corrupt(file.path, scan.offset * 8, 'a record does not match its checksum')
+        throw sealedDamage(file, scan.offset, 'a record does not match its checksum')
       }
       if (result === 'bad') return scan.offset
       if (result === 'end') {
@@ -174,7 +182,7 @@ export class LogReader {
       }
       if (isNamed) {
         if (!this.#referencesVerify(scan)) {
-          throw corrupt(file.path, scan.offset * 8, 'the value that a record refers to is damaged')
+          throw sealedDamage(file, scan.offset, 'the value that a record refers to is damaged')
         }
         named.push(scan.offset)
       } else if (!this.#take(scan)) {
@@ -185,7 +193,7 @@ export class LogReader {
     if (isNamed) {
       this.#setEnd(file, scan.offset)
       if (scan.offset * 8 !== file.endBytes) {
-        throw corrupt(file.path, scan.offset * 8, 'records end before the end that was recorded')
+        throw sealedDamage(file, scan.offset, 'records end before the end that was recorded')
       }
       this.#believe({ file, bytes, offsets: named })
     }
@@ -199,14 +207,20 @@ export class LogReader {
     if (recordType(words, scan.offset * 2) === typeMarker) {
       if (!this.#takeMarker(scan)) return false
       stretch.endOffset = scan.offset + scan.span
+      this.#recordsBehind = 0
+      this.#isClaimProved = false
       this.#believePending()
     } else {
       if (!this.#referencesVerify(scan)) return false
       stretch.offsets.push(scan.offset)
       stretch.endOffset = scan.offset + scan.span
       addToDigest(this.#digest, scan.checksumSum)
+      this.#recordsBehind++
     }
-    if (this.#isClaimed(scan)) this.#believePending()
+    if (this.#isClaimed(scan)) {
+      this.#isClaimProved = true
+      this.#believePending()
+    }
     return true
   }
 
@@ -279,11 +293,18 @@ export class LogReader {
   }
 
   #stop(rest: readonly SegmentFile[], badOffset: number | undefined): LogEnd {
-    this.#believeAppendOnly()
+    const isAppended = this.#believeAppendOnly()
     this.#gatherEvidence(rest, badOffset)
-    const { shift } = this.#options
+    const { claim, shift } = this.#options
     const end = this.#end.segmentNumber * 2 ** shift + this.#end.endBytes / 8
-    if (end < this.#durable) {
+    const { action, label } = decide(endRows, {
+      sealed: () => 'whole',
+      synced: () => (end < this.#durable ? 'missing' : 'reached'),
+      behind: () => (this.#recordsBehind === 0 ? 'nothing' : 'records'),
+      claim: () => (claim === undefined ? 'none' : this.#isClaimProved ? 'proved' : 'refuted'),
+      updates: () => (isAppended ? 'never' : 'in-place'),
+    })
+    if (action === 'refuse') {
       const file = rest[0] ?? this.#pending[this.#pending.length - 1]?.file
       throw corrupt(
         file?.path ?? 'the log',
@@ -293,21 +314,26 @@ export class LogReader {
     }
     return {
       ...this.#end,
+      row: label,
       endBySegment: this.#endBySegment,
       durable: this.#durable,
       bytesDropped: this.#droppedBytes(),
     }
   }
 
-  /** In a segment without in-place updates, records that verify in a row are what was written. */
-  #believeAppendOnly(): void {
+  /**
+   * In a segment without in-place updates, records that verify in a row are what was written. True where
+   * there is no other kind of segment behind the last marker.
+   */
+  #believeAppendOnly(): boolean {
     for (const stretch of this.#pending) {
-      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return
+      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return false
       if (stretch.offsets.length === 0) continue
       this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)
       stretch.offsets = []
     }
+    return true
   }
 
   /** Markers behind a bad record name how far syncs had come when they were written. */
@@ -375,6 +401,13 @@ export class LogReader {
     const place = placeInFile(update, file, shift)
     if (place !== undefined) words.set(update.words, place * 2)
   }
+}
+
+/** What a row of the table refuses, at the place where it was seen. */
+function sealedDamage(file: SegmentFile, offset: number, what: string): StoreError {
+  const { action } = decide(endRows, { sealed: () => 'damaged' })
+  assert(action === 'refuse', 'damage in a sealed segment is refused')
+  return corrupt(file.path, offset * 8, what)
 }
 
 function lastPart(file: SegmentFile, shift: number): number {

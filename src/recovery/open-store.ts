@@ -12,7 +12,7 @@ import {
   systemErrorCode,
   wrongFormat,
 } from '../base/errors.js'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
@@ -42,9 +42,10 @@ import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
 import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
+import { decide, type Facts, manifestRows } from './decision.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
 import { recoverByReplay } from './recover-by-replay.js'
-import { recoverOnSameBoot } from './recover-on-same-boot.js'
+import { openFromMemory } from './recover-on-same-boot.js'
 import {
   beginSession,
   countOpening,
@@ -126,11 +127,11 @@ function openToWrite(
   isAlone: boolean,
   exists: boolean,
 ): Engine {
-  const attached = isAlone ? undefined : attachToLive(files)
-  if (attached !== undefined) return attached
   const announceChange = (isRebuild: boolean): void => countOpening(place, isRebuild)
   const counted = { ...files, announceChange }
-  const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
+  const opened = openFromMemory(counted, () => (isAlone ? undefined : attachToLive(files)))
+  if (opened.engine?.lastRecovery.kind === 'attached') return opened.engine
+  const engine = opened.engine ?? recoverByReplay(counted, exists, opened.row)
   leave(engine)
   sweepDropped(engine)
   return engine
@@ -158,13 +159,11 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   }
   // One that is attached has files that nobody replaces.
   const followed = files.access === 'private' ? own : { ...own, renewal: undefined }
-  const attached = isAlone ? undefined : attachToLive(followed)
-  const onSameBoot = attached ?? recoverOnSameBoot(followed)
-  isCopied =
-    onSameBoot === undefined ||
-    (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
-  const engine = onSameBoot ?? recoverByReplay({ ...own, access: 'private' }, true)
-  if (attached === undefined && (isCopied || files.access === 'shared')) {
+  const opened = openFromMemory(followed, () => (isAlone ? undefined : attachToLive(followed)))
+  const kind = opened.engine?.lastRecovery.kind
+  isCopied = kind === undefined || (files.access === 'private' && kind === 'same-boot')
+  const engine = opened.engine ?? recoverByReplay({ ...own, access: 'private' }, true, opened.row)
+  if (kind !== 'attached' && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
   }
@@ -180,7 +179,9 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const exists = findStore(platform, directory, options)
     const access = options.readOnly ? 'private' : 'shared'
     const files = readStoreFiles(place, { options, access, exists, startedAtMs })
-    const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
+    // Whoever else had it open would have the lock.
+    const opened = openFromMemory(files, () => undefined)
+    const engine = opened.engine ?? recoverByReplay(files, exists, opened.row)
     sweepDropped(engine)
     engine.session = {
       end: (whenLast) => {
@@ -291,8 +292,8 @@ function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
   }
   const engine = makeEngine(files, parts, 1, {
     kind: 'created',
-    recordsReplayed: 0,
-    bytesDropped: 0,
+    rows: ['new-store'],
+    ...nothingReplayed,
   })
   startLog(engine)
   return engine
@@ -442,17 +443,39 @@ function firstManifest(superblock: Superblock): Manifest {
   }
 }
 
+interface ManifestFound {
+  readonly state: Facts['manifest']
+  readonly manifest: Manifest | undefined
+  readonly failure: unknown
+}
+
 /** A store without a manifest was being created when its maker died: it holds nothing yet. */
 function readOrBeginManifest(
   platform: Platform,
   directory: string,
   superblock: Superblock,
 ): Manifest {
-  const manifest = readManifest(platform, directory, superblock.storeId)
-  if (manifest !== undefined) return manifest
-  const segment = platform.list(directory).find((name) => parseSegmentFileName(name) !== undefined)
-  if (segment !== undefined) {
-    throw corrupt(join(directory, manifestFileName), 0, `it is missing, but there is ${segment}`)
+  const { failure, manifest, state } = lookForManifest(platform, directory, superblock)
+  const { action } = decide(manifestRows, { manifest: () => state })
+  if (action === 'refuse') throw failure
+  return manifest ?? firstManifest(superblock)
+}
+
+function lookForManifest(
+  platform: Platform,
+  directory: string,
+  { storeId }: Superblock,
+): ManifestFound {
+  try {
+    const manifest = readManifest(platform, directory, storeId)
+    if (manifest !== undefined) return { state: 'whole', manifest, failure: undefined }
+  } catch (failure) {
+    if (!(failure instanceof StoreError)) throw failure
+    return { state: 'damaged', manifest: undefined, failure }
   }
-  return firstManifest(superblock)
+  const segment = platform.list(directory).find((name) => parseSegmentFileName(name) !== undefined)
+  if (segment === undefined) return { state: 'none', manifest: undefined, failure: undefined }
+  const what = `it is missing, but there is ${segment}`
+  const failure = corrupt(join(directory, manifestFileName), 0, what)
+  return { state: 'missing', manifest: undefined, failure }
 }

@@ -15,7 +15,7 @@
  */
 import { join } from 'node:path'
 import type { Control } from '../control/control.js'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import {
   checkpointNextFileName,
@@ -30,6 +30,7 @@ import { slotEndBytes } from '../log/slot-table.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { attachAlone } from './attach.js'
 import { type CheckpointChoice, chooseCheckpoint } from './choose-checkpoint.js'
+import { decide, type Facts, settleRows } from './decision.js'
 import { loadCheckpoint } from './load-checkpoint.js'
 import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
@@ -53,19 +54,27 @@ import {
   volatilePartsExist,
 } from './volatile-parts.js'
 
-export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
+/** `openedBy`: the row that says why memory is not believed. */
+export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: string): Engine {
   const { access, directory, manifest, platform } = files
   const found = findSegmentFiles(platform, directory, manifest)
   const shift = files.superblock.segmentShift
   const checkpoint = chooseCheckpoint({ platform, directory, manifest, shift }, found)
-  const former = withPossibleUpdate(files, found, readFormerSession(files))
+  const announced = readFormerSession(files)
+  const former = withPossibleUpdate(files, found, announced)
   const end = readLog(files, { found, former, checkpoint }, () => undefined)
   // From here on the store is known to be whole.
   files.announceChange(true)
+  const rows = [openedBy, checkpoint.row, end.row]
   if (access === 'shared') {
     const used = usedSegments(found, end)
+    const { action, label } = decide(settleRows, {
+      poison: () => (former.wasPoisoned ? 'set' : 'clear'),
+      update: () => updateFact(announced, former),
+    })
+    rows.push(label)
     if (former.update !== undefined) writeUpdate(files, used, former.update)
-    settle(files, used, former.wasPoisoned)
+    settle(files, used, action === 'copy' || action === 'update-and-copy')
     writeManifest(platform, directory, nextManifest(files, used, end))
   }
   const isVolatileInMemory = access === 'private' || platform.kind === 'file'
@@ -76,7 +85,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     segmentSizeOf(files.superblock),
   )
   try {
-    const log = { found, former, checkpoint, end, existed }
+    const log = { found, former, checkpoint, end, existed, rows }
     return recoverInto(files, parts, isVolatileInMemory, log)
   } catch (error) {
     // Its entry among the attachments must not stay locked.
@@ -94,6 +103,7 @@ interface LogSources {
 interface FoundLog extends LogSources {
   readonly end: LogEnd
   readonly existed: boolean
+  readonly rows: readonly string[]
 }
 
 /** Steps 4 to 6. */
@@ -173,6 +183,11 @@ function withPossibleUpdate(
   return isPossible ? former : { ...former, update: undefined }
 }
 
+function updateFact(announced: FormerSession, former: FormerSession): Facts['update'] {
+  if (announced.update === undefined) return 'none'
+  return former.update === undefined ? 'made' : 'unmade'
+}
+
 /** Before the first sync of a session only the manifest knows what is durable. */
 function syncedAddress(control: Control, state: number): number {
   const hasSynced = control.doubles[state + layout.lastMarker] !== 0
@@ -206,8 +221,8 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   const epoch = access === 'private' ? manifest.epoch : manifest.epoch + 1
   const draft = makeEngine(files, parts, epoch, {
     kind: 'replay',
-    recordsReplayed: 0,
-    bytesDropped: 0,
+    rows: [],
+    ...nothingReplayed,
   })
   const { chosen } = log.checkpoint
   if (chosen !== undefined) loadCheckpoint(draft, chosen)
@@ -245,6 +260,7 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   draft.log.close()
   const engine = makeEngine(files, parts, epoch, {
     kind: log.existed ? 'replay' : 'created',
+    rows: manifest.epoch === 0 ? ['new-store'] : log.rows,
     recordsReplayed: log.existed ? recordsReplayed : 0,
     bytesDropped: end.bytesDropped,
     checkpoint: chosen?.header.address,
@@ -288,12 +304,12 @@ function writeUpdate(
 }
 
 /** Brings what the manifest is about to name, and did not name before, to the medium. */
-function settle(files: StoreFiles, used: readonly UsedSegment[], wasPoisoned: boolean): void {
+function settle(files: StoreFiles, used: readonly UsedSegment[], isCopied: boolean): void {
   const { directory, manifest, platform } = files
   const named = new Set(manifest.segments.map((segment) => segment.segmentNumber))
   for (const { file } of used) {
     if (named.has(file.header.segmentNumber)) continue
-    if (wasPoisoned) {
+    if (isCopied) {
       copyDurably(platform, directory, file.path)
     } else {
       const handle = platform.openFile(file.path, 'write')

@@ -78,7 +78,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
       else process.emitWarning(warning, 'VarveWarning')
     }
-    const passedOver = engine.lastRecovery.passedOver ?? []
+    const { passedOver } = engine.lastRecovery
     process.nextTick(() => {
       for (const { file, what } of passedOver) {
         engine.onWarning?.(`the checkpoint ${file} was passed over: ${what}`)

@@ -30,7 +30,6 @@ class Changes {
   readonly #store: Store<Buffer>
   readonly #random: Random
   #snapshots: Snapshot<Buffer>[] = []
-  #named = 0
   #newKeys = 0
   count = 0
 
@@ -80,7 +79,6 @@ class Changes {
   }
 
   #keyspace(): ReturnType<Store<Buffer>['keyspace']> {
-    this.#named++
     return this.#store.keyspace(`space ${this.#random.below(3)}`, { encoding: 'binary' })
   }
 

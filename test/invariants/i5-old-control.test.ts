@@ -18,7 +18,7 @@ import { engineOf } from '../support/engine-of.js'
 
 const options = { segmentSizeBytes: 2 ** 20, encoding: 'utf8', syncIntervalMs: 0 } as const
 
-function valueOf(directory: string, key: string): string | undefined {
+function valueIn(directory: string, key: string): string | undefined {
   const store = open<string>(directory, { readOnly: true })
   try {
     return store.get(key)
@@ -58,7 +58,7 @@ describe('a control file that is older than the log', () => {
       const copy = join(parent, 'copy')
       copyStore(live, copy)
       copyFileSync(old, join(copy, 'control'))
-      assert.equal(valueOf(copy, 'a'), 'six')
+      assert.equal(valueIn(copy, 'a'), 'six')
       await store.close()
     })
   }
@@ -80,7 +80,7 @@ describe('a control file that is older than the log', () => {
     announced.copy(control, state * 8)
     announced.copy(control, next * 8)
     overwrite(join(copy, 'control'), 0, control)
-    assert.equal(valueOf(copy, 'a'), 'two')
+    assert.equal(valueIn(copy, 'a'), 'two')
     await store.close()
   })
 })
@@ -97,10 +97,10 @@ describe('a control file that is newer than the log', () => {
     const copy = join(parent, 'copy')
     copyStore(live, copy)
     overwrite(join(copy, segment), 0, old)
-    assert.equal(valueOf(copy, 'a'), 'two')
+    assert.equal(valueIn(copy, 'a'), 'two')
     // Without it, there is nothing that proves the last record.
     rmSync(join(copy, 'control'))
-    assert.equal(valueOf(copy, 'a'), undefined)
+    assert.equal(valueIn(copy, 'a'), undefined)
     await store.close()
   })
 })
