@@ -4,7 +4,7 @@
  * its next look, within a second.
  *
  * Each thread syncs what it wrote within `syncIntervalMs` by itself (sync.ts). What is left to do is
- * the sync for one that died before, and giving back what its snapshots held.
+ * the sync for one that died before, giving back what its snapshots held, and checkpoints.
  */
 import { join } from 'node:path'
 import * as layout from '../format/control-layout.js'
@@ -36,7 +36,7 @@ export class Background {
 
   start(): void {
     const { isReadOnly, platform } = this.#engine
-    if (isReadOnly || !platform.isShared) return
+    if (isReadOnly || (!platform.isShared && platform.kind !== 'file')) return
     this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
@@ -66,9 +66,16 @@ export class Background {
   #look(): void {
     const { control, directory, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
+    // One that has the store alone has nobody to do anything for.
+    if (!platform.isShared) {
+      void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
+      return
+    }
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
     this.#cleanUp()
+    // It never rejects.
+    void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
     // What lies in memory alone has nothing to be synced to.
     if (platform.kind === 'memory' || syncIntervalMs === 0) return
     const state = control.readState()

@@ -1,6 +1,10 @@
 /**
  * close: the last sync, the mark of a proper end, and every resource given back.
  *
+ * Before all that, a checkpoint that is due is made: where the background had no time for it, because the
+ * store is opened for short whiles only, the log would otherwise grow without one. One that is under way
+ * is given up.
+ *
  * Order: 1. The last sync. 2. The manifest names how far it came: only now is that true (I5, I9).
  * 3. The mark. A kill before 2 leaves what a kill after any sync leaves; within 2, the manifest of
  * before or the new one, and both say what is true.
@@ -26,6 +30,9 @@ export async function close(engine: Engine): Promise<void> {
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
   engine.background.stop()
+  // Its failure belongs to who asked for it.
+  await Promise.allSettled([engine.checkpointing])
+  if (isAlone(engine)) await engine.checkpointDuty.runIfDue(() => undefined)
   let failure: unknown
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))

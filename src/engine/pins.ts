@@ -8,10 +8,14 @@ export class Pins {
   readonly #sequences: number[] = []
   /** How many snapshots show each. */
   readonly #counts: number[] = []
+  /** What a checkpoint that is being made needs; Infinity for none. It is no snapshot of a user's. */
+  ofCheckpoint: number = Number.POSITIVE_INFINITY
 
   /** Infinity for none. */
   get lowest(): number {
-    return this.#sequences.length === 0 ? Number.POSITIVE_INFINITY : this.#sequences[0]
+    return this.#sequences.length === 0
+      ? this.ofCheckpoint
+      : Math.min(this.#sequences[0], this.ofCheckpoint)
   }
 
   get count(): number {

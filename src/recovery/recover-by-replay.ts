@@ -1,9 +1,9 @@
 /**
- * Opening on another boot, or wherever memory cannot be believed: the log is read from its
- * beginning and everything else is built from it.
+ * Opening on another boot, or wherever memory cannot be believed: the log is read, from its beginning
+ * or from the newest checkpoint that can be used, and everything else is built from it.
  *
  * Order, for a store that may be written (each step may die and be done again):
- * 1. The log is read and verified. Damage refuses the store here, with nothing changed (I12).
+ * 1. Checkpoint and log are read and verified. Damage refuses the store here, with nothing changed (I12).
  * 2. Segments with records that no sync covered are synced, or, after a failed sync, copied: the
  *    kernel may call pages clean that it never wrote (I10).
  * 3. The manifest with the next epoch and the end of every segment is written and synced: what lies
@@ -14,17 +14,24 @@
  * 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
-import { StoreError } from '../base/errors.js'
 import type { Control } from '../control/control.js'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
-import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
+import {
+  checkpointNextFileName,
+  isPreparedFileName,
+  parseSegmentFileName,
+} from '../format/file-names.js'
 import type { Manifest, ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
+import { slotEndBytes } from '../log/slot-table.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { attachAlone } from './attach.js'
+import { type CheckpointChoice, chooseCheckpoint } from './choose-checkpoint.js'
+import { decide, type Facts, settleRows } from './decision.js'
+import { loadCheckpoint } from './load-checkpoint.js'
 import { type LogEnd, LogReader, provenDurable, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
 import { adoptSegment, replayStretch } from './replay.js'
@@ -32,6 +39,7 @@ import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment
 import { copyDurably, writeManifest } from './store-files.js'
 import {
   finishUpdate,
+  isToBeMade,
   placeInFile,
   readUnfinishedUpdate,
   type UnfinishedUpdate,
@@ -46,16 +54,27 @@ import {
   volatilePartsExist,
 } from './volatile-parts.js'
 
-export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
+/** `openedBy`: the row that says why memory is not believed. */
+export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: string): Engine {
   const { access, directory, manifest, platform } = files
   const found = findSegmentFiles(platform, directory, manifest)
-  const { former, end } = readWholeLog(files, found)
+  const shift = files.superblock.segmentShift
+  const checkpoint = chooseCheckpoint({ platform, directory, manifest, shift }, found)
+  const announced = readFormerSession(files)
+  const former = withPossibleUpdate(files, found, announced)
+  const end = readLog(files, { found, former, checkpoint }, () => undefined)
   // From here on the store is known to be whole.
   files.announceChange(true)
+  const rows = [openedBy, checkpoint.row, end.row]
   if (access === 'shared') {
     const used = usedSegments(found, end)
+    const { action, label } = decide(settleRows, {
+      poison: () => (former.wasPoisoned ? 'set' : 'clear'),
+      update: () => updateFact(announced, former),
+    })
+    rows.push(label)
     if (former.update !== undefined) writeUpdate(files, used, former.update)
-    settle(files, used, former.wasPoisoned)
+    settle(files, used, action === 'copy' || action === 'update-and-copy')
     writeManifest(platform, directory, nextManifest(files, used, end))
   }
   const isVolatileInMemory = access === 'private' || platform.kind === 'file'
@@ -66,7 +85,8 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     segmentSizeOf(files.superblock),
   )
   try {
-    return recoverInto(files, parts, isVolatileInMemory, { found, former, end, existed })
+    const log = { found, former, checkpoint, end, existed, rows }
+    return recoverInto(files, parts, isVolatileInMemory, log)
   } catch (error) {
     // Its entry among the attachments must not stay locked.
     closeVolatileParts(parts)
@@ -74,54 +94,16 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   }
 }
 
-/**
- * The log as it is, or with the update that the old control file announces: whichever is proved to go
- * further. Where the control file is as old as the log, only the updated record has the digest that it
- * kept. Where it is older, because a crash lost its later states, the log has what came after that
- * update, and a sync may have covered it.
- */
-function readWholeLog(
-  files: StoreFiles,
-  found: SegmentFiles,
-): { readonly former: FormerSession; readonly end: LogEnd } {
-  const former = withPossibleUpdate(files, found, readFormerSession(files))
-  if (former.update === undefined) {
-    return { former, end: readLog(files, found, former, () => undefined) }
-  }
-  const asItIs = { ...former, update: undefined }
-  const end = tryReadLog(files, found, asItIs)
-  const updatedEnd = tryReadLog(files, found, former)
-  if (updatedEnd !== undefined && (end === undefined || isFurther(updatedEnd, end))) {
-    return { former, end: updatedEnd }
-  }
-  // Damaged either way: it says where.
-  return { former: asItIs, end: end ?? readLog(files, found, asItIs, () => undefined) }
-}
-
-/** Undefined where it is damaged. */
-function tryReadLog(
-  files: StoreFiles,
-  found: SegmentFiles,
-  former: FormerSession,
-): LogEnd | undefined {
-  try {
-    return readLog(files, found, former, () => undefined)
-  } catch (error) {
-    if (error instanceof StoreError && error.code === 'STORE_CORRUPT') return undefined
-    throw error
-  }
-}
-
-function isFurther(a: LogEnd, b: LogEnd): boolean {
-  if (a.segmentNumber !== b.segmentNumber) return a.segmentNumber > b.segmentNumber
-  return a.endBytes > b.endBytes
-}
-
-interface FoundLog {
+interface LogSources {
   readonly found: SegmentFiles
   readonly former: FormerSession
+  readonly checkpoint: CheckpointChoice
+}
+
+interface FoundLog extends LogSources {
   readonly end: LogEnd
   readonly existed: boolean
+  readonly rows: readonly string[]
 }
 
 /** Steps 4 to 6. */
@@ -184,7 +166,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
 
 /** Segments that the manifest names are of earlier epochs and do not change any more. */
 function withPossibleUpdate(
-  files: StoreFiles,
+  { platform, superblock }: StoreFiles,
   found: SegmentFiles,
   former: FormerSession,
 ): FormerSession {
@@ -192,10 +174,14 @@ function withPossibleUpdate(
   if (update === undefined) return former
   const isPossible = found.log.some(
     (file) =>
-      file.endBytes === undefined &&
-      placeInFile(update, file, files.superblock.segmentShift) !== undefined,
+      file.endBytes === undefined && isToBeMade(platform, update, file, superblock.segmentShift),
   )
   return isPossible ? former : { ...former, update: undefined }
+}
+
+function updateFact(announced: FormerSession, former: FormerSession): Facts['update'] {
+  if (announced.update === undefined) return 'none'
+  return former.update === undefined ? 'made' : 'unmade'
 }
 
 /**
@@ -212,16 +198,17 @@ export function syncedAddress(control: Control, shift: number): number {
 
 function readLog(
   files: StoreFiles,
-  found: SegmentFiles,
-  former: FormerSession,
+  { checkpoint, former, found }: LogSources,
   believe: ConstructorParameters<typeof LogReader>[1],
 ): LogEnd {
   const { manifest, platform, superblock } = files
+  const { chosen } = checkpoint
   const reader = new LogReader(
     {
       platform,
       shift: superblock.segmentShift,
-      durable: Math.max(manifest.durable, former.durable),
+      start: chosen && { address: chosen.header.address, ends: chosen.ends },
+      durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
       claim: former.claim,
       update: former.update,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
@@ -236,13 +223,19 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   const epoch = access === 'private' ? manifest.epoch : manifest.epoch + 1
   const draft = makeEngine(files, parts, epoch, {
     kind: 'replay',
-    recordsReplayed: 0,
-    bytesDropped: 0,
+    rows: [],
+    ...nothingReplayed,
   })
-  for (const file of log.found.values) adoptSegment(draft, file, 'value')
-  const adopted = new Set<number>()
+  const { chosen } = log.checkpoint
+  if (chosen !== undefined) loadCheckpoint(draft, chosen)
+  const adopted = new Set(
+    Array.from(chosen?.files.values() ?? [], ({ header }) => header.segmentNumber),
+  )
+  for (const file of log.found.values) {
+    if (!adopted.has(file.header.segmentNumber)) adoptSegment(draft, file, 'value')
+  }
   let recordsReplayed = 0
-  const end = readLog(files, log.found, log.former, (stretch) => {
+  const end = readLog(files, log, (stretch) => {
     const { segmentNumber } = stretch.file.header
     if (!adopted.has(segmentNumber)) adoptSegment(draft, stretch.file, 'log')
     adopted.add(segmentNumber)
@@ -250,6 +243,9 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     recordsReplayed += replayStretch(draft, stretch)
   })
   const { control } = parts
+  for (const [number, endBytes] of end.endBySegment) {
+    draft.log.slots.set(draft.log.slotOf(number), slotEndBytes, endBytes)
+  }
   control.begin()
   control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
   if (end.endBySegment.size > 0) {
@@ -266,8 +262,11 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   draft.log.close()
   const engine = makeEngine(files, parts, epoch, {
     kind: log.existed ? 'replay' : 'created',
+    rows: manifest.epoch === 0 ? ['new-store'] : log.rows,
     recordsReplayed: log.existed ? recordsReplayed : 0,
     bytesDropped: end.bytesDropped,
+    checkpoint: chosen?.header.address,
+    passedOver: log.checkpoint.passedOver,
   })
   engine.index.adoptBucketCount()
   if (log.former.update !== undefined) finishUpdate(engine.log, log.former.update)
@@ -307,12 +306,12 @@ function writeUpdate(
 }
 
 /** Brings what the manifest is about to name, and did not name before, to the medium. */
-function settle(files: StoreFiles, used: readonly UsedSegment[], wasPoisoned: boolean): void {
+function settle(files: StoreFiles, used: readonly UsedSegment[], isCopied: boolean): void {
   const { directory, manifest, platform } = files
   const named = new Set(manifest.segments.map((segment) => segment.segmentNumber))
   for (const { file } of used) {
     if (named.has(file.header.segmentNumber)) continue
-    if (wasPoisoned) {
+    if (isCopied) {
       copyDurably(platform, directory, file.path)
     } else {
       const handle = platform.openFile(file.path, 'write')
@@ -345,7 +344,8 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
   const abandoned = found.log.map(({ path }) => path).filter((path) => !kept.has(path))
   for (const path of [...found.dead, ...abandoned]) platform.remove(path)
   for (const name of platform.list(directory)) {
-    if (isPreparedFileName(name)) platform.remove(join(directory, name))
+    const isLeftover = isPreparedFileName(name) || name === checkpointNextFileName
+    if (isLeftover) platform.remove(join(directory, name))
   }
 }
 

@@ -8,6 +8,7 @@ export {
   type StoreErrorDetails,
 } from '../base/errors.js'
 export type { Attachment } from '../control/attachments.js'
+export type { CheckpointInfo } from '../engine/checkpoints.js'
 export type { RecoveryReport } from '../engine/engine.js'
 export type { StoreStats } from '../engine/stats.js'
 export type { Problem } from '../verify/problems.js'
