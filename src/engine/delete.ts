@@ -40,13 +40,18 @@ function removeHeld(engine: Engine, keyspaceId: number, condition: number): bool
   const entry = entryOf(engine, probe(engine, hash, keyspaceId))
   if (entry !== liveEntry) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
+  removeFound(engine, keyspaceId, hash)
+  return true
+}
+
+/** Removes the key whose live record the lookup has. */
+export function removeFound(engine: Engine, keyspaceId: number, hash: number): void {
   draft.type = typeTombstone
   draft.keyspaceId = keyspaceId
   draft.hash = hash
-  draft.entry = entry
+  draft.entry = liveEntry
   draft.value = noBytes
   draft.valueSizeBytes = 0
   draft.reference = undefined
   appendRecord(engine)
-  return true
 }

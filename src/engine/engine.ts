@@ -101,6 +101,11 @@ export class Engine {
   onError: ((error: unknown) => void) | undefined
   /** Told of what works and should not be so. */
   onWarning: ((warning: string) => void) | undefined
+  /** What runs code of the caller's with the writer's word in hand; see `beginCallback`. */
+  callbackOf = ''
+  outerInCallback: Engine | undefined
+  /** The key at hand of an operation, while it runs code of the caller's. */
+  asideKey: Key | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   /** An update that was finished in memory of this one's own, and not in the file. */

@@ -102,9 +102,24 @@ export function putHeld(
   const entry = entryOf(engine, probe(engine, hash, keyspaceId))
   const isLive = entry === liveEntry
   if (condition !== anyVersion && !holds(engine, isLive, condition)) return false
+  putFound(engine, keyspaceId, hash, entry, value, valueSizeBytes, reference)
+  return true
+}
+
+/** {@link putHeld} where the lookup has what there is of the key: see `entryOf`. */
+export function putFound(
+  engine: Engine,
+  keyspaceId: number,
+  hash: number,
+  entry: number,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+  reference: ValueReference | undefined,
+): void {
+  const isLive = entry === liveEntry
   if (isLive && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
     updateInPlace(engine, keyspaceId, value, valueSizeBytes)
-    return true
+    return
   }
   draft.type = typePut
   draft.keyspaceId = keyspaceId
@@ -114,7 +129,6 @@ export function putHeld(
   draft.valueSizeBytes = valueSizeBytes
   draft.reference = reference
   appendRecord(engine)
-  return true
 }
 
 /** Before a large value is brought to its segment: false where it would be for nothing. */

@@ -36,8 +36,29 @@ export function createReference(
   value: Uint8Array | string,
   valueSizeBytes: number,
 ): ValueReference {
+  return fillReference(engine, enterValueSegment(engine, valueSizeBytes), value, valueSizeBytes)
+}
+
+/**
+ * {@link createReference} by who holds the writer's word, and keeps it: for a value that is known only
+ * then. Others wait while it is filled.
+ */
+export function createReferenceHeld(
+  engine: Engine,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+): ValueReference {
+  const slot = createValueSegment(engine.log, valueSizeBytes, engine.epoch)
+  return fillReference(engine, slot, value, valueSizeBytes)
+}
+
+function fillReference(
+  engine: Engine,
+  slot: number,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+): ValueReference {
   const { log } = engine
-  const slot = enterValueSegment(engine, valueSizeBytes)
   const bytes = log.bytes[slot]
   if (typeof value === 'string') bytes.write(value, segmentHeaderSizeBytes, valueSizeBytes, 'utf8')
   else bytes.set(value, segmentHeaderSizeBytes)

@@ -29,6 +29,7 @@ import {
   setKey,
   type ValueEncoding,
 } from './encoding.js'
+import { KeyspaceChanges } from './keyspace-changes.js'
 import { Lazy } from './lazy.js'
 import {
   checkDeleteOptions,
@@ -68,7 +69,7 @@ export interface Encodings {
   readonly keyEncoding: KeyEncoding
 }
 
-export class Keyspace<V = unknown, K extends StoreKey = string> {
+export class Keyspace<V = unknown, K extends StoreKey = string> extends KeyspaceChanges<V, K> {
   /** '' for the default keyspace. */
   readonly name: string
   protected readonly engine: Engine
@@ -88,6 +89,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       readonly keyEncoding: KeyEncoding | undefined
     },
   ) {
+    super()
     const registered = readRegistry(engine).keyspaces[name]
     const encodings = resolveEncodings(name, registered, wanted)
     this.engine = engine
@@ -170,7 +172,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
     for (;;) {
-      const id = this.#takeKeyToWrite(key)
+      const id = this.takeKeyToWrite(key)
       const isDone = put(this.engine, id, this.#generation, bytes, condition)
       if (isDone !== undefined) return isDone
     }
@@ -319,10 +321,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   /**
-   * Makes `key` the key at hand and returns the keyspace's id, registering it with its first write.
-   * The key is looked at first: nothing is written for one that is refused.
+   * @internal Makes `key` the key at hand and returns the keyspace's id, registering it with its first
+   * write. The key is looked at first: nothing is written for one that is refused.
    */
-  #takeKeyToWrite(key: K): number {
+  takeKeyToWrite(key: K): number {
     if (this.engine.isClosed) this.engine.requireOpen()
     setKey(this.engine.key, this.#keyEncoding, key)
     const generation = generationOf(this.engine)
@@ -332,6 +334,11 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Reading and writing the registry took the place of the key.
     setKey(this.engine.key, this.#keyEncoding, key)
     return this.#id
+  }
+
+  /** @internal */
+  get generation(): number {
+    return this.#generation
   }
 
   #register(): void {

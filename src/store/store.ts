@@ -8,6 +8,7 @@ import type { Attachment } from '../control/attachments.js'
 import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
+import { requireNoCallback } from '../engine/exclusive.js'
 import { defaultKeyspaceName, readRegistry } from '../engine/keyspaces.js'
 import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
@@ -282,9 +283,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   }
 
   /** Syncs and closes. Idempotent; every other method throws `STORE_CLOSED` from the call on. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    requireNoCallback(this.engine)
     this.#closing ??= close(this.engine)
-    return this.#closing
+    await this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,6 +38,7 @@ export type BatchPart = Place & { readonly value: ValueSpec | undefined }
 
 export type Operation =
   | (Place & { readonly do: 'put'; readonly value: ValueSpec; readonly condition: Condition })
+  | (Place & { readonly do: 'update' | 'getOrInsert'; readonly value: ValueSpec | undefined })
   | (Place & { readonly do: 'delete'; readonly condition: Exclude<Condition, 'absent'> })
   | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
   | { readonly do: 'make' | 'drop'; readonly space: number }
@@ -79,6 +80,18 @@ function inSpace(
       arbitrary: fc
         .tuple(place, value, condition)
         .map(([at, spec, when]) => ({ do: 'put' as const, ...at, value: spec, condition: when })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(place, fc.option(value, { nil: undefined, freq: 4 }))
+        .map(([at, spec]) => ({ do: 'update' as const, ...at, value: spec })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(place, value)
+        .map(([at, spec]) => ({ do: 'getOrInsert' as const, ...at, value: spec })),
     },
     {
       weight: 2,

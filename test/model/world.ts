@@ -111,6 +111,9 @@ export class World {
     switch (operation.do) {
       case 'put':
         return this.#put(operation)
+      case 'update':
+      case 'getOrInsert':
+        return this.#change(operation)
       case 'delete':
         return this.#delete(operation)
       case 'write':
@@ -190,6 +193,29 @@ export class World {
       (condition === 'absent' && before === undefined)
     assert.equal(keyspace.put(key, value, options), holds, 'what put returns')
     if (holds) this.#expect(operation, value)
+    this.#compareKey(this.#store, operation)
+    assert.equal(keyspace.count(), entries.size)
+  }
+
+  #change(operation: Extract<Operation, { do: 'update' | 'getOrInsert' }>): void {
+    const keyspace = this.#keyspace(this.#store, operation.space)
+    const entries = this.#entries(operation.space)
+    const key = this.#key(operation)
+    const before = entries.get(operation.key)
+    const value = operation.value === undefined ? undefined : makeValue(operation.value)
+    if (operation.do === 'getOrInsert') {
+      const given = keyspace.getOrInsert(key, () => value)
+      if (before === undefined) this.#expect(operation, value)
+      else requireEqual(given, before.value, 'what getOrInsert returns')
+    } else {
+      const given = keyspace.update(key, (current) => {
+        requireEqual(current, before?.value, 'what update is given')
+        return value
+      })
+      assert.equal(given, value)
+      if (value === undefined) entries.delete(operation.key)
+      else this.#expect(operation, value)
+    }
     this.#compareKey(this.#store, operation)
     assert.equal(keyspace.count(), entries.size)
   }

@@ -1,0 +1,101 @@
+/** The operations of a keyspace that make a new value out of the one that there is. */
+import type { Engine } from '../engine/engine.js'
+import { unchanged, update } from '../engine/update.js'
+import { encodeValue, type StoreKey } from './encoding.js'
+import type { Encodings } from './keyspace.js'
+import {
+  decodeFound,
+  requireFiniteNumber,
+  requireFunction,
+  requireNoPromise,
+  sum,
+} from './read-modify-write.js'
+
+export abstract class KeyspaceChanges<V, K extends StoreKey> {
+  protected abstract readonly engine: Engine
+
+  abstract get(key: K): V | undefined
+
+  /** @internal */
+  abstract get codecs(): Encodings
+
+  /** @internal Makes `key` the key at hand; returns the keyspace's id, and registers it if need be. */
+  abstract takeKeyToWrite(key: K): number
+
+  /** @internal The registry's generation for which that id is right. */
+  abstract get generation(): number
+
+  /**
+   * Puts what `change` makes of the value of `key`, or of undefined where it is missing; removes the
+   * key where that is undefined. Returns what `change` returned. Nobody writes in between.
+   *
+   * `change` runs once, with all other writers of the store waiting, in whatever thread or process: it
+   * should be short. It may read this store, as it was before; a write, a range or a snapshot of it
+   * throws `STORE_IN_USE`. Where it throws, or returns a promise (`TypeError`), nothing is changed.
+   * @throws what `change` throws, and as `get` and `put`.
+   */
+  update<R extends V | undefined>(key: K, change: (current: V | undefined) => R): R {
+    requireFunction('change', change)
+    const { encoding } = this.codecs
+    let result: unknown
+    const next = (isThere: boolean): Uint8Array | string | undefined => {
+      result = change(isThere ? (decodeFound(this.engine, encoding, key) as V) : undefined)
+      if (result === undefined) return undefined
+      requireNoPromise('update()', result)
+      return encodeValue(encoding, result)
+    }
+    for (;;) {
+      const id = this.takeKeyToWrite(key)
+      if (update(this.engine, id, this.generation, 'update()', next)) return result as R
+    }
+  }
+
+  /**
+   * The value of `key`; where it is missing, `value`, or what the function `value` returns, is put
+   * first. Of several that ask at once, one inserts, and all get what it inserted.
+   *
+   * Cost: as `get` where the key is there. The function runs only where it is not, as in {@link update}.
+   * @throws as {@link update}; TypeError where the function returns undefined.
+   */
+  getOrInsert(key: K, value: V | (() => V)): V {
+    const there = this.get(key)
+    if (there !== undefined) return there
+    const { encoding } = this.codecs
+    let result: unknown
+    const next = (isThere: boolean): Uint8Array | string | undefined => {
+      if (isThere) {
+        result = decodeFound(this.engine, encoding, key)
+        return unchanged
+      }
+      result = typeof value === 'function' ? (value as () => V)() : value
+      requireNoPromise('getOrInsert()', result)
+      return encodeValue(encoding, result)
+    }
+    for (;;) {
+      const id = this.takeKeyToWrite(key)
+      if (update(this.engine, id, this.generation, 'getOrInsert()', next)) return result as V
+    }
+  }
+
+  /**
+   * Adds `by` to the number under `key`, or to 0 where it is missing, and returns the sum. Nobody
+   * writes in between.
+   *
+   * @throws TypeError where the value is no number, or `by` is no finite number; RangeError where the
+   * sum of two whole numbers is beyond 2^53 - 1, and so not exact, or any other not finite. Nothing is
+   * written then. As `put` otherwise.
+   */
+  increment(key: K, by = 1): number {
+    requireFiniteNumber(by)
+    const { encoding } = this.codecs
+    let result = 0
+    const next = (isThere: boolean): Uint8Array | string => {
+      result = sum(isThere ? decodeFound(this.engine, encoding, key) : 0, by)
+      return encodeValue(encoding, result)
+    }
+    for (;;) {
+      const id = this.takeKeyToWrite(key)
+      if (update(this.engine, id, this.generation, 'increment()', next)) return result
+    }
+  }
+}
