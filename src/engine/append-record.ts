@@ -13,6 +13,8 @@ import { StoreError } from '../base/errors.js'
 import { noAddress } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
 import {
+  expiresAtDouble,
+  flagExpiry,
   flagReference,
   kindWordOf,
   previousDouble,
@@ -33,6 +35,7 @@ import {
   writeSizes,
   writeValue,
 } from '../log/append.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
 import { accountAppend } from './account.js'
@@ -58,6 +61,9 @@ export interface RecordDraft {
   valueSizeBytes: number
   /** The value segment that holds the value, where the record does not. */
   reference: ValueReference | undefined
+  expiresAtMs: number
+  /** 0 for one of the store's clock. */
+  version: number
 }
 
 export const draft: RecordDraft = {
@@ -68,6 +74,8 @@ export const draft: RecordDraft = {
   value: noBytes,
   valueSizeBytes: 0,
   reference: undefined,
+  expiresAtMs: noExpiry,
+  version: 0,
 }
 
 const target: RecordTarget = {
@@ -81,7 +89,9 @@ const target: RecordTarget = {
 /** Appends what {@link draft} describes. Throws `STORE_FULL`; the store is then as it was. */
 export function appendRecord(engine: Engine): void {
   const { log } = engine
-  const flags = draft.reference === undefined ? 0 : flagReference
+  const flags =
+    (draft.reference === undefined ? 0 : flagReference) |
+    (draft.expiresAtMs === noExpiry ? 0 : flagExpiry)
   const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   const slot = log.tailSlot
@@ -94,6 +104,8 @@ export function appendRecord(engine: Engine): void {
   } finally {
     draft.value = noBytes
     draft.reference = undefined
+    draft.expiresAtMs = noExpiry
+    draft.version = 0
   }
   advanceTail(log, sizeDoubles)
   applyPending(engine)
@@ -111,9 +123,12 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   control.begin()
   const nowMs = engine.clock.nowMs()
   const sequence = doubles[next + layout.sequence] + 1
-  const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+  const version =
+    draft.version === 0
+      ? Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+      : draft.version
   doubles[next + layout.sequence] = sequence
-  doubles[next + layout.version] = version
+  doubles[next + layout.version] = Math.max(doubles[next + layout.version], version)
   const record = target.doubles
   record[offset + versionDouble] = version
   record[offset + sequenceDouble] = sequence
@@ -121,12 +136,16 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   record[offset + previousDouble] =
     entry === noEntry ? noAddress : log.starts[lookup.slot] + lookup.offset
   writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
-  writeKey(target, key.words, key.sizeBytes)
+  if ((flags & flagExpiry) !== 0) {
+    record[offset + expiresAtDouble] = draft.expiresAtMs
+    engine.expiries.note(log, slot, offset, draft.expiresAtMs)
+  }
+  writeKey(target, key.words, key.sizeBytes, flags)
   if (reference === undefined) {
     const start = valueOffset(key.sizeBytes, flags)
     writeValue(target, draft.value, valueSizeBytes, start, sizeDoubles)
   } else {
-    writeReference(log, target, key.sizeBytes, reference)
+    writeReference(log, target, valueOffset(key.sizeBytes, flags), reference)
   }
   const checksum = seal(target, sizeDoubles)
   if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)

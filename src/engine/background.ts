@@ -11,6 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
+import { scheduleExpiry } from './expiry.js'
 import { sweepDropped } from './sweep-keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
@@ -37,6 +38,16 @@ export class Background {
   start(): void {
     const { isReadOnly, platform } = this.#engine
     if (isReadOnly || !platform.isShared) return
+    this.#begin()
+  }
+
+  /** For a store that only this one has open: nothing else is left to do there. */
+  startAlone(): void {
+    const { isReadOnly, platform } = this.#engine
+    if (!isReadOnly && !platform.isShared && this.#timer === undefined) this.#begin()
+  }
+
+  #begin(): void {
     this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
@@ -52,6 +63,7 @@ export class Background {
     this.#engine.attachments.clearDead()
     scheduleSweep(this.#engine)
     sweepDropped(this.#engine)
+    scheduleExpiry(this.#engine)
   }
 
   /** What fails here fails in no call of the user's: it is told, and tried again. */
@@ -66,6 +78,10 @@ export class Background {
   #look(): void {
     const { control, directory, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
+    if (!platform.isShared) {
+      scheduleExpiry(this.#engine)
+      return
+    }
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
     this.#cleanUp()

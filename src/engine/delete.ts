@@ -8,6 +8,7 @@ import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
 import { scheduleSync } from './sync.js'
+import { isExpiredFound } from './time.js'
 
 /**
  * Removes the key at hand. False where it has no record, or not the version asked for; undefined as
@@ -38,14 +39,19 @@ export function remove(
 function removeHeld(engine: Engine, keyspaceId: number, condition: number): boolean {
   const hash = hashKey(engine, keyspaceId)
   const entry = entryOf(engine, probe(engine, hash, keyspaceId))
-  if (entry !== liveEntry) return false
+  if (entry !== liveEntry || isExpiredFound(engine)) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
-  removeFound(engine, keyspaceId, hash)
+  removeFound(engine, keyspaceId, hash, 0)
   return true
 }
 
-/** Removes the key whose live record the lookup has. */
-export function removeFound(engine: Engine, keyspaceId: number, hash: number): void {
+/** Removes the key whose live record the lookup has; `version` 0 for one of the store's clock. */
+export function removeFound(
+  engine: Engine,
+  keyspaceId: number,
+  hash: number,
+  version: number,
+): void {
   draft.type = typeTombstone
   draft.keyspaceId = keyspaceId
   draft.hash = hash
@@ -53,5 +59,6 @@ export function removeFound(engine: Engine, keyspaceId: number, hash: number): v
   draft.value = noBytes
   draft.valueSizeBytes = 0
   draft.reference = undefined
+  draft.version = version
   appendRecord(engine)
 }

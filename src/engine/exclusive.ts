@@ -111,7 +111,7 @@ function withinCallback({ callbackOf }: Engine): StoreError {
   const where = callbackOf === '' ? 'another write' : `the function given to ${callbackOf}`
   return new StoreError(
     'STORE_IN_USE',
-    `a write, a range or a snapshot was begun within ${where} of this store; it holds the store for itself until it returns`,
+    `a write, a range, a snapshot or a transaction was begun within ${where} of this store; it holds the store for itself until it returns`,
   )
 }
 

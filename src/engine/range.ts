@@ -22,7 +22,16 @@ import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
 import { fetchAhead, hashKey } from './probe.js'
 import { takeTurn } from './read.js'
-import { closeSnapshot, copyFoundValue, findHashedAt, foundText, openSnapshot } from './snapshot.js'
+import {
+  closeSnapshot,
+  copyFoundValue,
+  findHashedAt,
+  foundText,
+  type Moment,
+  openSnapshot,
+  snapshotTime,
+} from './snapshot.js'
+import { isDue } from './time.js'
 
 /** All keys of a keyspace from `low` on and below `high`; undefined for the keyspace's own edge. */
 export interface KeyRange {
@@ -43,6 +52,7 @@ export class RangeReader {
   readonly range: KeyRange
   readonly wanted: Wanted
   readonly sequence: number
+  readonly timeMs: number
   /** True while it has a snapshot of its own. */
   #holdsSnapshot: boolean
   #isWatched = false
@@ -62,13 +72,13 @@ export class RangeReader {
   readonly values: (Buffer | string)[] = []
   readonly #hashes = new Int32Array(batchMax)
 
-  /** `sequence`: of a snapshot that stays open longer, or undefined for one of its own. */
+  /** `moment`: of a snapshot that stays open longer, or undefined for one of its own. */
   constructor(
     engine: Engine,
     keyspaceId: number,
     range: KeyRange,
     wanted: Wanted,
-    sequence: number | undefined,
+    moment: Moment | undefined,
   ) {
     engine.requireOpen()
     requireOrder(engine)
@@ -77,8 +87,9 @@ export class RangeReader {
     this.range = range
     this.wanted = wanted
     this.#left = range.limit
-    this.#holdsSnapshot = sequence === undefined
-    this.sequence = sequence ?? openSnapshot(engine)
+    this.#holdsSnapshot = moment === undefined
+    this.sequence = moment?.sequence ?? openSnapshot(engine)
+    this.timeMs = moment?.timeMs ?? snapshotTime(engine)
     this.#cursor = engine.spareCursor ?? new OrderedCursor()
     engine.spareCursor = undefined
     this.#cursor.count = 0
@@ -186,13 +197,17 @@ export class RangeReader {
   }
 
   /**
-   * True where nothing was committed since the snapshot, and no deleted key is kept for another one:
+   * True where nothing was committed since the snapshot, no deleted key is kept, and none has expired:
    * what was read of the ordered index before is then what the snapshot shows, without a look at the
    * records. It follows each commit at once, and a snapshot is made between two.
    */
   #isUnchanged(): boolean {
     const { control } = this.engine
-    return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
+    return (
+      control.read(layout.sequence) === this.sequence &&
+      control.read(layout.tombstones) === 0 &&
+      !isDue(this.engine, this.timeMs)
+    )
   }
 
   #seekFirst(): number {
@@ -214,7 +229,7 @@ export class RangeReader {
   }
 
   #lookUp(countMax: number): void {
-    const { engine, keyspaceId, sequence, wanted, values } = this
+    const { engine, keyspaceId, sequence, timeMs, wanted, values } = this
     const { key } = engine
     const { sizesBytes, starts, words } = this.#cursor
     const first = this.#position
@@ -235,7 +250,7 @@ export class RangeReader {
     let found = 0
     for (let index = 0; index < count; index++) {
       key.setWords(words, starts[first + index], sizesBytes[first + index])
-      if (!findHashedAt(engine, hashes[index], keyspaceId, sequence)) continue
+      if (!findHashedAt(engine, hashes[index], keyspaceId, sequence, timeMs)) continue
       this.#keys[found++] = first + index
       if (wanted === 'bytes') values.push(copyFoundValue(engine))
       else if (wanted === 'text') values.push(foundText(engine))

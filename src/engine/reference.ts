@@ -7,11 +7,9 @@ import { checksumWords } from '../base/checksum.js'
 import { corrupt } from '../base/errors.js'
 import { segmentFileName } from '../format/file-names.js'
 import {
-  flagReference,
   referenceChecksumWord,
   referenceEpochDouble,
   referenceSegmentDouble,
-  valueOffset,
 } from '../format/record.js'
 import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import type { RecordTarget } from '../log/append.js'
@@ -80,14 +78,14 @@ function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
   }
 }
 
-/** Writes the reference where a record's value would stand. */
+/** Writes the reference where a record's value would stand, `startBytes` from its beginning. */
 export function writeReference(
   log: Log,
   target: RecordTarget,
-  keySizeBytes: number,
+  startBytes: number,
   reference: ValueReference,
 ): void {
-  const start = target.offset + valueOffset(keySizeBytes, flagReference) / 8
+  const start = target.offset + startBytes / 8
   target.doubles[start + referenceSegmentDouble] = log.slots.get(reference.slot, slotNumber)
   target.doubles[start + referenceEpochDouble] = log.slots.get(reference.slot, slotEpoch)
   target.words[start * 2 + referenceChecksumWord] = reference.checksum

@@ -22,6 +22,7 @@ import {
   typePut,
   versionDouble,
 } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { recordFlags, recordSpan } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
@@ -29,7 +30,26 @@ import type { RecordFacts } from './get-entry.js'
 import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
 import { scheduleSweep } from './sweep-tombstones.js'
+import { isExpiredAt, noteSeen, timeNow } from './time.js'
 import { verifyFound, verifyMissing, verifyOlder } from './verified-read.js'
+
+/** What a snapshot shows: everything up to a sequence that had not expired at a time. */
+export interface Moment {
+  readonly sequence: number
+  readonly timeMs: number
+}
+
+/** The time that goes with a snapshot which was just opened. */
+export function snapshotTime(engine: Engine): number {
+  // Nothing that it shows expires: the clock need not be asked.
+  return engine.expiries.nextMs === noExpiry ? beforeAllTime : timeNow(engine)
+}
+
+/** The time at which nothing has expired: for what is in the indexes and counts. */
+export const beforeAllTime = Number.NEGATIVE_INFINITY
+
+const expiryInKindWord = flagExpiry << 8
+const typeAndExpiry = expiryInKindWord | 0xff
 
 /**
  * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. `look` is
@@ -91,9 +111,9 @@ export function closeSnapshot(engine: Engine, sequence: number): void {
  * Finds the record of the key at hand that a snapshot shows. True where it is a put; the lookup then
  * has it, and its bytes count without a further look.
  */
-export function findAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
+export function findAt(engine: Engine, keyspaceId: number, moment: Moment): boolean {
   const hash = hashKey(engine, keyspaceId)
-  return findHashedAt(engine, hash, keyspaceId, sequence)
+  return findHashedAt(engine, hash, keyspaceId, moment.sequence, moment.timeMs)
 }
 
 /** Hot path: `bench/compare`, rows "full scan", "range of 100". */
@@ -102,6 +122,7 @@ export function findHashedAt(
   hash: number,
   keyspaceId: number,
   sequence: number,
+  timeMs: number,
 ): boolean {
   const { lookup, log } = engine
   for (;;) {
@@ -115,9 +136,17 @@ export function findHashedAt(
     const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
     const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
     if (!isStable(engine)) continue
-    if (newest <= sequence) return (kind & 0xff) === typePut
-    return followPrevious(engine, keyspaceId, previous, sequence)
+    if (newest > sequence) return followPrevious(engine, keyspaceId, previous, sequence, timeMs)
+    return (kind & typeAndExpiry) === typePut || isThereAt(engine, kind, timeMs)
   }
+}
+
+/** Whether the record that the lookup has is a put that had not expired. */
+function isThereAt(engine: Engine, kind: number, timeMs: number): boolean {
+  if ((kind & 0xff) !== typePut) return false
+  if ((kind & expiryInKindWord) === 0 || !isExpiredAt(engine, timeMs)) return true
+  noteSeen(engine, timeMs)
+  return false
 }
 
 function followPrevious(
@@ -125,6 +154,7 @@ function followPrevious(
   keyspaceId: number,
   from: number,
   sequence: number,
+  timeMs: number,
 ): boolean {
   const { lookup, log } = engine
   for (let address = from; address !== 0; ) {
@@ -138,7 +168,7 @@ function followPrevious(
       lookup.slot = slot
       lookup.offset = offset | 0
       lookup.recordWords = log.words[slot]
-      return (log.words[slot][(offset << 1) + kindWord] & 0xff) === typePut
+      return isThereAt(engine, log.words[slot][(offset << 1) + kindWord], timeMs)
     }
     address = log.doubles[slot][offset + previousDouble]
   }
@@ -146,12 +176,8 @@ function followPrevious(
 }
 
 /** A copy of the value that the caller owns. */
-export function getBytesAt(
-  engine: Engine,
-  keyspaceId: number,
-  sequence: number,
-): Buffer | undefined {
-  if (!findAt(engine, keyspaceId, sequence)) return undefined
+export function getBytesAt(engine: Engine, keyspaceId: number, moment: Moment): Buffer | undefined {
+  if (!findAt(engine, keyspaceId, moment)) return undefined
   return copyFoundValue(engine)
 }
 
@@ -177,9 +203,9 @@ export function foundText(engine: Engine): string {
 export function getRecordAt(
   engine: Engine,
   keyspaceId: number,
-  sequence: number,
+  moment: Moment,
 ): RecordFacts | undefined {
-  return findAt(engine, keyspaceId, sequence) ? foundRecord(engine) : undefined
+  return findAt(engine, keyspaceId, moment) ? foundRecord(engine) : undefined
 }
 
 /** Everything that is known of the record that the lookup has. */

@@ -6,6 +6,7 @@
  * Hot path: `bench/operations.mjs`, rows "update" and "increment".
  */
 import * as layout from '../format/control-layout.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { entryOf, liveEntry } from './announce-record.js'
 import { removeFound } from './delete.js'
 import type { Engine } from './engine.js'
@@ -15,6 +16,7 @@ import { hashKey, probe } from './probe.js'
 import { putFound, sizeOfValue } from './put.js'
 import { createReferenceHeld } from './reference.js'
 import { scheduleSync } from './sync.js'
+import { expiryFound, isExpiredFound } from './time.js'
 import { verifyFound } from './verified-read.js'
 
 /**
@@ -28,7 +30,8 @@ export const unchanged: Uint8Array = new Uint8Array(0)
 
 /**
  * Updates the key at hand. False, and nothing done, where the registry is no longer of `generation`.
- * `operation` is what the caller called, for messages.
+ * `operation` is what the caller called, for messages. A key that is there keeps its expiry, one that is
+ * not gets `newExpiresAtMs`.
  */
 export function update(
   engine: Engine,
@@ -36,13 +39,14 @@ export function update(
   generation: number,
   operation: string,
   next: NextValue,
+  newExpiresAtMs: number = noExpiry,
 ): boolean {
   engine.requireWritable()
   enter(engine)
   let isWritten = false
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
-    isWritten = updateHeld(engine, keyspaceId, operation, next)
+    isWritten = updateHeld(engine, keyspaceId, operation, next, newExpiresAtMs)
   } finally {
     leave(engine)
   }
@@ -58,11 +62,14 @@ function updateHeld(
   keyspaceId: number,
   operation: string,
   next: NextValue,
+  newExpiresAtMs: number,
 ): boolean {
   const { key, lookup } = engine
   const hash = hashKey(engine, keyspaceId)
   let entry = entryOf(engine, probe(engine, hash, keyspaceId))
   if (engine.verifiesReads && entry === liveEntry) verifyFound(engine, keyspaceId)
+  const isThere = entry === liveEntry && !isExpiredFound(engine)
+  const expiresAtMs = isThere ? expiryFound(engine) : newExpiresAtMs
   engine.asideKey ??= new Key()
   const aside = engine.asideKey
   aside.setWords(key.words, 0, key.sizeBytes)
@@ -71,7 +78,7 @@ function updateHeld(
   let value: Uint8Array | string | undefined
   beginCallback(engine, operation)
   try {
-    value = next(entry === liveEntry)
+    value = next(isThere)
   } finally {
     endCallback(engine)
   }
@@ -79,15 +86,15 @@ function updateHeld(
   key.setWords(aside.words, 0, aside.sizeBytes)
   if (lookup.home === noHome) lookup.home = home
   else entry = entryOf(engine, probe(engine, hash, keyspaceId))
-  if (value === undefined && entry !== liveEntry) return false
+  if (value === undefined && !isThere) return false
   const sizeBytes = value === undefined ? 0 : sizeOfValue(value)
   try {
     if (value === undefined) {
-      removeFound(engine, keyspaceId, hash)
+      removeFound(engine, keyspaceId, hash, 0)
     } else {
       const isLarge = sizeBytes > engine.inlineValueSizeBytesMax
       const reference = isLarge ? createReferenceHeld(engine, value, sizeBytes) : undefined
-      putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference)
+      putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference, expiresAtMs)
     }
   } catch (error) {
     mend(engine)

@@ -45,7 +45,7 @@ export function makeEngine(
   report: Omit<RecoveryReport, 'durationMs'>,
 ): Engine {
   const { access, directory, options, platform, superblock } = files
-  const { attachments, control, counts, index, order, slots } = parts
+  const { attachments, control, counts, expiries, index, order, slots } = parts
   const log = new Log(
     {
       platform,
@@ -68,6 +68,7 @@ export function makeEngine(
     index,
     counts,
     order,
+    expiries,
     hashSeedLow: superblock.hashSeedLow,
     hashSeedHigh: superblock.hashSeedHigh,
     epoch,

@@ -14,6 +14,7 @@ import {
 } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
+import { adoptTime } from '../engine/expiry.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
@@ -130,6 +131,7 @@ function openToWrite(
   const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
   leave(engine)
   sweepDropped(engine)
+  adoptTime(engine)
   return engine
 }
 
@@ -164,6 +166,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   if (attached === undefined && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
+    adoptTime(engine)
   }
   return engine
 }
@@ -179,6 +182,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const files = readStoreFiles(place, { options, access, exists, startedAtMs })
     const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
     sweepDropped(engine)
+    adoptTime(engine)
     engine.session = {
       end: (whenLast) => {
         try {

@@ -26,6 +26,7 @@ export { Keyspace, type StoreEntry } from './keyspace.js'
 export { Lazy } from './lazy.js'
 export type {
   DeleteOptions,
+  ExpiryOptions,
   KeyspaceOptions,
   PutOptions,
   StoreOptions,
@@ -35,3 +36,4 @@ export type { RangeOptions } from './range.js'
 export type { ScanOptions } from './scan.js'
 export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'
+export { Transaction, TransactionKeyspace } from './transaction.js'

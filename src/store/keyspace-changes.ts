@@ -1,8 +1,11 @@
 /** The operations of a keyspace that make a new value out of the one that there is. */
 import type { Engine } from '../engine/engine.js'
+import { timeNow } from '../engine/time.js'
 import { unchanged, update } from '../engine/update.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { encodeValue, type StoreKey } from './encoding.js'
 import type { Encodings } from './keyspace.js'
+import { checkExpiryOptions, type ExpiryOptions, expiryOf } from './options.js'
 import {
   decodeFound,
   requireFiniteNumber,
@@ -25,9 +28,23 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
   /** @internal The registry's generation for which that id is right. */
   abstract get generation(): number
 
+  /** @internal When a record that is put with these options expires. */
+  expiryOf(options: ExpiryOptions): number {
+    const { engine } = this
+    const expiresAtMs = expiryOf(options, () => timeNow(engine))
+    if (expiresAtMs !== noExpiry) engine.background.startAlone()
+    return expiresAtMs
+  }
+
+  /** @internal True where a record that expires then would be missing now. */
+  isPast(expiresAtMs: number): boolean {
+    return expiresAtMs !== noExpiry && expiresAtMs <= timeNow(this.engine)
+  }
+
   /**
    * Puts what `change` makes of the value of `key`, or of undefined where it is missing; removes the
-   * key where that is undefined. Returns what `change` returned. Nobody writes in between.
+   * key where that is undefined. Returns what `change` returned. Nobody writes in between. A key that
+   * expires keeps the time at which it does.
    *
    * `change` runs once, with all other writers of the store waiting, in whatever thread or process: it
    * should be short. It may read this store, as it was before; a write, a range or a snapshot of it
@@ -52,12 +69,15 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
 
   /**
    * The value of `key`; where it is missing, `value`, or what the function `value` returns, is put
-   * first. Of several that ask at once, one inserts, and all get what it inserted.
+   * first, to expire as `options` say. Of several that ask at once, one inserts, and all get what it
+   * inserted.
    *
    * Cost: as `get` where the key is there. The function runs only where it is not, as in {@link update}.
    * @throws as {@link update}; TypeError where the function returns undefined.
    */
-  getOrInsert(key: K, value: V | (() => V)): V {
+  getOrInsert(key: K, value: V | (() => V), options: ExpiryOptions = {}): V {
+    checkExpiryOptions(options)
+    const expiresAtMs = this.expiryOf(options)
     const there = this.get(key)
     if (there !== undefined) return there
     const { encoding } = this.codecs
@@ -73,13 +93,14 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
     }
     for (;;) {
       const id = this.takeKeyToWrite(key)
-      if (update(this.engine, id, this.generation, 'getOrInsert()', next)) return result as V
+      const isDone = update(this.engine, id, this.generation, 'getOrInsert()', next, expiresAtMs)
+      if (isDone) return result as V
     }
   }
 
   /**
    * Adds `by` to the number under `key`, or to 0 where it is missing, and returns the sum. Nobody
-   * writes in between.
+   * writes in between. A key that expires keeps the time at which it does.
    *
    * @throws TypeError where the value is no number, or `by` is no finite number; RangeError where the
    * sum of two whole numbers is beyond 2^53 - 1, and so not exact, or any other not finite. Nothing is

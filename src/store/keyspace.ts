@@ -7,6 +7,7 @@ import { shown } from '../base/shown.js'
 import { clearRange } from '../engine/clear.js'
 import { remove } from '../engine/delete.js'
 import type { Engine } from '../engine/engine.js'
+import { readCounts } from '../engine/expiry.js'
 import { getRecord, type RecordFacts } from '../engine/get-entry.js'
 import {
   createKeyspace,
@@ -18,8 +19,8 @@ import { getNewest } from '../engine/last-entry.js'
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
-import { readSettled } from '../engine/settled.js'
 import * as layout from '../format/control-layout.js'
+import { noExpiry } from '../log/expiry-table.js'
 import {
   decodeValueOf,
   encodeValue,
@@ -160,7 +161,8 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
 
   /**
    * Stores `value` under `key`; visible when it returns. True, or false where a condition did not
-   * hold and nothing was written.
+   * hold and nothing was written. With `ttlMs` or `expiresAtMs` the key is missing from that time on; a
+   * put without them keeps it for good, whatever was there before.
    *
    * Durability: survives the process at once, a power loss after the next sync.
    * Memory: keeps no reference to `key` or `value`.
@@ -171,9 +173,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
+    const expiresAtMs = options === undefined ? noExpiry : this.expiryOf(options)
     for (;;) {
       const id = this.takeKeyToWrite(key)
-      const isDone = put(this.engine, id, this.#generation, bytes, condition)
+      const isDone = put(this.engine, id, this.#generation, bytes, condition, expiresAtMs)
       if (isDone !== undefined) return isDone
     }
   }
@@ -193,12 +196,16 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
     }
   }
 
-  /** Live keys, O(1), or those of a range, O(keys counted). */
+  /** Live keys, O(1) and what expired since it was last asked, or those of a range, O(keys counted). */
   count(options?: RangeOptions<K>): number {
     this.engine.requireOpen()
     if (options === undefined) {
       const id = this.#idNow()
-      return readSettled(this.engine, () => this.engine.counts.get(id, 0))
+      return readCounts(
+        this.engine,
+        (other) => other === id,
+        (due) => this.engine.counts.get(id, 0) - due[0],
+      )
     }
     return countRangeOf(this.rangeSource(), this.#range(options))
   }
@@ -285,7 +292,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
       keyspaceId: this.#idNow(),
       encoding: this.#encoding,
       keyEncoding: this.#keyEncoding,
-      sequence: undefined,
+      moment: undefined,
     }
   }
 
