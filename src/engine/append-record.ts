@@ -62,9 +62,14 @@ export interface RecordDraft {
   /** The value segment that holds the value, where the record does not. */
   reference: ValueReference | undefined
   expiresAtMs: number
-  /** 0 for one of the store's clock. */
+  /** {@link ownVersion} for one of the store's clock. */
   version: number
+  /** Undefined for now. */
+  timestampMs: number | undefined
 }
+
+/** The next of the store's clock. */
+export const ownVersion = -1
 
 export const draft: RecordDraft = {
   type: typePut,
@@ -75,7 +80,8 @@ export const draft: RecordDraft = {
   valueSizeBytes: 0,
   reference: undefined,
   expiresAtMs: noExpiry,
-  version: 0,
+  version: ownVersion,
+  timestampMs: undefined,
 }
 
 const target: RecordTarget = {
@@ -105,7 +111,8 @@ export function appendRecord(engine: Engine): void {
     draft.value = noBytes
     draft.reference = undefined
     draft.expiresAtMs = noExpiry
-    draft.version = 0
+    draft.version = ownVersion
+    draft.timestampMs = undefined
   }
   advanceTail(log, sizeDoubles)
   applyPending(engine)
@@ -124,7 +131,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   const nowMs = engine.clock.nowMs()
   const sequence = doubles[next + layout.sequence] + 1
   const version =
-    draft.version === 0
+    draft.version === ownVersion
       ? Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
       : draft.version
   doubles[next + layout.sequence] = sequence
@@ -132,7 +139,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   const record = target.doubles
   record[offset + versionDouble] = version
   record[offset + sequenceDouble] = sequence
-  record[offset + timestampDouble] = nowMs
+  record[offset + timestampDouble] = draft.timestampMs ?? nowMs
   record[offset + previousDouble] =
     entry === noEntry ? noAddress : log.starts[lookup.slot] + lookup.offset
   writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
@@ -152,7 +159,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
 
   accountAppend(control, sizeDoubles, checksum)
   if (type === typeTombstone) {
-    announceTombstone(engine, keyspaceId, draft.hash, slot, offset)
+    announceTombstone(engine, keyspaceId, draft.hash, entry, slot, offset)
   } else {
     let bytes = sizeDoubles << 3
     if (reference !== undefined) {

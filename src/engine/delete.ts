@@ -2,7 +2,7 @@
 import { keyspaceGenerationWord } from '../format/control-layout.js'
 import { typeTombstone } from '../format/record.js'
 import { entryOf, liveEntry } from './announce-record.js'
-import { appendRecord, draft, noBytes } from './append-record.js'
+import { appendRecord, draft, noBytes, ownVersion } from './append-record.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
@@ -41,11 +41,11 @@ function removeHeld(engine: Engine, keyspaceId: number, condition: number): bool
   const entry = entryOf(engine, probe(engine, hash, keyspaceId))
   if (entry !== liveEntry || isExpiredFound(engine)) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
-  removeFound(engine, keyspaceId, hash, 0)
+  removeFound(engine, keyspaceId, hash, ownVersion)
   return true
 }
 
-/** Removes the key whose live record the lookup has; `version` 0 for one of the store's clock. */
+/** Removes the key whose live record the lookup has; `version` as of a {@link RecordDraft}. */
 export function removeFound(
   engine: Engine,
   keyspaceId: number,

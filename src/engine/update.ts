@@ -8,6 +8,7 @@
 import * as layout from '../format/control-layout.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { entryOf, liveEntry } from './announce-record.js'
+import { ownVersion } from './append-record.js'
 import { removeFound } from './delete.js'
 import type { Engine } from './engine.js'
 import { beginCallback, endCallback, enter, leave, mend } from './exclusive.js'
@@ -90,7 +91,7 @@ function updateHeld(
   const sizeBytes = value === undefined ? 0 : sizeOfValue(value)
   try {
     if (value === undefined) {
-      removeFound(engine, keyspaceId, hash, 0)
+      removeFound(engine, keyspaceId, hash, ownVersion)
     } else {
       const isLarge = sizeBytes > engine.inlineValueSizeBytesMax
       const reference = isLarge ? createReferenceHeld(engine, value, sizeBytes) : undefined

@@ -26,6 +26,8 @@
  *    916 |    4 | expiryRowEnd: u32; rows of `expiry` that are in use
  *    920 |    8 | timeSeen: f64; a record was found expired at this time; only rises
  *    928 |    8 | nextExpiry: f64; no live record expires before; 0 where none does
+ *    936 |    4 | applied: u32; 1 once commands were applied: deletes are remembered
+ *    944 |    8 | remember: f64; 1 + how many milliseconds they are asked to be; 0 where nobody asked
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -67,6 +69,8 @@ export const orderGenerationWord = 227
 export const expiryRowEndWord = 229
 export const timeSeenDouble = 115
 export const nextExpiryDouble = 116
+export const appliedWord = 234
+export const rememberDouble = 118
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512

@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly lockTimeoutMs: number
   readonly mapping: 'auto' | 'mmap' | 'file'
   readonly verifiesReads: boolean
+  /** Undefined: for ever once commands were applied, not at all before. */
+  readonly rememberDeletesMs: number | undefined
 }
 
 /** What recovery starts from. */

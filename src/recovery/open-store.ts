@@ -15,6 +15,7 @@ import {
 import type { Engine } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
 import { adoptTime } from '../engine/expiry.js'
+import { adoptRemembered } from '../engine/remember.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
@@ -125,13 +126,17 @@ function openToWrite(
   exists: boolean,
 ): Engine {
   const attached = isAlone ? undefined : attachToLive(files)
-  if (attached !== undefined) return attached
+  if (attached !== undefined) {
+    adoptRemembered(attached, files.options.rememberDeletesMs)
+    return attached
+  }
   const announceChange = (isRebuild: boolean): void => countOpening(place, isRebuild)
   const counted = { ...files, announceChange }
   const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
   leave(engine)
   sweepDropped(engine)
   adoptTime(engine)
+  adoptRemembered(engine, files.options.rememberDeletesMs)
   return engine
 }
 
@@ -183,6 +188,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
     sweepDropped(engine)
     adoptTime(engine)
+    if (!options.readOnly) adoptRemembered(engine, options.rememberDeletesMs)
     engine.session = {
       end: (whenLast) => {
         try {
@@ -295,6 +301,7 @@ function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
     bytesDropped: 0,
   })
   startLog(engine)
+  adoptRemembered(engine, options.rememberDeletesMs)
   return engine
 }
 

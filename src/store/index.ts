@@ -8,10 +8,12 @@ export {
   type StoreErrorDetails,
 } from '../base/errors.js'
 export type { Attachment } from '../control/attachments.js'
+export type { Outcome } from '../engine/apply-command.js'
 export type { RecoveryReport } from '../engine/engine.js'
 export type { StoreStats } from '../engine/stats.js'
 export type { Problem } from '../verify/problems.js'
 export type { VerifyProgress, VerifyReport } from '../verify/verify.js'
+export type { Command } from './command.js'
 export type {
   CustomEncoding,
   KeyEncoding,

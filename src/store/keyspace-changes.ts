@@ -1,10 +1,12 @@
 /** The operations of a keyspace that make a new value out of the one that there is. */
+import type { Outcome } from '../engine/apply-command.js'
 import type { Engine } from '../engine/engine.js'
 import { timeNow } from '../engine/time.js'
 import { unchanged, update } from '../engine/update.js'
 import { noExpiry } from '../log/expiry-table.js'
+import { applyAll, type Command } from './command.js'
 import { encodeValue, type StoreKey } from './encoding.js'
-import type { Encodings } from './keyspace.js'
+import type { Encodings, Keyspace } from './keyspace.js'
 import { checkExpiryOptions, type ExpiryOptions, expiryOf } from './options.js'
 import {
   decodeFound,
@@ -24,6 +26,9 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
 
   /** @internal Makes `key` the key at hand; returns the keyspace's id, and registers it if need be. */
   abstract takeKeyToWrite(key: K): number
+
+  /** @internal */
+  abstract asKeyspace(): Keyspace<V, K>
 
   /** @internal The registry's generation for which that id is right. */
   abstract get generation(): number
@@ -118,5 +123,27 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
       const id = this.takeKeyToWrite(key)
       if (update(this.engine, id, this.generation, 'increment()', next)) return result
     }
+  }
+
+  /**
+   * Applies puts and deletes that were made elsewhere, each with its version. Per key the highest version
+   * wins: `'applied'` for a put that did, `'removed'` for a delete that did, whether the key was there or
+   * not, `'stale'` for what came too late, or again. Of equal versions a delete wins, and else the greater
+   * bytes of the value. So the same commands in any order, with repeats, on any stores end in the same
+   * state. A put without expiry; the writes of the store itself draw versions above all that it has seen.
+   *
+   * Once it was used on a store, deletes are remembered for ever, by all keyspaces, or as long as the option
+   * `rememberDeletesMs` says: each takes an entry of the index, and ranges take longer where there are some.
+   *
+   * Commands of an array are applied one after the other, with nobody's write in between; a crash leaves
+   * those that came first, and applying all of them again does the rest.
+   * @throws TypeError, RangeError for any of the commands, before the first one is applied; a version within
+   * 2^40 of 2^53 is a RangeError. As `put` otherwise.
+   */
+  apply(command: Command<V, K>): Outcome
+  apply(commands: readonly Command<V, K>[]): Outcome[]
+  apply(commands: Command<V, K> | readonly Command<V, K>[]): Outcome | Outcome[] {
+    if (Array.isArray(commands)) return applyAll(this.asKeyspace(), commands)
+    return applyAll(this.asKeyspace(), [commands as Command<V, K>])[0]
   }
 }

@@ -344,6 +344,11 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
   }
 
   /** @internal */
+  asKeyspace(): this {
+    return this
+  }
+
+  /** @internal */
   get generation(): number {
     return this.#generation
   }

@@ -58,6 +58,13 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    * Costs about 100 ns for 100 bytes. Default `'off'`: {@link Store.verify} finds damage, when asked.
    */
   readonly verifyReads?: 'off' | 'always'
+  /**
+   * How long, in milliseconds, a delete outranks a late command of {@link Keyspace.apply} with a lower
+   * version: 0 to Infinity. Default: for ever once `apply` was used on the store, 0 before. Each delete
+   * that is remembered takes an entry of the index and its record. Of several that have the store open, the
+   * longest time that one asked for counts.
+   */
+  readonly rememberDeletesMs?: number
 }
 
 export interface ResolvedOptions {
@@ -110,6 +117,11 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     isAccepted: (value) => Number.isInteger(value) && isWithin(value as number, 0, timerMsMax),
     isRange: true,
   },
+  rememberDeletesMs: {
+    accepted: 'a number of milliseconds from 0 to Infinity',
+    isAccepted: (value) => typeof value === 'number' && value >= 0,
+    isRange: true,
+  },
   mapping: {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
@@ -134,6 +146,7 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
       lockTimeoutMs: given.lockTimeoutMs ?? 60_000,
       mapping: given.mapping ?? 'auto',
       verifiesReads: given.verifyReads === 'always',
+      rememberDeletesMs: given.rememberDeletesMs,
     },
     encoding: given.encoding,
     keyEncoding: given.keyEncoding,
