@@ -13,6 +13,8 @@ import { StoreError } from '../base/errors.js'
 import { noAddress } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
 import {
+  expiresAtDouble,
+  flagExpiry,
   flagReference,
   kindWordOf,
   previousDouble,
@@ -33,6 +35,7 @@ import {
   writeSizes,
   writeValue,
 } from '../log/append.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
 import { accountAppend } from './account.js'
@@ -57,7 +60,15 @@ export interface RecordDraft {
   valueSizeBytes: number
   /** The value segment that holds the value, where the record does not. */
   reference: ValueReference | undefined
+  expiresAtMs: number
+  /** {@link ownVersion} for one of the store's clock. */
+  version: number
+  /** Undefined for now. */
+  timestampMs: number | undefined
 }
+
+/** The next of the store's clock. */
+export const ownVersion = -1
 
 export const draft: RecordDraft = {
   type: typePut,
@@ -67,6 +78,9 @@ export const draft: RecordDraft = {
   value: noBytes,
   valueSizeBytes: 0,
   reference: undefined,
+  expiresAtMs: noExpiry,
+  version: ownVersion,
+  timestampMs: undefined,
 }
 
 const target: RecordTarget = {
@@ -80,7 +94,9 @@ const target: RecordTarget = {
 /** Appends what {@link draft} describes. Throws `STORE_FULL`; the store is then as it was. */
 export function appendRecord(engine: Engine): void {
   const { log } = engine
-  const flags = draft.reference === undefined ? 0 : flagReference
+  const flags =
+    (draft.reference === undefined ? 0 : flagReference) |
+    (draft.expiresAtMs === noExpiry ? 0 : flagExpiry)
   const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
   if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
   const slot = log.tailSlot
@@ -93,6 +109,9 @@ export function appendRecord(engine: Engine): void {
   } finally {
     draft.value = noBytes
     draft.reference = undefined
+    draft.expiresAtMs = noExpiry
+    draft.version = ownVersion
+    draft.timestampMs = undefined
   }
   advanceTail(log, sizeDoubles)
   applyPending(engine)
@@ -109,29 +128,36 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   control.begin()
   const nowMs = engine.clock.nowMs()
   const sequence = doubles[next + layout.sequence] + 1
-  const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+  const version =
+    draft.version === ownVersion
+      ? Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+      : draft.version
   doubles[next + layout.sequence] = sequence
-  doubles[next + layout.version] = version
+  doubles[next + layout.version] = Math.max(doubles[next + layout.version], version)
   const record = target.doubles
   record[offset + versionDouble] = version
   record[offset + sequenceDouble] = sequence
-  record[offset + timestampDouble] = nowMs
+  record[offset + timestampDouble] = draft.timestampMs ?? nowMs
   record[offset + previousDouble] =
     entry === noEntry ? noAddress : log.starts[lookup.slot] + lookup.offset
   writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
-  writeKey(target, key.words, key.sizeBytes)
+  if ((flags & flagExpiry) !== 0) {
+    record[offset + expiresAtDouble] = draft.expiresAtMs
+    engine.expiries.note(log, slot, offset, draft.expiresAtMs)
+  }
+  writeKey(target, key.words, key.sizeBytes, flags)
   if (reference === undefined) {
     const start = valueOffset(key.sizeBytes, flags)
     writeValue(target, draft.value, valueSizeBytes, start, sizeDoubles)
   } else {
-    writeReference(log, target, key.sizeBytes, reference)
+    writeReference(log, target, valueOffset(key.sizeBytes, flags), reference)
   }
   const checksum = seal(target, sizeDoubles)
   if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)
 
   accountAppend(control, sizeDoubles, checksum)
   if (type === typeTombstone) {
-    announceTombstone(engine, keyspaceId, draft.hash, slot, offset)
+    announceTombstone(engine, keyspaceId, draft.hash, entry, slot, offset)
   } else {
     let bytes = sizeDoubles << 3
     if (reference !== undefined) {

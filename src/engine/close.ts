@@ -16,6 +16,7 @@ import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
 import { decodeManifest, encodeManifest } from '../format/manifest.js'
 import { readWhole, replaceFile } from '../platform/whole-file.js'
 import type { Engine } from './engine.js'
+import { keepTime } from './expiry.js'
 import { finalSync, finalSyncNow, sync } from './sync.js'
 
 /**
@@ -27,17 +28,22 @@ import { finalSync, finalSyncNow, sync } from './sync.js'
  */
 export async function close(engine: Engine): Promise<void> {
   if (engine.isClosed) return
+  let failure: unknown
+  try {
+    keepTime(engine)
+  } catch (error) {
+    failure = error
+  }
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
   engine.background.stop()
   // Its failure belongs to who asked for it.
   await Promise.allSettled([engine.checkpointing])
   if (isAlone(engine)) await engine.checkpointDuty.runIfDue(() => undefined)
-  let failure: unknown
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
   } catch (error) {
-    failure = error
+    failure ??= error
   }
   try {
     engine.log.dropPrepared()

@@ -8,6 +8,7 @@ import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
+import type { ExpiryTable } from '../log/expiry-table.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
@@ -29,6 +30,7 @@ export interface EngineParts {
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -105,6 +107,7 @@ export class Engine {
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -127,6 +130,13 @@ export class Engine {
   onError: ((error: unknown) => void) | undefined
   /** Told of what works and should not be so. */
   onWarning: ((warning: string) => void) | undefined
+  /** What runs code of the caller's with the writer's word in hand; see `beginCallback`. */
+  callbackOf = ''
+  outerInCallback: Engine | undefined
+  /** True while a transaction commits: the writer's word is in hand already. */
+  isCommitting = false
+  /** The key at hand of an operation, while it runs code of the caller's. */
+  asideKey: Key | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   /** An update that was finished in memory of this one's own, and not in the file. */
@@ -156,6 +166,10 @@ export class Engine {
   isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
+  /** See expiry.ts. */
+  isExpiryScheduled = false
+  /** The latest time at which a record was found expired by one that may not say so in the control file. */
+  ownSeenMs = 0
   /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */
   sweptGeneration = -1
   #renewal: Renewal | undefined
@@ -168,6 +182,7 @@ export class Engine {
     this.index = parts.index
     this.counts = parts.counts
     this.order = parts.order
+    this.expiries = parts.expiries
     this.hashSeedLow = parts.hashSeedLow
     this.hashSeedHigh = parts.hashSeedHigh
     this.epoch = parts.epoch
@@ -208,13 +223,14 @@ export class Engine {
   closeParts(): void {
     this.isMapped = false
     this.ownOrder = undefined
-    const { control, counts, index, log, order } = this
+    const { control, counts, expiries, index, log, order } = this
     log.close()
     index.homes.close()
     index.overflows.close()
     log.slots.region.close()
     counts.region.close()
     order.region.close()
+    expiries.region.close()
     control.close()
     this.space?.close()
     this.platform.close()

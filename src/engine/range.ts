@@ -37,9 +37,12 @@ import {
   copyFoundValue,
   findAt,
   foundText,
+  type Moment,
   openSnapshot,
   requireShown,
+  snapshotTime,
 } from './snapshot.js'
+import { isDue } from './time.js'
 
 /** All keys of a keyspace from `low` on and below `high`; undefined for the keyspace's own edge. */
 export interface KeyRange {
@@ -61,6 +64,7 @@ export class RangeReader {
   readonly range: KeyRange
   readonly wanted: Wanted
   readonly sequence: number
+  readonly timeMs: number
   /** True while it has a snapshot of its own. */
   #holdsSnapshot: boolean
   #isWatched = false
@@ -82,13 +86,13 @@ export class RangeReader {
   #textStart = 0
   #isText = false
 
-  /** `sequence`: of a snapshot that stays open longer, or undefined for one of its own. */
+  /** `moment`: of a snapshot that stays open longer, or undefined for one of its own. */
   constructor(
     engine: Engine,
     keyspaceId: number,
     range: KeyRange,
     wanted: Wanted,
-    sequence: number | undefined,
+    moment: Moment | undefined,
   ) {
     engine.requireOpen()
     requireOrder(engine)
@@ -97,8 +101,9 @@ export class RangeReader {
     this.range = range
     this.wanted = wanted
     this.#left = range.limit
-    this.#holdsSnapshot = sequence === undefined
-    this.sequence = sequence ?? openSnapshot(engine)
+    this.#holdsSnapshot = moment === undefined
+    this.sequence = moment?.sequence ?? openSnapshot(engine)
+    this.timeMs = moment?.timeMs ?? snapshotTime(engine)
     const memory = takeRangeMemory(engine)
     this.#memory = memory
     this.#cursor = memory.cursor
@@ -230,13 +235,17 @@ export class RangeReader {
   }
 
   /**
-   * True where nothing was committed since the snapshot, and no deleted key is kept for another one:
+   * True where nothing was committed since the snapshot, no deleted key is kept, and none has expired:
    * what was read of the ordered index before is then what the snapshot shows, without a look at the
    * records. It follows each commit at once, and a snapshot is made between two.
    */
   #isUnchanged(): boolean {
     const { control } = this.engine
-    return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
+    return (
+      control.read(layout.sequence) === this.sequence &&
+      control.read(layout.tombstones) === 0 &&
+      !isDue(this.engine, this.timeMs)
+    )
   }
 
   #seekFirst(order: OrderedIndex): number {
@@ -297,7 +306,7 @@ export class RangeReader {
     const { sizesBytes, starts, words } = this.#cursor
     const key = this.#first + at
     engine.key.setWords(words, starts[key], sizesBytes[key])
-    if (!findAt(engine, this.keyspaceId, this.sequence)) return false
+    if (!findAt(engine, this.keyspaceId, this)) return false
     if (wanted === 'bytes') values[at] = copyFoundValue(engine)
     else if (wanted === 'text') values[at] = foundText(engine)
     if (found < at) this.#keep(at, found)

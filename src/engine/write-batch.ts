@@ -24,6 +24,8 @@ import {
   batchFrameSizeWords,
   batchFrameValueSizeBytes,
   batchSizeDouble,
+  expiresAtDouble,
+  flagExpiry,
   flagInBatch,
   flagReference,
   kindWordOf,
@@ -49,6 +51,7 @@ import {
   writeValue,
   writeValueWords,
 } from '../log/append.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
 import { addToDigest } from './account.js'
@@ -59,7 +62,12 @@ import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { fetchAhead, hashKey, probe } from './probe.js'
 import { grow } from './publish.js'
-import { createReference, type ValueReference, writeReference } from './reference.js'
+import {
+  createReference,
+  createReferenceHeld,
+  type ValueReference,
+  writeReference,
+} from './reference.js'
 import { scheduleSync } from './sync.js'
 import { nextVersion } from './version-clock.js'
 
@@ -88,7 +96,7 @@ export function writeBatch(
   enter(engine)
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
-    writeBatchHeld(engine, { operations, draft, references, hashes })
+    writePlanned(engine, { operations, draft, references, hashes })
   } catch (error) {
     mend(engine)
     throw error
@@ -99,7 +107,24 @@ export function writeBatch(
   return true
 }
 
-function writeBatchHeld(engine: Engine, batch: PlannedBatch): void {
+/**
+ * {@link writeBatch} by who holds the writer's word, and has looked at the registry. Where it throws,
+ * the caller mends.
+ */
+export function writeBatchHeld(
+  engine: Engine,
+  operations: readonly EncodedOperation[],
+  draft: BatchDraft,
+): void {
+  const references = operations.map(({ value, valueSizeBytes }) => {
+    const isLarge = value !== undefined && valueSizeBytes > engine.inlineValueSizeBytesMax
+    return isLarge ? createReferenceHeld(engine, value, valueSizeBytes) : undefined
+  })
+  const hashes = hashOperations(engine, operations, draft)
+  writePlanned(engine, { operations, draft, references, hashes })
+}
+
+function writePlanned(engine: Engine, batch: PlannedBatch): void {
   const { operations, references, hashes } = batch
   let sizeDoubles = batchFrameSizeWords
   for (let index = 0; index < operations.length; index++) {
@@ -125,8 +150,13 @@ function takeReference(
 }
 
 function sizeOf(operation: EncodedOperation, isReference: boolean): number {
-  const flags = isReference ? flagReference : 0
+  const flags = flagsOf(operation, isReference)
   return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
+}
+
+function flagsOf({ expiresAtMs }: EncodedOperation, isReference: boolean): number {
+  const flags = isReference ? flagInBatch | flagReference : flagInBatch
+  return expiresAtMs === noExpiry ? flags : flags | flagExpiry
 }
 
 function hashOperations(
@@ -217,7 +247,7 @@ function writeOperation(engine: Engine, batch: PlannedBatch, index: number): num
   key.setWords(words, operation.keyStart, operation.keySizeBytes)
   const found = probe(engine, batch.hashes[index], keyspaceId)
   const isPut = operation.type === 'put'
-  const flags = flagInBatch | (reference === undefined ? 0 : flagReference)
+  const flags = flagsOf(operation, reference !== undefined)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   targetTail(log, target, true)
   target.doubles[target.offset + previousDouble] = found
@@ -225,9 +255,13 @@ function writeOperation(engine: Engine, batch: PlannedBatch, index: number): num
     : noAddress
   const kind = kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId)
   writeSizes(target, kind, key.sizeBytes, valueSizeBytes, 0)
-  writeKey(target, key.words, key.sizeBytes)
+  if (operation.expiresAtMs !== noExpiry) {
+    target.doubles[target.offset + expiresAtDouble] = operation.expiresAtMs
+    engine.expiries.note(log, log.tailSlot, log.tailOffset, operation.expiresAtMs)
+  }
+  writeKey(target, key.words, key.sizeBytes, flags)
   if (reference !== undefined) {
-    writeReference(log, target, key.sizeBytes, reference)
+    writeReference(log, target, valueOffset(key.sizeBytes, flags), reference)
   } else {
     const start = valueOffset(key.sizeBytes, flags)
     if (value === undefined) writeValueWords(target, words, valueStart, start, sizeDoubles)

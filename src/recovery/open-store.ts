@@ -14,6 +14,8 @@ import {
 } from '../base/errors.js'
 import { type Engine, nothingReplayed } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
+import { adoptTime } from '../engine/expiry.js'
+import { adoptRemembered } from '../engine/remember.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
@@ -135,10 +137,15 @@ function openToWrite(
   const announceChange = (isRebuild: boolean): void => countOpening(place, isRebuild)
   const counted = { ...files, announceChange }
   const opened = openFromMemory(counted, () => (isAlone ? undefined : attachToLive(files)))
-  if (opened.engine?.lastRecovery.kind === 'attached') return opened.engine
+  if (opened.engine?.lastRecovery.kind === 'attached') {
+    adoptRemembered(opened.engine, files.options.rememberDeletesMs)
+    return opened.engine
+  }
   const engine = opened.engine ?? recoverByReplay(counted, exists, opened.row)
   leave(engine)
   sweepDropped(engine)
+  adoptTime(engine)
+  adoptRemembered(engine, files.options.rememberDeletesMs)
   return engine
 }
 
@@ -171,6 +178,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   if (kind !== 'attached' && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
+    adoptTime(engine)
   }
   return engine
 }
@@ -188,6 +196,8 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const opened = openFromMemory(files, () => undefined)
     const engine = opened.engine ?? recoverByReplay(files, exists, opened.row)
     sweepDropped(engine)
+    adoptTime(engine)
+    if (!options.readOnly) adoptRemembered(engine, options.rememberDeletesMs)
     engine.session = {
       end: (whenLast) => {
         try {
@@ -301,6 +311,7 @@ function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
     ...nothingReplayed,
   })
   startLog(engine)
+  adoptRemembered(engine, options.rememberDeletesMs)
   return engine
 }
 

@@ -15,6 +15,8 @@ import * as layout from '../format/control-layout.js'
 import {
   batchFrameSizeWords,
   batchSizeDouble,
+  expiresAtDouble,
+  flagExpiry,
   recordHeaderSizeBytes,
   sequenceDouble,
   typeBatch,
@@ -25,6 +27,7 @@ import {
 } from '../format/record.js'
 import {
   occupiedBytes,
+  recordFlags,
   recordKeyspace,
   recordSpan,
   recordType,
@@ -124,6 +127,9 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
     const occupied = occupiedBytes(log, slot, offset)
+    if ((recordFlags(words, start) & flagExpiry) !== 0) {
+      engine.expiries.note(log, slot, offset, doubles[fileOffset + expiresAtDouble])
+    }
     // The value segment's bytes count as used with the first record that refers to it.
     used += occupied - span * 8
     control.set(layout.usedBytes, used)

@@ -9,6 +9,7 @@ import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { type Key, refuseOversize } from '../engine/key.js'
 import { keySizeBytesMax } from '../format/record.js'
+import { decodeNumber, encodeNumber } from './number-value.js'
 
 export const valueEncodingNames = ['msgpack', 'json', 'utf8', 'binary'] as const
 export const keyEncodingNames = ['utf8', 'binary', 'ordered'] as const
@@ -59,7 +60,10 @@ export function encodingName(
 // Records keep objects apart from Maps; every value is decoded without any other.
 const packr = new Packr({ useRecords: true, moreTypes: true })
 
-/** Throws `TypeError` for a value that the encoding cannot carry. */
+/**
+ * Throws `TypeError` for a value that the encoding cannot carry. Bytes may hold good only until the
+ * next call.
+ */
 export function encodeValue(encoding: ValueEncoding<never>, value: unknown): Uint8Array | string {
   if (value === undefined) {
     throw new TypeError('value is undefined; delete(key) removes a key, null can be stored')
@@ -87,6 +91,7 @@ function encodeJson(value: unknown): string {
 }
 
 function encodeMsgpack(value: unknown): Uint8Array {
+  if (typeof value === 'number') return encodeNumber(value)
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw wrongValue('msgpack', value, 'what MessagePack can carry')
   }
@@ -131,7 +136,7 @@ export function decodeBytes(encoding: ValueEncoding<never>, bytes: Buffer): unkn
   if (encoding === 'binary') return bytes
   if (encoding === 'utf8') return bytes.toString('utf8')
   if (encoding === 'json') return JSON.parse(bytes.toString('utf8'))
-  if (encoding === 'msgpack') return packr.unpack(bytes)
+  if (encoding === 'msgpack') return decodeNumber(bytes, 0, bytes.length) ?? packr.unpack(bytes)
   return (encoding as CustomEncoding<unknown>).decode(bytes)
 }
 

@@ -7,6 +7,7 @@ import { shown } from '../base/shown.js'
 import { clearRange } from '../engine/clear.js'
 import { remove } from '../engine/delete.js'
 import type { Engine } from '../engine/engine.js'
+import { readCounts } from '../engine/expiry.js'
 import { getRecord, type RecordFacts } from '../engine/get-entry.js'
 import {
   createKeyspace,
@@ -18,8 +19,8 @@ import { getNewest } from '../engine/last-entry.js'
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
-import { readSettled } from '../engine/settled.js'
 import * as layout from '../format/control-layout.js'
+import { noExpiry } from '../log/expiry-table.js'
 import {
   decodeValueOf,
   encodeValue,
@@ -29,6 +30,7 @@ import {
   setKey,
   type ValueEncoding,
 } from './encoding.js'
+import { KeyspaceChanges } from './keyspace-changes.js'
 import { Lazy } from './lazy.js'
 import {
   checkDeleteOptions,
@@ -68,7 +70,7 @@ export interface Encodings {
   readonly keyEncoding: KeyEncoding
 }
 
-export class Keyspace<V = unknown, K extends StoreKey = string> {
+export class Keyspace<V = unknown, K extends StoreKey = string> extends KeyspaceChanges<V, K> {
   /** '' for the default keyspace. */
   readonly name: string
   protected readonly engine: Engine
@@ -88,6 +90,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       readonly keyEncoding: KeyEncoding | undefined
     },
   ) {
+    super()
     const registered = readRegistry(engine).keyspaces[name]
     const encodings = resolveEncodings(name, registered, wanted)
     this.engine = engine
@@ -158,7 +161,8 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
 
   /**
    * Stores `value` under `key`; visible when it returns. True, or false where a condition did not
-   * hold and nothing was written.
+   * hold and nothing was written. With `ttlMs` or `expiresAtMs` the key is missing from that time on; a
+   * put without them keeps it for good, whatever was there before.
    *
    * Durability: survives the process at once, a power loss after the next sync.
    * Memory: keeps no reference to `key` or `value`.
@@ -169,9 +173,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
+    const expiresAtMs = options === undefined ? noExpiry : this.expiryOf(options)
     for (;;) {
-      const id = this.#takeKeyToWrite(key)
-      const isDone = put(this.engine, id, this.#generation, bytes, condition)
+      const id = this.takeKeyToWrite(key)
+      const isDone = put(this.engine, id, this.#generation, bytes, condition, expiresAtMs)
       if (isDone !== undefined) return isDone
     }
   }
@@ -191,12 +196,16 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     }
   }
 
-  /** Live keys, O(1), or those of a range, O(keys counted). */
+  /** Live keys, O(1) and what expired since it was last asked, or those of a range, O(keys counted). */
   count(options?: RangeOptions<K>): number {
     this.engine.requireOpen()
     if (options === undefined) {
       const id = this.#idNow()
-      return readSettled(this.engine, () => this.engine.counts.get(id, 0))
+      return readCounts(
+        this.engine,
+        (other) => other === id,
+        (due) => this.engine.counts.get(id, 0) - due[0],
+      )
     }
     return countRangeOf(this.rangeSource(), this.#range(options))
   }
@@ -283,7 +292,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       keyspaceId: this.#idNow(),
       encoding: this.#encoding,
       keyEncoding: this.#keyEncoding,
-      sequence: undefined,
+      moment: undefined,
     }
   }
 
@@ -319,10 +328,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   /**
-   * Makes `key` the key at hand and returns the keyspace's id, registering it with its first write.
-   * The key is looked at first: nothing is written for one that is refused.
+   * @internal Makes `key` the key at hand and returns the keyspace's id, registering it with its first
+   * write. The key is looked at first: nothing is written for one that is refused.
    */
-  #takeKeyToWrite(key: K): number {
+  takeKeyToWrite(key: K): number {
     if (this.engine.isClosed) this.engine.requireOpen()
     setKey(this.engine.key, this.#keyEncoding, key)
     const generation = generationOf(this.engine)
@@ -332,6 +341,16 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Reading and writing the registry took the place of the key.
     setKey(this.engine.key, this.#keyEncoding, key)
     return this.#id
+  }
+
+  /** @internal */
+  asKeyspace(): this {
+    return this
+  }
+
+  /** @internal */
+  get generation(): number {
+    return this.#generation
   }
 
   #register(): void {

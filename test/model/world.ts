@@ -33,12 +33,13 @@ import {
   prefixOf,
   reversing,
 } from './data.js'
-import type { BatchPart, Operation, Place, RangeSpec, Space } from './operations.js'
+import type { BatchPart, Expiry, Operation, Place, RangeSpec, Space } from './operations.js'
 
 interface Expected {
   readonly value: unknown
   readonly version: number
   readonly sequence: number
+  readonly expiresAtMs: number | undefined
 }
 
 type AnyStore = Store<unknown, StoreKey>
@@ -111,6 +112,9 @@ export class World {
     switch (operation.do) {
       case 'put':
         return this.#put(operation)
+      case 'update':
+      case 'getOrInsert':
+        return this.#change(operation)
       case 'delete':
         return this.#delete(operation)
       case 'write':
@@ -178,8 +182,9 @@ export class World {
     const key = this.#key(operation)
     const before = entries.get(operation.key)
     const value = makeValue(operation.value)
+    const times = timesOf(operation.expiry)
     const options = {
-      none: undefined,
+      none: times === undefined ? undefined : {},
       sameVersion: { ifVersion: before?.version ?? 1 },
       otherVersion: { ifVersion: (before?.version ?? 1) + 1 },
       absent: { ifAbsent: true },
@@ -188,8 +193,32 @@ export class World {
       condition === 'none' ||
       (condition === 'sameVersion' && before !== undefined) ||
       (condition === 'absent' && before === undefined)
-    assert.equal(keyspace.put(key, value, options), holds, 'what put returns')
-    if (holds) this.#expect(operation, value)
+    const all = times === undefined ? options : { ...options, ...times }
+    assert.equal(keyspace.put(key, value, all), holds, 'what put returns')
+    if (holds) this.#expectPut(operation, value, operation.expiry)
+    this.#compareKey(this.#store, operation)
+    assert.equal(keyspace.count(), entries.size)
+  }
+
+  #change(operation: Extract<Operation, { do: 'update' | 'getOrInsert' }>): void {
+    const keyspace = this.#keyspace(this.#store, operation.space)
+    const entries = this.#entries(operation.space)
+    const key = this.#key(operation)
+    const before = entries.get(operation.key)
+    const value = operation.value === undefined ? undefined : makeValue(operation.value)
+    if (operation.do === 'getOrInsert') {
+      const given = keyspace.getOrInsert(key, () => value)
+      if (before === undefined) this.#expect(operation, value, undefined)
+      else requireEqual(given, before.value, 'what getOrInsert returns')
+    } else {
+      const given = keyspace.update(key, (current) => {
+        requireEqual(current, before?.value, 'what update is given')
+        return value
+      })
+      assert.equal(given, value)
+      if (value === undefined) entries.delete(operation.key)
+      else this.#expect(operation, value, before?.expiresAtMs)
+    }
     this.#compareKey(this.#store, operation)
     assert.equal(keyspace.count(), entries.size)
   }
@@ -222,19 +251,24 @@ export class World {
       const key = this.#key(part)
       return part.value === undefined
         ? { type: 'delete', key, ...keyspace }
-        : { type: 'put', key, value: makeValue(part.value), ...keyspace }
+        : {
+            ...{ type: 'put', key, value: makeValue(part.value) },
+            ...{ ...keyspace, ...timesOf(part.expiry) },
+          }
     })
-    const before = this.#store.stats().sequence
+    // Asking for the numbers would take out what has expired.
+    const { control } = engineOf(this.#store)
+    const before = control.read(layout.sequence)
     this.#store.write(batch)
-    const after = this.#store.stats().sequence
+    const after = control.read(layout.sequence)
     assert.ok(after - before >= parts.length, 'every operation of a batch has a sequence')
     for (const part of parts) this.#entries(part.space).delete(part.key)
     parts.forEach((part, index) => {
       const isLast = !parts.slice(index + 1).some((later) => samePlace(later, part))
-      if (!isLast || part.value === undefined) return
+      if (!isLast || part.value === undefined || part.expiry === 'past') return
       const entry = this.#keyspace(this.#store, part.space).getEntry(this.#key(part))
       assert.equal(entry?.sequence, after - parts.length + 1 + index, 'sequences follow the batch')
-      this.#expect(part, makeValue(part.value))
+      this.#expectPut(part, makeValue(part.value), part.expiry)
     })
     for (const part of parts) this.#compareKey(this.#store, part)
     for (const { space } of parts) {
@@ -404,6 +438,8 @@ export class World {
 
   async #reopen(readOnlyBetween: boolean): Promise<void> {
     this.#forgetMoments()
+    // Takes out what has expired: it would be on the way, which takes sequences.
+    this.#store.count()
     const before = this.#store.stats()
     await this.#store.close()
     if (readOnlyBetween) {
@@ -420,6 +456,7 @@ export class World {
   async #copy(sync: boolean, goOn: boolean): Promise<void> {
     // What a snapshot shows of a dropped keyspace still counts.
     if (goOn) this.#forgetMoments()
+    this.#store.count()
     if (sync) await this.#store.sync()
     const before = this.#store.stats()
     const directory = `${this.#directory.replace(/\+\d+$/, '')}+${++this.#copies}`
@@ -444,8 +481,13 @@ export class World {
     }
   }
 
+  #expectPut(place: Place, written: unknown, expiry: Expiry): void {
+    if (expiry === 'past') this.#entries(place.space).delete(place.key)
+    else this.#expect(place, written, timesOf(expiry)?.expiresAtMs)
+  }
+
   /** After a put: the entry's facts are the model's, and its numbers are above all before. */
-  #expect(place: Place, written: unknown): void {
+  #expect(place: Place, written: unknown, expiresAtMs: number | undefined): void {
     const { encoding } = this.#spaces[place.space]
     const key = this.#key(place)
     const entries = this.#entries(place.space)
@@ -455,7 +497,7 @@ export class World {
     assert.ok(entry.sequence > this.#sequence, 'a sequence is above all before')
     assert.ok(entry.version > this.#version, 'a version is above all before')
     const { version, sequence } = entry
-    entries.set(place.key, { value: asRead(encoding, written), version, sequence })
+    entries.set(place.key, { value: asRead(encoding, written), version, sequence, expiresAtMs })
   }
 
   #key(place: Place): StoreKey {
@@ -481,6 +523,7 @@ export class World {
     requireEqual(entry.key, key, 'the key of getEntry')
     assert.equal(entry.version, expected.version)
     assert.equal(entry.sequence, expected.sequence)
+    assert.equal(entry.expiresAtMs, expected.expiresAtMs)
     assert.ok(entry.sizeBytes >= 48 && entry.sizeBytes % 8 === 0, 'the size of a record')
     assert.ok(Math.abs(Date.now() - entry.timestampMs) < 3_600_000, 'the time of a record')
     const target = Buffer.alloc(3 + 2 ** 21, 0xaa)
@@ -540,6 +583,13 @@ export class World {
     assert.equal(after.sequence, before.sequence)
     assert.equal(after.version, before.version)
   }
+}
+
+const laterMs = 4_000_000_000_000
+
+function timesOf(expiry: Expiry): { readonly expiresAtMs: number } | undefined {
+  if (expiry === 'never') return undefined
+  return { expiresAtMs: expiry === 'later' ? laterMs : 1 }
 }
 
 function encodingsOf(space: Space): Pick<StoreOptions<unknown>, 'encoding' | 'keyEncoding'> {
