@@ -22,6 +22,7 @@ import { LogWalk } from '../log/log-walk.js'
 import { recordKeyspace } from '../log/record-fields.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
+import { getRecord } from './get-entry.js'
 import { exclusively, readRegistry } from './keyspaces.js'
 import { announceOrderedInsert } from './order.js'
 import { hashKey, probe } from './probe.js'
@@ -60,13 +61,21 @@ export function adoptRemembered(engine: Engine, askedMs: number | undefined): vo
 function recall(engine: Engine): void {
   const { control, log } = engine
   const named = new Set(Object.values(readRegistry(engine).keyspaces).map(({ id }) => id))
+  const fromSequence = control.doubles[layout.rememberDouble] === 0 ? firstApplied(engine) : 0
   const walk = new LogWalk(log, control.get(layout.begin), control.get(layout.tail))
   while (walk.next()) {
     const { offset, slot, type } = walk
     if (type !== typeTombstone) continue
     if (!named.has(recordKeyspace(log.words[slot], offset * 2))) continue
+    if (log.doubles[slot][offset + sequenceDouble] < fromSequence) continue
     if (isRemembered(engine, log.doubles[slot][offset + timestampDouble])) recallOne(engine, walk)
   }
+}
+
+/** The sequence from which on deletes count, where nobody asked for a time. */
+function firstApplied(engine: Engine): number {
+  engine.key.setText(appliedKey)
+  return getRecord(engine, systemKeyspaceId)?.sequence ?? Number.POSITIVE_INFINITY
 }
 
 function recallOne(engine: Engine, { address, offset, slot }: LogWalk): void {

@@ -47,6 +47,11 @@ export type Operation =
       readonly expiry: Expiry
     })
   | (Place & { readonly do: 'update' | 'getOrInsert'; readonly value: ValueSpec | undefined })
+  | (Place & {
+      readonly do: 'apply'
+      readonly value: ValueSpec | undefined
+      readonly version: number
+    })
   | (Place & { readonly do: 'delete'; readonly condition: Exclude<Condition, 'absent'> })
   | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
   | { readonly do: 'make' | 'drop'; readonly space: number }
@@ -103,6 +108,13 @@ function inSpace(
       arbitrary: fc
         .tuple(place, value)
         .map(([at, spec]) => ({ do: 'getOrInsert' as const, ...at, value: spec })),
+    },
+    {
+      weight: 2,
+      // Lower than all that the store draws, and now and then higher.
+      arbitrary: fc
+        .tuple(place, fc.option(value, { nil: undefined, freq: 3 }), fc.nat(5))
+        .map(([at, spec, version]) => ({ do: 'apply' as const, ...at, value: spec, version })),
     },
     {
       weight: 2,

@@ -145,8 +145,10 @@ describe('apply', () => {
     const parent = temporaryDirectory(t)
     const store: Bytes = open(join(parent, 'live'), options)
     const other = store.keyspace<Buffer>('other', { encoding: 'binary' })
-    store.put('before', Buffer.alloc(1))
-    store.delete('before')
+    for (const key of ['before', 'long before']) {
+      store.put(key, Buffer.alloc(1))
+      store.delete(key)
+    }
     assert.equal(store.apply(put('before', 'it was forgotten', 1)), 'applied')
     const doomed = store.keyspace<Buffer>('doomed', { encoding: 'binary' })
     for (const keyspace of [store, other, doomed]) {
@@ -176,6 +178,8 @@ describe('apply', () => {
     for (const name of ['live', 'killed', 'copied']) {
       const again: Bytes = open(join(parent, name), options)
       requireStale(again)
+      assert.equal(again.apply(put('long before', 'it was forgotten', 1)), 'applied')
+      assert.equal(again.apply(remove('long before', 2)), 'removed')
       assert.deepEqual((await again.verify()).problems, [])
       await again.close()
     }
@@ -257,13 +261,14 @@ function stateOf(store: Keyspace<Buffer>): unknown {
 for (const mapping of ['mmap', 'file'] as const) {
   test(`the same commands in any order, with repeats, end in equal stores (${mapping})`, async (t) => {
     const random = new Random(seed)
-    for (let run = 0; run < (isThorough ? 200 : 4); run++) {
+    const runs = mapping === 'mmap' ? 3 : 1
+    for (let run = 0; run < (isThorough ? 200 : runs); run++) {
       const parent = temporaryDirectory(t)
-      const commands = Array.from({ length: 120 }, () => {
+      const commands = Array.from({ length: 90 }, () => {
         const key = `key ${random.below(12)}`
         const version = 1 + random.below(20)
         if (random.chance(0.35)) return remove(key, version)
-        const size = random.pick([0, 1, 2, 2, 2, 600, 300_000])
+        const size = random.chance(0.02) ? 300_000 : random.pick([0, 1, 2, 2, 2, 600])
         return { ...put(key, '', version), value: random.bytes(size) } as Command<Buffer, string>
       })
       const states: unknown[] = []
