@@ -49,6 +49,8 @@ export type Step =
   | { readonly do: 'watchStamps'; readonly keys: number }
   | { readonly do: 'attachments' }
   | { readonly do: 'recovery' }
+  | { readonly do: 'verify' }
+  | { readonly do: 'backup'; readonly target: string }
   | { readonly do: 'close' }
   /** Dies in the middle of a put, with the writer's word in its hand and the key's bucket odd. */
   | { readonly do: 'dieInPut'; readonly key: string; readonly value: unknown }
@@ -126,6 +128,10 @@ async function take(step: Step): Promise<Answer> {
     case 'recovery':
       store.has('')
       return { value: store.stats().lastRecovery.kind }
+    case 'verify':
+      return { value: (await store.verify()).problems }
+    case 'backup':
+      return { value: (await store.backup(step.target)).segments }
     case 'close':
       await store.close()
       return {}
