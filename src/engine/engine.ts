@@ -11,6 +11,7 @@ import type { OrderedCursor } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
+import { ValueViews } from '../log/value-views.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
 import { Background } from './background.js'
 import { Clock } from './clock.js'
@@ -112,6 +113,7 @@ export class Engine {
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
+  readonly views: ValueViews = new ValueViews()
   /** Of a range that is over, for the next one. */
   spareCursor: OrderedCursor | undefined
   readonly background: Background
@@ -172,6 +174,7 @@ export class Engine {
   closeParts(): void {
     this.isMapped = false
     const { control, counts, index, log, order } = this
+    this.views.close()
     log.close()
     index.homes.close()
     index.overflows.close()

@@ -49,6 +49,11 @@ class LoadedFile extends NodeFile implements PlatformFile {
   map(offset: number, sizeBytes: number, access: MapAccess): Mapping {
     return new LoadedBytes(this, offset, sizeBytes, access)
   }
+
+  mapForViews(): undefined {
+    // What lies in ordinary memory is copied for a view.
+    return undefined
+  }
 }
 
 export function createFilePlatform(): Platform {

@@ -27,6 +27,7 @@ import type {
   Platform,
   PlatformFile,
 } from './platform.js'
+import { ViewPages } from './view-pages.js'
 
 /** Holds no descriptor: it opens the file for each thing that is asked of it, all of them rare. */
 class MemfdFile implements PlatformFile {
@@ -79,6 +80,10 @@ class MemfdFile implements PlatformFile {
     return this.#withDescriptor((fd) =>
       mapStretch(this.#libc, { fd, path, offset, sizeBytes }, access, space),
     )
+  }
+
+  mapForViews(offset: number, sizeBytes: number): ViewPages {
+    return this.#withDescriptor((fd) => new ViewPages(this.#libc, { fd, offset, sizeBytes }))
   }
 
   sync(): Promise<void> {

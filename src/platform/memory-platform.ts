@@ -78,6 +78,11 @@ class MemoryFile implements PlatformFile {
     }
   }
 
+  mapForViews(): undefined {
+    // What lies in ordinary memory is copied for a view.
+    return undefined
+  }
+
   sync(): Promise<void> {
     return Promise.resolve()
   }

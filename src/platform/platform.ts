@@ -7,6 +7,7 @@
  * no files at all).
  */
 import type { LockHolder } from '../base/errors.js'
+import type { ViewPages } from './view-pages.js'
 
 export type PlatformKind = 'mmap' | 'file' | 'memory'
 
@@ -56,6 +57,11 @@ export interface PlatformFile {
   reserveAhead(sizeBytes: number): void
   /** Maps `sizeBytes` from `offset`; may reach beyond the end, which must not be touched. */
   map(offset: number, sizeBytes: number, access: MapAccess, space?: MappingSpace): Mapping
+  /**
+   * Memory over `sizeBytes` from `offset` that callers of the store may keep; undefined where files are
+   * not mapped.
+   */
+  mapForViews(offset: number, sizeBytes: number): ViewPages | undefined
   /** Resolves when all written bytes have reached the medium. */
   sync(): Promise<void>
   syncNow(): void

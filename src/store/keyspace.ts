@@ -46,6 +46,7 @@ import {
 } from './range.js'
 
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
+import { takeViewType, type ViewType, viewAs } from './view.js'
 
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
@@ -154,6 +155,30 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
     return getInto(this.engine, id, target, offset)
+  }
+
+  /**
+   * The bytes of the value, not decoded, as a typed array, `DataView` or `Buffer` over the memory that
+   * they lie in: nothing is copied. They begin at a multiple of 64 bytes. Undefined where the key is
+   * missing.
+   *
+   * For reading only. It shows the value as it was when it was asked for, for as long as it is held:
+   * updates, compaction and `close()` change nothing of it. What it holds in memory is the page cache's.
+   * A write to it changes no store and what other views of this thread show. Cloning it
+   * (`structuredClone`, `postMessage`) copies up to 8 MiB around it: clone a `slice()`.
+   *
+   * A value below 512 bytes is copied, and so is one of a store that is not mapped, that is open
+   * without the right to write to its directory, or that was written before views were there.
+   *
+   * Cost: as `has`, and a typed array. The first view of a value that was written since the last sync
+   * ends updates in place of what was written before.
+   * @throws RangeError where the value's size is no multiple of the element's; TypeError for a type.
+   */
+  view<T extends ArrayBufferView>(key: K, type: ViewType<T>): T | undefined {
+    takeViewType(type)
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return viewAs(this.engine, id, key, type)
   }
 
   /**

@@ -34,6 +34,7 @@ function fileOf(memory: SharedArrayBuffer): PlatformFile {
       prefault: () => undefined,
       unmap: () => undefined,
     }),
+    mapForViews: () => undefined,
     sync: unused,
     syncNow: unused,
     close: () => undefined,
