@@ -45,6 +45,7 @@ import {
   resolveRange,
 } from './range.js'
 
+import { readMany } from './read-many.js'
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
 import { takeViewType, type ViewType, viewAs } from './view.js'
 
@@ -119,10 +120,17 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     return this.#decodeAt(key, id)
   }
 
-  /** The values of `keys` in their order, undefined in the place of a missing key. */
+  /**
+   * The values of `keys` in their order, undefined in the place of a missing key.
+   *
+   * Cost: less than as many `get`s, because the cache misses of up to 64 keys overlap.
+   */
   getMany(keys: Iterable<K>): (V | undefined)[] {
     this.engine.requireOpen()
-    return Array.from(keys, (key) => this.get(key))
+    // Iterating may run the caller's code: before any key is at hand.
+    const all = Array.isArray(keys) ? (keys as K[]) : Array.from(keys)
+    const id = this.#idNow()
+    return readMany(this.engine, id, this.codecs, all) as (V | undefined)[]
   }
 
   has(key: K): boolean {
