@@ -3,10 +3,9 @@
  * that got another segment gets other memory.
  */
 import { systemErrorCode } from '../base/errors.js'
-import { segmentFileName } from '../format/file-names.js'
 import type { ViewPages } from '../platform/view-pages.js'
 import type { Log } from './log.js'
-import { kindValue, slotKind, slotNumber, slotSizeBytes } from './slot-table.js'
+import { slotNumber, slotSizeBytes } from './slot-table.js'
 
 export class ValueViews {
   readonly #pages: (ViewPages | undefined)[] = []
@@ -37,12 +36,10 @@ export class ValueViews {
 /** A part of an oversized segment is mapped from its own beginning, with the parts behind it. */
 function open(log: Log, slot: number): ViewPages | undefined {
   const first = log.firstSlotOf(slot)
-  const number = log.slots.get(first, slotNumber)
-  const kind = log.slots.get(first, slotKind) === kindValue ? 'value' : 'log'
   const start = (slot - first) * log.segmentSizeBytes
   let file: ReturnType<Log['platform']['openFile']>
   try {
-    file = log.platform.openFile(log.path(segmentFileName(kind, number)), 'read')
+    file = log.platform.openFile(log.pathOf(first), 'read')
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined
     throw error

@@ -36,6 +36,10 @@ class LoadedBytes implements Mapping {
     // The bytes are in memory already.
   }
 
+  isResident(): boolean {
+    return true
+  }
+
   unmap(): void {
     // The buffer is ordinary memory, freed when unreachable.
   }

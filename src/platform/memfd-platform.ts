@@ -59,6 +59,10 @@ class MemfdFile implements PlatformFile {
     return this.#withDescriptor((fd) => readAt(fd, target, position))
   }
 
+  async readAsync(target: Uint8Array, position: number): Promise<number> {
+    return this.read(target, position)
+  }
+
   write(source: Uint8Array, position: number): void {
     this.#withDescriptor((fd) => writeAt(fd, source, position))
     const end = position + source.byteLength

@@ -20,6 +20,7 @@ import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
 import { readSettled } from '../engine/settled.js'
 import * as layout from '../format/control-layout.js'
+import { bringInKeys, ownKey } from './cold-reads.js'
 import {
   decodeValueOf,
   encodeValue,
@@ -131,6 +132,42 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     const all = Array.isArray(keys) ? (keys as K[]) : Array.from(keys)
     const id = this.#idNow()
     return readMany(this.engine, id, this.codecs, all) as (V | undefined)[]
+  }
+
+  /**
+   * As {@link get}; what is not in memory is read off the event loop first, which goes on meanwhile. The
+   * value is that of the moment when it resolves.
+   *
+   * Cost: some microseconds more than `get` where everything is in memory. A store that is not mapped
+   * has everything there.
+   * @throws as `get`; and where the medium fails what it failed with.
+   */
+  async getAsync(key: K): Promise<V | undefined> {
+    const own = ownKey(key)
+    await this.#bringIn([own])
+    return this.get(own)
+  }
+
+  /** As {@link getMany}, in the way of {@link getAsync}. */
+  async getManyAsync(keys: Iterable<K>): Promise<(V | undefined)[]> {
+    const own = Array.from(keys, ownKey)
+    await this.#bringIn(own)
+    return this.getMany(own)
+  }
+
+  /**
+   * Brings the records of `keys` into memory off the event loop, for the synchronous reads that follow.
+   * Missing keys are no error. How long it stays there is the page cache's to decide.
+   *
+   * Cost: 2 microseconds for each key that is in memory, and the medium's time for each that is not.
+   */
+  async prefetch(keys: Iterable<K>): Promise<void> {
+    await this.#bringIn(Array.from(keys, ownKey))
+  }
+
+  #bringIn(keys: readonly K[]): Promise<void> {
+    const id = this.#idNow()
+    return bringInKeys(this.engine, id, this.#keyEncoding, keys)
   }
 
   has(key: K): boolean {
