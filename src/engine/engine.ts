@@ -11,6 +11,7 @@ import type { OrderedIndex } from '../index/ordered-index.js'
 import type { ExpiryTable } from '../log/expiry-table.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
+import { ValueViews } from '../log/value-views.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
 import { AutoCheckpoint } from './auto-checkpoint.js'
 import { Background } from './background.js'
@@ -149,6 +150,7 @@ export class Engine {
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
+  readonly views: ValueViews = new ValueViews()
   /** Of a range that is over, for the next one. */
   spareRangeMemory: RangeMemory | undefined
   /** The ordered index of one that may not write, from when it had to build one. */
@@ -223,6 +225,7 @@ export class Engine {
   closeParts(): void {
     this.isMapped = false
     this.ownOrder = undefined
+    this.views.close()
     const { control, counts, expiries, index, log, order } = this
     log.close()
     index.homes.close()

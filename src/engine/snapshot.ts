@@ -30,6 +30,7 @@ import { noExpiry } from '../log/expiry-table.js'
 import { recordFlags, recordSpan } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
+import { freezeLog } from './freeze.js'
 import type { RecordFacts } from './get-entry.js'
 import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
@@ -67,11 +68,7 @@ export function openSnapshot(engine: Engine, look?: () => void): number {
   enter(engine)
   try {
     const sequence = control.get(layout.sequence)
-    if (control.get(layout.readOnly) !== control.get(layout.tail)) {
-      control.begin()
-      control.set(layout.readOnly, control.get(layout.tail))
-      control.commit()
-    }
+    freezeLog(control)
     pins.add(sequence)
     attachments.setPin(pins.lowest)
     look?.()

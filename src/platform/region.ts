@@ -83,6 +83,13 @@ export class Region {
     while (this.#firstElement(this.words.length) < count) this.#mapPiece(this.words.length)
   }
 
+  /** False where reading an element may have to wait for the medium; its piece is mapped. */
+  isResident(index: number): boolean {
+    const size = this.#elementSizeBytes
+    const offset = indexInPiece(index, this.#firstShift) * size
+    return this.#mappings[pieceOf(index, this.#firstShift)].isResident(offset, size)
+  }
+
   close(): void {
     for (const mapping of this.#mappings) mapping.unmap()
     this.words.length = 0
