@@ -40,6 +40,7 @@ import { createMmapPlatform } from '../platform/mmap-platform.js'
 import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
+import { refuseOtherDatabase } from './other-databases.js'
 import { recoverByReplay } from './recover-by-replay.js'
 import { recoverOnSameBoot } from './recover-on-same-boot.js'
 import {
@@ -326,6 +327,7 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
     })
   }
   if (exists) return true
+  refuseOtherDatabase(platform, directory)
   try {
     refuseHeadless(platform, directory)
   } catch (error) {
