@@ -46,6 +46,7 @@ import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
 import { decide, type Facts, manifestRows } from './decision.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
+import { refuseOtherDatabase } from './other-databases.js'
 import { recoverByReplay } from './recover-by-replay.js'
 import { openFromMemory } from './recover-on-same-boot.js'
 import {
@@ -347,6 +348,7 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
     })
   }
   if (exists) return true
+  refuseOtherDatabase(platform, directory)
   try {
     refuseHeadless(platform, directory)
   } catch (error) {
