@@ -32,6 +32,7 @@ export type {
   KeyspaceOptions,
   PutOptions,
   StoreOptions,
+  TransferOptions,
   VerifyOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
