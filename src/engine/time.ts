@@ -7,6 +7,7 @@
 import * as layout from '../format/control-layout.js'
 import { expiresAtDouble, flagExpiry, kindWord } from '../format/record.js'
 import { noExpiry } from '../log/expiry-table.js'
+import { entryOf, liveEntry } from './announce-record.js'
 import type { Engine } from './engine.js'
 
 /** Asks the wall clock each time: two reads in a row may lie on two sides of an expiry. */
@@ -56,4 +57,9 @@ export function expiryFound(engine: Engine): number {
   const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
   if ((kind & expiryInKindWord) === 0) return noExpiry
   return log.doubles[lookup.slot][lookup.offset + expiresAtDouble]
+}
+
+/** True where the lookup found a record that counts. */
+export function isLiveFound(engine: Engine, isFound: boolean): boolean {
+  return entryOf(engine, isFound) === liveEntry && !isExpiredFound(engine)
 }

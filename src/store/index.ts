@@ -33,6 +33,7 @@ export type {
   KeyspaceOptions,
   PutOptions,
   StoreOptions,
+  TransferOptions,
   VerifyOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'

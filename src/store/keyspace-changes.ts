@@ -1,4 +1,5 @@
 /** The operations of a keyspace that make a new value out of the one that there is. */
+import { shown } from '../base/shown.js'
 import type { Outcome } from '../engine/apply-command.js'
 import type { Engine } from '../engine/engine.js'
 import { timeNow } from '../engine/time.js'
@@ -7,7 +8,12 @@ import { noExpiry } from '../log/expiry-table.js'
 import { applyAll, type Command } from './command.js'
 import { encodeValue, type StoreKey } from './encoding.js'
 import type { Encodings, Keyspace } from './keyspace.js'
-import { checkExpiryOptions, type ExpiryOptions, expiryOf } from './options.js'
+import {
+  checkExpiryOptions,
+  type ExpiryOptions,
+  expiryOf,
+  type TransferOptions,
+} from './options.js'
 import {
   decodeFound,
   requireFiniteNumber,
@@ -15,6 +21,7 @@ import {
   requireNoPromise,
   sum,
 } from './read-modify-write.js'
+import { transfer } from './transfer.js'
 
 export abstract class KeyspaceChanges<V, K extends StoreKey> {
   protected abstract readonly engine: Engine
@@ -146,4 +153,70 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
     if (Array.isArray(commands)) return applyAll(this.asKeyspace(), commands)
     return applyAll(this.asKeyspace(), [commands as Command<V, K>])[0]
   }
+
+  /**
+   * Puts the value of `from` under `to`, to expire when it would have, and removes `from`: nobody sees both
+   * or neither, and no crash leaves that. False where `from` is missing, or, with `ifAbsent`, `to` is there.
+   * A key renamed to itself stays as it is.
+   *
+   * @throws as `put` and `delete`.
+   */
+  rename(from: K, to: K, options: TransferOptions = {}): boolean {
+    const keyspace = anyOf(this.asKeyspace())
+    return transfer({ keyspace, key: from }, { keyspace, key: to }, true, options)
+  }
+
+  /**
+   * Puts the value of `key` into `other`, a store or a keyspace of any store, under `toKey`, by default
+   * the same key, to expire when it would have. Bytes are taken as they are where both have the same
+   * encoding, and the value is encoded anew where not. False as {@link rename}.
+   *
+   * @throws TypeError where the other encoding cannot carry the value; as `put` of the other store.
+   */
+  copy<W = unknown, L extends StoreKey = K>(
+    key: K,
+    other: Keyspace<W, L>,
+    toKey?: L,
+    options: TransferOptions = {},
+  ): boolean {
+    return this.#transfer(key, other, toKey, false, options)
+  }
+
+  /**
+   * As {@link copy}, and removes `key` here. Within one store, however often it was opened, as one batch.
+   * Between two, the other one has it, and has synced it, before it is removed here: whatever dies or loses
+   * power in between, it is in one of them, or in both.
+   *
+   * Cost: between two stores a blocking sync of the other one.
+   * @throws as {@link copy}; nothing is removed then.
+   */
+  move<W = unknown, L extends StoreKey = K>(
+    key: K,
+    other: Keyspace<W, L>,
+    toKey?: L,
+    options: TransferOptions = {},
+  ): boolean {
+    return this.#transfer(key, other, toKey, true, options)
+  }
+
+  #transfer<W, L extends StoreKey>(
+    key: K,
+    other: Keyspace<W, L>,
+    toKey: L | undefined,
+    removes: boolean,
+    options: TransferOptions,
+  ): boolean {
+    if (!(other instanceof KeyspaceChanges)) {
+      throw new TypeError(
+        `the other store is ${shown(other)}; accepted: a store, or a keyspace of one`,
+      )
+    }
+    const from = { keyspace: anyOf(this.asKeyspace()), key }
+    const to = { keyspace: anyOf(other), key: toKey ?? key }
+    return transfer(from, to, removes, options)
+  }
+}
+
+function anyOf<V, K extends StoreKey>(keyspace: Keyspace<V, K>): Keyspace<unknown, StoreKey> {
+  return keyspace as unknown as Keyspace<unknown, StoreKey>
 }

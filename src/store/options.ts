@@ -189,6 +189,11 @@ export interface PutOptions extends ExpiryOptions {
   readonly ifAbsent?: boolean
 }
 
+export interface TransferOptions {
+  /** Only if the other key is missing. Default false: it is replaced. */
+  readonly ifAbsent?: boolean
+}
+
 export interface VerifyOptions {
   /** Called some times a second with how far it is. */
   readonly onProgress?: (progress: VerifyProgress) => void
@@ -233,6 +238,10 @@ const putRules: Readonly<Record<string, OptionRule>> = {
   ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
 }
 
+const transferRules: Readonly<Record<string, OptionRule>> = {
+  ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
+}
+
 const verifyRules: Readonly<Record<string, OptionRule>> = {
   onProgress: { accepted: 'a function', isAccepted: (value) => typeof value === 'function' },
   maxBytesPerSecond: {
@@ -264,6 +273,10 @@ export function expiryOf(options: ExpiryOptions, nowMs: () => number): number {
 
 export function checkExpiryOptions(options: ExpiryOptions): void {
   checkOptions(options, expiryRules)
+}
+
+export function checkTransferOptions(options: TransferOptions): void {
+  checkOptions(options, transferRules)
 }
 
 export function checkDeleteOptions(options: DeleteOptions): void {
