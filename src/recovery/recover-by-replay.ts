@@ -150,11 +150,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
     const isOfThisEpoch = control.doubles[layout.epochDouble] === manifest.epoch
     if (!isSigned(parts, superblock.storeId) || !isOfThisEpoch) return noFormerSession
     return {
-      // The lesser of both states': neither has a checksum, and a bad bit must not refuse a store.
-      durable: Math.min(
-        syncedAddress(control, control.state),
-        syncedAddress(control, control.next),
-      ),
+      durable: syncedAddress(control),
       claim: {
         tail: control.get(layout.tail),
         digestLow: control.get(layout.digestLow),
@@ -188,8 +184,16 @@ function updateFact(announced: FormerSession, former: FormerSession): Facts['upd
   return former.update === undefined ? 'made' : 'unmade'
 }
 
+/**
+ * The address below which all is synced, as far as a former control file says. The lesser of both states':
+ * neither has a checksum, and a bad bit must not refuse a store.
+ */
+export function syncedAddress(control: Control): number {
+  return Math.min(syncedIn(control, control.state), syncedIn(control, control.next))
+}
+
 /** Before the first sync of a session only the manifest knows what is durable. */
-function syncedAddress(control: Control, state: number): number {
+function syncedIn(control: Control, state: number): number {
   const hasSynced = control.doubles[state + layout.lastMarker] !== 0
   return hasSynced ? control.doubles[state + layout.durable] : 0
 }

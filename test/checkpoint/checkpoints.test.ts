@@ -55,9 +55,7 @@ for (const mapping of ['mmap', 'file'] as const) {
       const { sequence } = store.stats()
       const beforeMs = Date.now()
       const info = await store.checkpoint()
-      const { size } = statSync(
-        join(directory, checkpointFileName(info.id)),
-      )
+      const { size } = statSync(join(directory, checkpointFileName(info.id)))
       assert.equal(info.records, 101)
       assert.equal(info.sequence, sequence)
       assert.equal(info.bytes, size)
@@ -203,7 +201,10 @@ describe('calls', () => {
     await reader.close()
     storeErrorOf(() => reader.checkpoints(), 'STORE_CLOSED')
     storeErrorOf(() => reader.pruneCheckpoints(0), 'STORE_CLOSED')
-    await assert.rejects(reader.checkpoint(), (error) => asStoreError(error, 'STORE_CLOSED') !== null)
+    await assert.rejects(
+      reader.checkpoint(),
+      (error) => asStoreError(error, 'STORE_CLOSED') !== null,
+    )
   })
 
   test('of a store in memory make nothing that would be left', async () => {
@@ -226,7 +227,10 @@ describe('calls', () => {
       stores.flatMap((store) => [store.checkpoint(), store.checkpoint()]),
     )
     assert.equal(new Set(idsOf(made)).size, 6)
-    assert.deepEqual(idsOf(stores[1].checkpoints()), idsOf(made).sort((a, b) => a - b))
+    assert.deepEqual(
+      idsOf(stores[1].checkpoints()),
+      idsOf(made).sort((a, b) => a - b),
+    )
     assert.deepEqual(
       made.map(({ records }) => records),
       made.map(() => 3000),
@@ -296,7 +300,7 @@ describe('a checkpoint that nobody asks for', () => {
     await run()
     assert.deepEqual(store.checkpoints(), [], 'not for a small log')
     for (let round = 1; round <= 3; round++) {
-        for (let index = 0; index < 70; index++) store.put('large', 'x'.repeat(1_000_000))
+      for (let index = 0; index < 70; index++) store.put('large', 'x'.repeat(1_000_000))
       await run()
       assert.equal(store.checkpoints().length, Math.min(2, round))
       await run()
