@@ -9,9 +9,10 @@
 
 import { StoreError } from '../base/errors.js'
 import { bucketSizeBytes } from '../format/bucket.js'
+import type { CheckpointHeader } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
 import { checkpointUnasked } from './checkpoint.js'
-import { checkpointIds, listCheckpoints, pruneCheckpoints } from './checkpoints.js'
+import { newestHeader, removeOld } from './checkpoints.js'
 import type { Engine } from './engine.js'
 
 /** Replayed in some tenths of a second. */
@@ -24,10 +25,8 @@ const kept = 2
 /** After a failure, as on a full disk. */
 const retryMs = 60_000
 
-interface Newest {
-  readonly address: number
-  readonly createdAtMs: number
-}
+/** What is known of the newest one. */
+type Newest = Pick<CheckpointHeader, 'address' | 'createdAtMs' | 'usedBytes'>
 
 export class AutoCheckpoint {
   readonly #engine: Engine
@@ -49,7 +48,7 @@ export class AutoCheckpoint {
     try {
       if (!this.#isDue()) return
       const info = await checkpointUnasked(engine, requireGoingOn)
-      if (info !== undefined) pruneCheckpoints(engine, kept)
+      if (info !== undefined) removeOld(engine, kept)
     } catch (error) {
       if (engine.isClosed && error instanceof StoreError && error.code === 'STORE_CLOSED') return
       this.#notBeforeMs = performance.now() + retryMs
@@ -65,29 +64,31 @@ export class AutoCheckpoint {
   }
 
   #isDueBehind(newest: Newest | undefined): boolean {
-    const { max, now } = this.#replayBytes(newest?.address ?? 0)
+    const { max, now } = this.#replayBytes(newest)
     if (now >= max) return true
     const ageMs = newest === undefined ? agedMs : this.#engine.platform.nowMs() - newest.createdAtMs
     return now >= max * agedPart && ageMs >= agedMs
   }
 
   /** What a recovery would replay, and at most should. */
-  #replayBytes(newest: number): { now: number; max: number } {
+  #replayBytes(newest: Newest | undefined): { now: number; max: number } {
     const state = this.#engine.control.readState()
-    const from = Math.max(newest, state[layout.begin])
+    const from = Math.max(newest?.address ?? 0, state[layout.begin])
     const buckets = state[layout.bucketCount] + state[layout.overflowEnd]
     return {
-      now: (state[layout.tail] - from) * 8,
+      // Values in segments of their own are in no address of the log; what is dropped leaves the other.
+      now: Math.max(
+        (state[layout.tail] - from) * 8,
+        state[layout.usedBytes] - (newest?.usedBytes ?? 0),
+      ),
       max: Math.max(replayBytesMin, buckets * bucketSizeBytes),
     }
   }
 
   /** Where there is none, time runs from the first look. */
   #lookUp(): Newest {
-    const engine = this.#engine
-    const [id] = checkpointIds(engine.platform, engine.directory)
-    if (id !== undefined && id === this.#newest?.address) return this.#newest
-    const newest = listCheckpoints(engine).at(-1)
-    return newest ?? this.#newest ?? { address: 0, createdAtMs: engine.platform.nowMs() }
+    const { directory, log, platform } = this.#engine
+    const newest = newestHeader(platform, directory, log.storeId)
+    return newest ?? this.#newest ?? { address: 0, createdAtMs: platform.nowMs(), usedBytes: 0 }
   }
 }

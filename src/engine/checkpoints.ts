@@ -59,6 +59,19 @@ export function listCheckpoints({ directory, log, platform }: Engine): Checkpoin
     .reverse()
 }
 
+/** The newest one of this store whose header is whole. */
+export function newestHeader(
+  platform: Platform,
+  directory: string,
+  storeId: Uint8Array,
+): CheckpointHeader | undefined {
+  for (const id of checkpointIds(platform, directory)) {
+    const header = readOwnHeader(platform, directory, storeId, id)
+    if (header !== undefined) return header
+  }
+  return undefined
+}
+
 /**
  * Removes all but the newest `keep` of those that {@link listCheckpoints} gives, and what is damaged and
  * of this store. Returns those that were removed, the oldest first. They are gone for good when it
@@ -66,6 +79,11 @@ export function listCheckpoints({ directory, log, platform }: Engine): Checkpoin
  */
 export function pruneCheckpoints(engine: Engine, keep: number): CheckpointInfo[] {
   engine.requireWritable()
+  return removeOld(engine, keep)
+}
+
+/** {@link pruneCheckpoints}, also within a close. */
+export function removeOld(engine: Engine, keep: number): CheckpointInfo[] {
   const { directory, log, platform } = engine
   const removed: CheckpointInfo[] = []
   let kept = 0

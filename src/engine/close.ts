@@ -34,12 +34,14 @@ export async function close(engine: Engine): Promise<void> {
   } catch (error) {
     failure = error
   }
+  const { checkpointing } = engine
+  // It has what it needs of the open store when the call returns.
+  const due = isAlone(engine) ? engine.checkpointDuty.runIfDue(() => undefined) : undefined
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
   engine.background.stop()
-  // Its failure belongs to who asked for it.
-  await Promise.allSettled([engine.checkpointing])
-  if (isAlone(engine)) await engine.checkpointDuty.runIfDue(() => undefined)
+  // The failure of one that was under way belongs to who asked for it.
+  await Promise.allSettled([checkpointing, due])
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
   } catch (error) {

@@ -243,6 +243,12 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     recordsReplayed += replayStretch(draft, stretch)
   })
   const { control } = parts
+  // Those in which nothing but a marker is believed.
+  for (const file of log.found.log) {
+    const { segmentNumber } = file.header
+    const isUsed = end.endBySegment.has(segmentNumber)
+    if (isUsed && !adopted.has(segmentNumber)) adoptSegment(draft, file, 'log')
+  }
   for (const [number, endBytes] of end.endBySegment) {
     draft.log.slots.set(draft.log.slotOf(number), slotEndBytes, endBytes)
   }
