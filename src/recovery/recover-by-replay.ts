@@ -14,7 +14,6 @@
  * 6. A new segment begins, and the parts are signed.
  */
 import { join } from 'node:path'
-import { StoreError } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
@@ -31,6 +30,7 @@ import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment
 import { copyDurably, writeManifest } from './store-files.js'
 import {
   finishUpdate,
+  isToBeMade,
   placeInFile,
   readUnfinishedUpdate,
   type UnfinishedUpdate,
@@ -48,7 +48,8 @@ import {
 export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   const { access, directory, manifest, platform } = files
   const found = findSegmentFiles(platform, directory, manifest)
-  const { former, end } = readWholeLog(files, found)
+  const former = withPossibleUpdate(files, found, readFormerSession(files))
+  const end = readLog(files, found, former, () => undefined)
   // From here on the store is known to be whole.
   files.announceChange(true)
   if (access === 'shared') {
@@ -71,49 +72,6 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     closeVolatileParts(parts)
     throw error
   }
-}
-
-/**
- * The log as it is, or with the update that the old control file announces: whichever is proved to go
- * further. Where the control file is as old as the log, only the updated record has the digest that it
- * kept. Where it is older, because a crash lost its later states, the log has what came after that
- * update, and a sync may have covered it.
- */
-function readWholeLog(
-  files: StoreFiles,
-  found: SegmentFiles,
-): { readonly former: FormerSession; readonly end: LogEnd } {
-  const former = withPossibleUpdate(files, found, readFormerSession(files))
-  if (former.update === undefined) {
-    return { former, end: readLog(files, found, former, () => undefined) }
-  }
-  const asItIs = { ...former, update: undefined }
-  const end = tryReadLog(files, found, asItIs)
-  const updatedEnd = tryReadLog(files, found, former)
-  if (updatedEnd !== undefined && (end === undefined || isFurther(updatedEnd, end))) {
-    return { former, end: updatedEnd }
-  }
-  // Damaged either way: it says where.
-  return { former: asItIs, end: end ?? readLog(files, found, asItIs, () => undefined) }
-}
-
-/** Undefined where it is damaged. */
-function tryReadLog(
-  files: StoreFiles,
-  found: SegmentFiles,
-  former: FormerSession,
-): LogEnd | undefined {
-  try {
-    return readLog(files, found, former, () => undefined)
-  } catch (error) {
-    if (error instanceof StoreError && error.code === 'STORE_CORRUPT') return undefined
-    throw error
-  }
-}
-
-function isFurther(a: LogEnd, b: LogEnd): boolean {
-  if (a.segmentNumber !== b.segmentNumber) return a.segmentNumber > b.segmentNumber
-  return a.endBytes > b.endBytes
 }
 
 interface FoundLog {
@@ -190,7 +148,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
 
 /** Segments that the manifest names are of earlier epochs and do not change any more. */
 function withPossibleUpdate(
-  files: StoreFiles,
+  { platform, superblock }: StoreFiles,
   found: SegmentFiles,
   former: FormerSession,
 ): FormerSession {
@@ -198,8 +156,7 @@ function withPossibleUpdate(
   if (update === undefined) return former
   const isPossible = found.log.some(
     (file) =>
-      file.endBytes === undefined &&
-      placeInFile(update, file, files.superblock.segmentShift) !== undefined,
+      file.endBytes === undefined && isToBeMade(platform, update, file, superblock.segmentShift),
   )
   return isPossible ? former : { ...former, update: undefined }
 }
