@@ -16,6 +16,7 @@ import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
+import type { OwnOrder } from './own-order.js'
 import { Pins } from './pins.js'
 import { SyncQueue } from './sync-queue.js'
 
@@ -114,6 +115,8 @@ export class Engine {
   readonly pins: Pins = new Pins()
   /** Of a range that is over, for the next one. */
   spareCursor: OrderedCursor | undefined
+  /** The ordered index of one that may not write, from when it had to build one. */
+  ownOrder: OwnOrder | undefined
   readonly background: Background
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
@@ -171,6 +174,7 @@ export class Engine {
   /** Gives back everything that is mapped or open. */
   closeParts(): void {
     this.isMapped = false
+    this.ownOrder = undefined
     const { control, counts, index, log, order } = this
     log.close()
     index.homes.close()

@@ -15,6 +15,7 @@ import {
   seekEnd,
   seekNext,
 } from '../index/ordered-cursor.js'
+import type { OrderedIndex } from '../index/ordered-index.js'
 import { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
 import { unwatchPin, watchPin } from './abandoned.js'
@@ -22,7 +23,14 @@ import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
 import { fetchAhead, hashKey } from './probe.js'
 import { takeTurn } from './read.js'
-import { closeSnapshot, copyFoundValue, findHashedAt, foundText, openSnapshot } from './snapshot.js'
+import {
+  closeSnapshot,
+  copyFoundValue,
+  findHashedAt,
+  foundText,
+  openSnapshot,
+  requireShown,
+} from './snapshot.js'
 
 /** All keys of a keyspace from `low` on and below `high`; undefined for the keyspace's own edge. */
 export interface KeyRange {
@@ -157,13 +165,13 @@ export class RangeReader {
   #nextLeaf(): boolean {
     const cursor = this.#cursor
     const { isReverse, low, high } = this.range
-    const { control, order } = this.engine
+    const { control } = this.engine
     if (this.#isBegun && cursor.isLast) return false
     this.#from.setKey(cursor.fence, cursor.fence.sizeBytes)
     for (;;) {
       const generation = Atomics.load(control.words, layout.orderGenerationWord)
-      requireOrder(this.engine)
-      const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst()
+      const order = requireOrder(this.engine)
+      const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst(order)
       if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
         // It was built anew under this read: once more, from the same key.
         cursor.fence.setKey(this.#from, this.#from.sizeBytes)
@@ -178,6 +186,7 @@ export class RangeReader {
       this.#isBegun = true
       this.#position = 0
       this.#isLeafExact = this.wanted === 'keys' && this.#isUnchanged()
+      requireShown(this.engine, this.sequence)
       if (result === seekEnd) return false
       const bound = isReverse ? low : high
       if (bound !== undefined) trimCursor(cursor, bound)
@@ -195,22 +204,13 @@ export class RangeReader {
     return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
   }
 
-  #seekFirst(): number {
-    const { engine, keyspaceId } = this
+  #seekFirst(order: OrderedIndex): number {
+    const { keyspaceId } = this
     const { isReverse, low, high } = this.range
     const from = isReverse ? high : low
-    if (from === undefined) return seekEdge(engine.order, this.#cursor, keyspaceId, isReverse)
+    if (from === undefined) return seekEdge(order, this.#cursor, keyspaceId, isReverse)
     const sizeBytes = from.sizeBytes - 4
-    return seek(
-      engine.order,
-      this.#cursor,
-      keyspaceId,
-      from.words,
-      1,
-      sizeBytes,
-      !isReverse,
-      isReverse,
-    )
+    return seek(order, this.#cursor, keyspaceId, from.words, 1, sizeBytes, !isReverse, isReverse)
   }
 
   #lookUp(countMax: number): void {
@@ -240,6 +240,7 @@ export class RangeReader {
       if (wanted === 'bytes') values.push(copyFoundValue(engine))
       else if (wanted === 'text') values.push(foundText(engine))
     }
+    requireShown(engine, sequence)
     this.#position = first + count
     this.#left -= found
     this.count = found

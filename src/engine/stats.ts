@@ -82,7 +82,7 @@ export function stats(engine: Engine): StoreStats {
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
     fileBytes,
-    indexBytes: index.sizeBytes + order.sizeBytes,
+    indexBytes: index.sizeBytes + order.sizeBytes + (engine.ownOrder?.index.sizeBytes ?? 0),
     segments,
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),

@@ -11,7 +11,7 @@ import { defaultKeyspaceId } from '../engine/keyspaces.js'
 import { anyVersion, put, sizeOfValue } from '../engine/put.js'
 import { type KeyRange, RangeReader } from '../engine/range.js'
 import { getBytes, getText, has } from '../engine/read.js'
-import { copyFoundValue, findAt, foundText } from '../engine/snapshot.js'
+import { getBytesAt, getTextAt, hasAt } from '../engine/snapshot.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { encodeValue, setKey } from '../store/encoding.js'
 import { generationOf } from '../store/keyspace.js'
@@ -84,8 +84,8 @@ export class Records {
         return isText ? getText(engine, keyspaceId) : getBytes(engine, keyspaceId)
       }
       engine.requireOpen()
-      if (!findAt(engine, keyspaceId, sequence)) return undefined
-      return isText ? foundText(engine) : copyFoundValue(engine)
+      const getAt = isText ? getTextAt : getBytesAt
+      return getAt(engine, keyspaceId, sequence)
     } catch (error) {
       throw asLevelError(error)
     }
@@ -97,7 +97,7 @@ export class Records {
     try {
       if (sequence === undefined) return has(engine, keyspaceId)
       engine.requireOpen()
-      return findAt(engine, keyspaceId, sequence)
+      return hasAt(engine, keyspaceId, sequence)
     } catch (error) {
       throw asLevelError(error)
     }

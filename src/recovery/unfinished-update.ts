@@ -30,7 +30,7 @@ export interface UnfinishedUpdate {
 export function readUnfinishedUpdate({
   control,
   slots,
-}: VolatileParts): UnfinishedUpdate | undefined {
+}: Pick<VolatileParts, 'control' | 'slots'>): UnfinishedUpdate | undefined {
   if (control.get(layout.pendingKind) !== layout.changeInPlace) return undefined
   const slot = control.get(layout.pendingTargetSlot)
   const sizeWords = control.get(layout.pendingSizeWords)

@@ -185,14 +185,27 @@ export function requireSameLibrary(parts: VolatileParts, directory: string): voi
 }
 
 /** True for parts of this store, of whatever boot. */
-export function isSigned(parts: VolatileParts, storeId: Uint8Array): boolean {
-  const { words, bytes } = parts.control
+export function isSigned(
+  { control }: Pick<VolatileParts, 'control'>,
+  storeId: Uint8Array,
+): boolean {
+  const { words, bytes } = control
   return (
     words[0] === layout.magicLow &&
     words[1] === layout.magicHigh &&
     words[layout.formatVersionWord] === formatVersion &&
     storeId.every((byte, index) => bytes[layout.storeIdOffset + index] === byte)
   )
+}
+
+/** True where they were signed before the machine was started. */
+export function isOfOtherBoot(
+  { control }: Pick<VolatileParts, 'control'>,
+  platform: Platform,
+): boolean {
+  const now = platform.bootId()
+  const then = readText(control.bytes, layout.bootIdOffset, layout.identitySizeBytes)
+  return now !== '' && then !== '' && then !== now
 }
 
 /** True where every file is as long as what the state says it holds. */

@@ -9,7 +9,7 @@ import {
   defaultKeyspaceName,
   type KeyspaceRegistry,
 } from '../engine/keyspaces.js'
-import { closeSnapshot, findAt, getBytesAt, getRecordAt, openSnapshot } from '../engine/snapshot.js'
+import { closeSnapshot, getBytesAt, getRecordAt, hasAt, openSnapshot } from '../engine/snapshot.js'
 import { readRegistryAt } from '../engine/snapshot-keyspaces.js'
 import {
   decodeValueOf,
@@ -99,7 +99,7 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
 
   has(key: K): boolean {
     this.#setKey(key)
-    return findAt(this.pin.engine, this.#id, this.pin.sequence)
+    return hasAt(this.pin.engine, this.#id, this.pin.sequence)
   }
 
   getEntry(key: K): StoreEntry<V, K> | undefined {
