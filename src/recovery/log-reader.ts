@@ -88,6 +88,8 @@ export interface LogEnd {
   readonly endBySegment: ReadonlyMap<number, number>
   /** Address below which everything is known to have survived a completed sync. */
   readonly durable: number
+  /** By the number of a value segment: where the first record that refers to it ends. */
+  readonly referenceByValue: ReadonlyMap<number, number>
   /** Bytes of records that were there and are not believed. */
   readonly bytesDropped: number
 }
@@ -113,6 +115,7 @@ export class LogReader {
   /** Records that verify behind the last marker that counts, believed or not. */
   #recordsBehind = 0
   #isClaimProved = false
+  readonly #referenceByValue = new Map<number, number>()
 
   constructor(options: LogReaderOptions, believe: (stretch: BelievedStretch) => void) {
     this.#options = options
@@ -270,10 +273,13 @@ export class LogReader {
     for (const offset of scan.recordOffsets()) {
       if ((recordFlags(words, offset * 2) & flagReference) === 0) continue
       const reference = offset + recordValueOffset(words, offset * 2) / 8
-      const file = this.#options.values.get(doubles[reference + referenceSegmentDouble])
+      const number = doubles[reference + referenceSegmentDouble]
+      const file = this.#options.values.get(number)
       const checksum = words[reference * 2 + referenceChecksumWord]
       const sizeBytes = recordValueSize(words, offset * 2)
       if (file === undefined || this.#checksumValue(file, sizeBytes) !== checksum) return false
+      const behind = scan.segment.segmentNumber * 2 ** this.#options.shift + scan.offset + scan.span
+      if (!this.#referenceByValue.has(number)) this.#referenceByValue.set(number, behind)
     }
     return true
   }
@@ -317,6 +323,7 @@ export class LogReader {
       row: label,
       endBySegment: this.#endBySegment,
       durable: this.#durable,
+      referenceByValue: this.#referenceByValue,
       bytesDropped: this.#droppedBytes(),
     }
   }

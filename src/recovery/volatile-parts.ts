@@ -203,6 +203,16 @@ export function isSigned(
   )
 }
 
+/** True where they were signed before the machine was started. */
+export function isOfOtherBoot(
+  { control }: Pick<VolatileParts, 'control'>,
+  platform: Platform,
+): boolean {
+  const now = platform.bootId()
+  const then = readText(control.bytes, layout.bootIdOffset, layout.identitySizeBytes)
+  return now !== '' && then !== '' && then !== now
+}
+
 /** True where every file is as long as what the state says it holds. */
 function areWhole(parts: VolatileParts): boolean {
   const { control, counts, index, slots } = parts

@@ -63,6 +63,8 @@ export class SimulatedDisk {
   readonly platform: Platform
   readonly mapping: 'mmap' | 'file'
   readonly bootId: string = `simulated-boot-${++bootCount}`
+  /** Of the mount: another one is a reason not to believe memory. */
+  mountId = 'simulated'
   /** Failures on demand. May be handed on to the disk of the next boot. */
   faults: Faults = new Faults()
   /** Bytes that all files together may have. */

@@ -139,7 +139,7 @@ export function createSimulatedPlatform(disk: SimulatedDisk): Platform {
     kind: disk.mapping,
     isShared: disk.mapping === 'mmap',
     bootId: () => disk.bootId,
-    mountId: () => 'simulated',
+    mountId: () => disk.mountId,
     exists: (path) => disk.isDirectory(path) || disk.find(path) !== undefined,
     isDirectory: (path) => disk.isDirectory(path),
     isWritable: () => true,

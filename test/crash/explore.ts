@@ -62,6 +62,7 @@ export async function explore(
       random,
       base.contents,
     )
+    run.reopen()
     const seen = new Set<string>()
     const look = (what: string): void => {
       for (const { pick, description } of imagesOf(run.disk, random, exploration.limits)) {
@@ -138,6 +139,7 @@ export async function makeBases(mapping: 'mmap' | 'file'): Promise<Base[]> {
   const empty = new SimulatedDisk({ mapping })
   const disk = new SimulatedDisk({ mapping })
   const run = new Run(disk, new Random(1), new Map())
+  run.reopen()
   run.put('a', 100)
   run.put('c', 700)
   run.put('n0', 50)

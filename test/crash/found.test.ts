@@ -125,3 +125,55 @@ describe('a failure of the system', () => {
     )
   })
 })
+
+/** Nothing that no sync covered. */
+const nothing: Pick = () => 0
+
+describe('a sync that fails', () => {
+  for (const mapping of ['mmap', 'file'] as const) {
+    test(`while a store is recovered is not taken for done by the next opening (${mapping})`, () => {
+      const disk = new SimulatedDisk({ mapping })
+      openOn<string>(disk, options).put('a', 'written')
+      disk.killProcesses()
+      // As after a new mount: the control file is not believed, and the page cache is what it was.
+      disk.mountId = 'another'
+      disk.faults.set({ call: 'sync', at: 1 })
+      assert.throws(() => openOn<string>(disk, options), { code: 'EIO' })
+      assert.equal(openOn<string>(disk, options).get('a'), 'written')
+      assert.equal(openOn<string>(disk.crash(nothing), options).get('a'), 'written')
+    })
+  }
+
+  test('poisons beyond the process where nothing is mapped', async () => {
+    const disk = new SimulatedDisk({ mapping: 'file' })
+    const first = openOn<string>(disk, options)
+    await first.sync()
+    first.put('a', 'written')
+    disk.faults.set({ call: 'sync', at: 1 })
+    await assert.rejects(first.sync(), { code: 'STORE_POISONED' })
+    disk.killProcesses()
+    const second = openOn<string>(disk, options)
+    assert.equal(second.get('a'), 'written')
+    // What the system called clean, and never wrote, is in new files.
+    assert.equal(openOn<string>(disk.crash(nothing), options).get('a'), 'written')
+  })
+})
+
+test('a manifest names only segments whose names are on the medium', async () => {
+  const disk = new SimulatedDisk({ mapping: 'file' })
+  const first = openOn<string>(disk, options)
+  await first.sync()
+  for (let index = 0; index < 10; index++) first.put(`k${index}`, 'x'.repeat(3000))
+  disk.killProcesses()
+  let image: SimulatedDisk | undefined
+  disk.onChange = ({ call }) => {
+    // Before the name of the manifest is certain, it may be all that arrives.
+    if (call !== 'syncDirectory' || !disk.paths().includes('/store/manifest')) return
+    image ??= disk.crash(({ kind, path, count }) =>
+      kind === 'name' && path.includes('segment') ? 0 : count - 1,
+    )
+  }
+  openOn<string>(disk, options)
+  assert.ok(image !== undefined)
+  assert.equal(openOn<string>(image, options).count(), 0)
+})

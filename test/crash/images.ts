@@ -18,8 +18,8 @@ function partOf({ path }: Uncertainty): Part {
 
 const keyOf = ({ kind, inode, sector }: Uncertainty): string => `${kind} ${inode} ${sector}`
 
-/** How files that no other boot believes are found. */
-const volatileWays = ['old', 'new', 'torn', 'absent'] as const
+/** How files that no other boot believes are found: `past` as they were at some moment before. */
+const volatileWays = ['old', 'new', 'past', 'torn', 'absent'] as const
 type VolatileWay = (typeof volatileWays)[number]
 
 export interface ImageLimits {
@@ -44,15 +44,17 @@ export function* imagesOf(
   const ofLog = all.filter((uncertainty) => partOf(uncertainty) === 'log')
   const ways = ofLog.reduce((product, { count }) => Math.min(product * count, 1e9), 1)
   const isEnumerated = ways <= enumeratedMax
-  const total = isEnumerated ? ways : sampled
+  // Where all is certain but what no other boot believes, that is still found in many ways.
+  const total = isEnumerated ? Math.max(ways, sampled) : sampled
   for (let index = 0; index < total; index++) {
     const picks = isEnumerated ? decoded(ofLog, index) : sample(ofLog, random, index)
     const way = volatileWays[random.below(volatileWays.length)]
+    const moment = pickMoment(all, random)
     for (const uncertainty of all) {
       const part = partOf(uncertainty)
       if (part === 'lock') picks.set(keyOf(uncertainty), uncertainty.count - 1)
       else if (part === 'volatile') {
-        picks.set(keyOf(uncertainty), pickVolatile(uncertainty, way, random))
+        picks.set(keyOf(uncertainty), pickVolatile(uncertainty, way, moment, random))
       }
     }
     yield imageOf(all, picks, way)
@@ -108,8 +110,24 @@ function sample(
   return picks
 }
 
-function pickVolatile({ kind, count }: Uncertainty, way: VolatileWay, random: Random): number {
-  if (way === 'torn') return random.below(count)
+/** A moment at which something came to be that no sync covered. */
+function pickMoment(uncertainties: readonly Uncertainty[], random: Random): number {
+  const moments = uncertainties
+    .filter((uncertainty) => partOf(uncertainty) === 'volatile')
+    .flatMap(({ moments }) => moments)
+  return moments.length === 0 ? 0 : random.pick(moments)
+}
+
+/** `torn`: most as at that moment, the rest anyhow. */
+function pickVolatile(
+  { kind, count, moments }: Uncertainty,
+  way: VolatileWay,
+  moment: number,
+  random: Random,
+): number {
   if (kind === 'name') return way === 'absent' ? 0 : 1
-  return way === 'old' ? 0 : count - 1
+  if (way === 'old' || way === 'absent') return 0
+  if (way === 'new') return count - 1
+  if (way === 'torn' && random.chance(0.3)) return random.below(count)
+  return moments.findLastIndex((at) => at <= moment)
 }

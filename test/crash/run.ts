@@ -29,7 +29,9 @@ export function openStore(disk: SimulatedDisk): BinaryStore {
 
 export class Run {
   disk: SimulatedDisk
-  store: BinaryStore
+  /** Opened by {@link reopen}. */
+  store!: BinaryStore
+  isOpen = false
   readonly random: Random
   /** In order; the last one is what the store holds, or will when the change at hand is made. */
   states: Contents[]
@@ -48,7 +50,6 @@ export class Run {
     this.random = random
     this.states = [contents]
     this.universe = new Set(contents.keys())
-    this.store = openStore(disk)
   }
 
   get contents(): Contents {
@@ -62,13 +63,15 @@ export class Run {
 
   put(key: string, sizeBytes: number, space: string = ''): void {
     const value = this.value(sizeBytes)
+    const keyspace = this.#keyspace(space)
     this.#note([{ space, key, value }])
-    this.#keyspace(space).put(key, value)
+    keyspace.put(key, value)
   }
 
   delete(key: string, space: string = ''): void {
+    const keyspace = this.#keyspace(space)
     this.#note([{ space, key, value: undefined }])
-    this.#keyspace(space).delete(key)
+    keyspace.delete(key)
   }
 
   write(changes: readonly Change[]): void {
@@ -117,6 +120,7 @@ export class Run {
 
   async close(): Promise<void> {
     await this.finishSync()
+    this.isOpen = false
     await this.store.close()
     this.durable = this.states.length - 1
     this.young.clear()
@@ -124,12 +128,15 @@ export class Run {
 
   /** Opens what the disk has now. */
   reopen(): void {
+    this.isOpen = false
     this.store = openStore(this.disk)
+    this.isOpen = true
   }
 
   /** All processes are gone; what was written is in the page cache. */
   kill(): void {
     this.#forgetSync()
+    this.isOpen = false
     this.disk.killProcesses()
     this.reopen()
   }
@@ -139,6 +146,7 @@ export class Run {
     this.#forgetSync()
     const former = this.disk
     const next = former.crash(pick)
+    next.faults = former.faults
     former.dispose()
     this.disk = next
     this.reopen()
