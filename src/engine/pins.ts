@@ -5,6 +5,8 @@
 export class Pins {
   /** How many snapshots show a sequence. */
   readonly #counts = new Map<number, number>()
+  /** Bytes of the log that were garbage then. */
+  readonly #garbageBytes = new Map<number, number>()
 
   /** Infinity for none. */
   get lowest(): number {
@@ -21,13 +23,22 @@ export class Pins {
     return sum
   }
 
-  add(sequence: number): void {
-    this.#counts.set(sequence, (this.#counts.get(sequence) ?? 0) + 1)
+  garbageBytesAt(sequence: number): number {
+    return this.#garbageBytes.get(sequence) ?? 0
+  }
+
+  add(sequence: number, garbageBytes: number): void {
+    const count = this.#counts.get(sequence) ?? 0
+    this.#counts.set(sequence, count + 1)
+    if (count === 0) this.#garbageBytes.set(sequence, garbageBytes)
   }
 
   remove(sequence: number): void {
     const count = this.#counts.get(sequence) ?? 0
     if (count > 1) this.#counts.set(sequence, count - 1)
-    else this.#counts.delete(sequence)
+    else {
+      this.#counts.delete(sequence)
+      this.#garbageBytes.delete(sequence)
+    }
   }
 }

@@ -52,8 +52,9 @@ export function openSnapshot(engine: Engine, look?: () => void): number {
       control.set(layout.readOnly, control.get(layout.tail))
       control.commit()
     }
-    pins.add(sequence)
-    attachments.setPin(pins.lowest)
+    pins.add(sequence, control.get(layout.usedBytes) - control.get(layout.liveBytes))
+    const { lowest } = pins
+    attachments.setPin(lowest, pins.garbageBytesAt(lowest))
     look?.()
     return sequence
   } finally {
@@ -70,7 +71,7 @@ function openWithoutPin(engine: Engine, look: (() => void) | undefined): number 
     look?.()
     return engine.control.read(layout.sequence)
   })
-  engine.pins.add(sequence)
+  engine.pins.add(sequence, 0)
   return sequence
 }
 
@@ -99,7 +100,7 @@ export function closeSnapshot(engine: Engine, sequence: number): void {
   const lowest = pins.lowest
   if (lowest === before) return
   // Without the writer's word: who still sees the old pin holds back more than it must.
-  attachments.setPin(lowest)
+  attachments.setPin(lowest, pins.garbageBytesAt(lowest))
   scheduleSweep(engine)
 }
 
