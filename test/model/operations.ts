@@ -34,10 +34,24 @@ export interface Place {
   readonly key: number
 }
 
-export type BatchPart = Place & { readonly value: ValueSpec | undefined }
+/** When what is put expires: never, not while the test runs, or before it is put. */
+export type Expiry = 'never' | 'later' | 'past'
+
+export type BatchPart = Place & { readonly value: ValueSpec | undefined; readonly expiry: Expiry }
 
 export type Operation =
-  | (Place & { readonly do: 'put'; readonly value: ValueSpec; readonly condition: Condition })
+  | (Place & {
+      readonly do: 'put'
+      readonly value: ValueSpec
+      readonly condition: Condition
+      readonly expiry: Expiry
+    })
+  | (Place & { readonly do: 'update' | 'getOrInsert'; readonly value: ValueSpec | undefined })
+  | (Place & {
+      readonly do: 'apply'
+      readonly value: ValueSpec | undefined
+      readonly version: number
+    })
   | (Place & { readonly do: 'delete'; readonly condition: Exclude<Condition, 'absent'> })
   | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
   | { readonly do: 'make' | 'drop'; readonly space: number }
@@ -53,6 +67,8 @@ function places(space: number, spaces: readonly Space[]): fc.Arbitrary<Place> {
   const poolSize = keyPools[spaces[space].keyEncoding].length
   return fc.record({ space: fc.constant(space), key: fc.nat(poolSize - 1) })
 }
+
+const expiries = fc.constantFrom<Expiry>('never', 'never', 'never', 'later', 'past')
 
 function inSpace(
   space: number,
@@ -78,9 +94,29 @@ function inSpace(
   return fc.oneof(
     {
       weight: 5,
+      arbitrary: fc.tuple(place, value, condition, expiries).map(([at, spec, when, expiry]) => ({
+        ...{ do: 'put' as const, value: spec, condition: when, expiry },
+        ...at,
+      })),
+    },
+    {
+      weight: 2,
       arbitrary: fc
-        .tuple(place, value, condition)
-        .map(([at, spec, when]) => ({ do: 'put' as const, ...at, value: spec, condition: when })),
+        .tuple(place, fc.option(value, { nil: undefined, freq: 4 }))
+        .map(([at, spec]) => ({ do: 'update' as const, ...at, value: spec })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(place, value)
+        .map(([at, spec]) => ({ do: 'getOrInsert' as const, ...at, value: spec })),
+    },
+    {
+      weight: 2,
+      // Lower than all that the store draws, and now and then higher.
+      arbitrary: fc
+        .tuple(place, fc.option(value, { nil: undefined, freq: 3 }), fc.nat(5))
+        .map(([at, spec, version]) => ({ do: 'apply' as const, ...at, value: spec, version })),
     },
     {
       weight: 2,
@@ -119,8 +155,9 @@ function batchPart(spaces: readonly Space[], segmentSizeBytes: number): fc.Arbit
       .tuple(
         places(index, spaces),
         fc.option(valueSpecs(space.encoding, segmentSizeBytes), { nil: undefined, freq: 3 }),
+        expiries,
       )
-      .map(([at, value]) => ({ ...at, value })),
+      .map(([at, value, expiry]) => ({ ...at, value, expiry })),
   )
   return fc.oneof(...parts)
 }
