@@ -180,7 +180,8 @@ export const changeBuckets = 4
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
  *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
- *     48 |   16 | reserved: 0
+ *     48 |    8 | garbageBytes: f64; of the log, when the snapshot of that sequence was made
+ *     56 |    8 | reserved: 0
  */
 export const attachmentsOffset = 40_960
 export const attachmentSizeBytes = 64
@@ -191,6 +192,7 @@ export const attachmentProcessDouble = 1
 export const attachmentThreadDouble = 2
 export const attachmentSinceDouble = 3
 export const attachmentPinDouble = 5
+export const attachmentGarbageDouble = 6
 export const attachmentReadOnlyWord = 8
 export const attachmentNodeWord = 9
 

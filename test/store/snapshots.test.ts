@@ -328,6 +328,30 @@ describe('many snapshots', () => {
     assert.equal(store.stats().oldestSnapshotSequence, undefined)
   })
 
+  test('hold back what is replaced and deleted from the oldest of them on', async (t) => {
+    const path = temporaryDirectory(t)
+    await using store = filled(path)
+    const held = (): number => store.stats().pinnedBytes
+    for (let index = 0; index < 500; index++) store.put(key(index), 'x'.repeat(500))
+    assert.ok(store.stats().garbageBytes > 0)
+    assert.equal(held(), 0, 'garbage from before, and no snapshot')
+    const first = store.snapshot()
+    assert.equal(held(), 0)
+    for (let index = 0; index < 10; index++) store.put(key(index), 'y'.repeat(1000))
+    const replaced = held()
+    assert.ok(replaced >= 10 * 500 && replaced < 10 * 700, `${replaced} bytes`)
+    await using other = open<string>(path, options)
+    const second = other.snapshot()
+    for (let index = 0; index < 10; index++) store.delete(key(index))
+    const deleted = held() - replaced
+    assert.ok(deleted >= 10 * 1000 && deleted < 10 * 1300, `${deleted} bytes`)
+    assert.equal(other.stats().pinnedBytes, replaced + deleted)
+    first.close()
+    assert.equal(held(), deleted, 'the other one was made later')
+    second.close()
+    assert.equal(held(), 0)
+  })
+
   test('of an empty store show nothing, ever', async () => {
     await using store = open<string>(':memory:', options)
     using snapshot = store.snapshot()
