@@ -143,8 +143,8 @@ describe('a checkpoint', () => {
     const places = isThorough
       ? Array.from(bytes, (_, at) => at)
       : [
-          ...headers.flatMap((from) => Array.from({ length: 24 }, (_, at) => from + at * 3)),
-          ...Array.from({ length: 60 }, (_, at) => Math.floor(((at + 0.5) * bytes.length) / 60)),
+          ...headers.flatMap((from) => Array.from({ length: 12 }, (_, at) => from + at * 5)),
+          ...Array.from({ length: 30 }, (_, at) => Math.floor(((at + 0.5) * bytes.length) / 30)),
           bytes.length - 1,
         ]
     const directory = join(parent, 'flipped')

@@ -44,6 +44,7 @@ export type Operation =
   | { readonly do: 'sync' | 'read' | 'snapshot' | 'advance' }
   | { readonly do: 'readSnapshot' | 'closeSnapshot'; readonly which: number }
   | { readonly do: 'range' | 'hold'; readonly space: number; readonly range: RangeSpec }
+  | { readonly do: 'checkpoint'; readonly keep: number }
   | { readonly do: 'reopen'; readonly readOnlyBetween: boolean }
   | { readonly do: 'copy'; readonly sync: boolean; readonly goOn: boolean }
 
@@ -156,6 +157,7 @@ export function operations(
     { weight: 2, arbitrary: which.map((n) => ({ do: 'closeSnapshot' as const, which: n })) },
   ]
   const withFiles = [
+    { weight: 2, arbitrary: fc.nat(2).map((keep) => ({ do: 'checkpoint' as const, keep })) },
     {
       weight: 2,
       arbitrary: fc
