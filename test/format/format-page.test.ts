@@ -14,6 +14,7 @@ import { checksumWords } from '../../src/base/checksum.js'
 import { getText } from '../../src/engine/read.js'
 import * as bucket from '../../src/format/bucket.js'
 import * as exportStream from '../../src/format/export-stream.js'
+import * as checkpoint from '../../src/format/checkpoint.js'
 import { encodeManifest } from '../../src/format/manifest.js'
 import * as record from '../../src/format/record.js'
 import { encodeSegmentHeader } from '../../src/format/segment-header.js'
@@ -374,6 +375,53 @@ describe('docs/format.md', () => {
       offset += both.length
     }
     assert.equal(offset, records.length)
+  })
+
+  test('gives the header of a checkpoint as it is written', () => {
+    const rows = layout('## Checkpoint', 0)
+    const numbers = Object.fromEntries(
+      rows
+        .filter(({ field, type }) => ['f64', 'u32', 'i32'].includes(type) && field !== 'checksum')
+        .map(({ field }, index) => [field, 1000 + index]),
+    )
+    const header = { storeId, ...numbers } as unknown as checkpoint.CheckpointHeader
+    const bytes = checkpoint.encodeCheckpointHeader(header)
+    assert.equal(bytes.byteLength, checkpoint.checkpointHeaderSizeBytes)
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.size, 0),
+      bytes.byteLength,
+    )
+    compare(rows, bytes, { magic: 'VARVCHKP', storeId: 'ABCDEFGHIJKLMNOP', ...numbers })
+    assert.deepEqual(checkpoint.decodeCheckpointHeader(bytes, ''), header)
+  })
+
+  test('gives the chunks of a checkpoint and their elements as they are written', () => {
+    const words = new Int32Array(checkpoint.chunkHeaderWords + checkpoint.elementWords)
+    checkpoint.sealChunk(words, { kind: 3, index: 11, first: 12, count: 1 }, 5)
+    const chunk = layout('## Checkpoint', 1)
+    const bytes = new Uint8Array(words.buffer)
+    compare(chunk, bytes, { kind: 3, index: 11, first: 12, count: 1 })
+    const stored = words[checkpoint.chunkChecksumWord]
+    words[checkpoint.chunkChecksumWord] = 0
+    assert.equal(checkpoint.checksumChunk(words, 1, 5), stored)
+    const segment = {
+      ...{ segmentNumber: 1, epoch: 2, sizeBytes: 3, endBytes: 4 },
+      ...{ deadBytes: 5, entries: 6, kind: 7 },
+    }
+    const keyspace = { keyspaceId: 1, records: 2, keyBytes: 3, valueBytes: 4 }
+    const element = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))
+    checkpoint.encodeCheckpointSegment(element, 0, segment)
+    compare(layout('## Checkpoint', 2), new Uint8Array(element.buffer), segment)
+    assert.deepEqual(checkpoint.decodeCheckpointSegment(element, 0), segment)
+    const other = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))
+    checkpoint.encodeCheckpointKeyspace(other, 0, keyspace)
+    compare(layout('## Checkpoint', 3), new Uint8Array(other.buffer), keyspace)
+    assert.deepEqual(checkpoint.decodeCheckpointKeyspace(other, 0), keyspace)
+    for (const table of [1, 2, 3]) {
+      const sizes = layout('## Checkpoint', table).reduce((sum, row) => sum + row.size, 0)
+      assert.equal(sizes, checkpoint.elementSizeBytes)
+    }
+    assert.equal(checkpoint.elementSizeBytes, bucket.bucketSizeBytes)
   })
 
   test('gives the words of a bucket', () => {

@@ -60,6 +60,7 @@ export type Operation =
   /** Of one of the snapshots, or of one made for it. */
   | { readonly do: 'export'; readonly which: number | undefined; readonly chunkSizeBytes: number }
   | { readonly do: 'range' | 'hold'; readonly space: number; readonly range: RangeSpec }
+  | { readonly do: 'checkpoint'; readonly keep: number }
   | { readonly do: 'reopen'; readonly readOnlyBetween: boolean }
   | { readonly do: 'copy'; readonly sync: boolean; readonly goOn: boolean }
 
@@ -201,6 +202,7 @@ export function operations(
     },
   ]
   const withFiles = [
+    { weight: 2, arbitrary: fc.nat(2).map((keep) => ({ do: 'checkpoint' as const, keep })) },
     {
       weight: 2,
       arbitrary: fc

@@ -74,6 +74,9 @@ export class World {
   /** Versions of remembered deletes, by keyspace and key; undefined before the first command. */
   #deleted: Map<number, number>[] | undefined
   #version = 0
+  /** The highest id, and that of the newest checkpoint there is. */
+  #lastCheckpoint = 0
+  #newest: number | undefined
 
   constructor(directory: string, spaces: readonly Space[], options: StoreOptions<unknown>) {
     this.#directory = directory
@@ -160,6 +163,8 @@ export class World {
         return
       case 'export':
         return this.#export(operation)
+      case 'checkpoint':
+        return this.#checkpoint(operation.keep)
       case 'reopen':
         return this.#reopen(operation.readOnlyBetween)
       case 'copy':
@@ -541,6 +546,20 @@ export class World {
     assert.equal(keys.length, expected, 'keys in the ordered index')
   }
 
+  async #checkpoint(keep: number): Promise<void> {
+    const { records, sequence } = this.#store.stats()
+    const info = await this.#store.checkpoint()
+    assert.equal(info.sequence, sequence)
+    // A snapshot keeps what it shows of a keyspace that was dropped.
+    if (this.#moments.length === 0 && this.#held.length === 0) assert.equal(info.records, records)
+    assert.ok(info.id > this.#lastCheckpoint)
+    this.#lastCheckpoint = info.id
+    this.#store.pruneCheckpoints(keep)
+    const { length } = this.#store.checkpoints()
+    assert.ok(keep === 0 ? length === 0 : length >= 1 && length <= keep)
+    this.#newest = keep === 0 ? undefined : info.id
+  }
+
   async #reopen(readOnlyBetween: boolean): Promise<void> {
     this.#forgetMoments()
     // Takes out what has expired: it would be on the way, which takes sequences.
@@ -569,6 +588,8 @@ export class World {
     const copy = this.#open(directory)
     assert.equal(copy.stats().lastRecovery.kind, 'replay')
     assert.equal(copy.stats().lastRecovery.bytesDropped, 0)
+    assert.equal(copy.stats().lastRecovery.checkpoint, this.#newest)
+    assert.deepEqual(copy.stats().lastRecovery.passedOver, [])
     const discarded = goOn ? this.#directory : directory
     try {
       this.#compareAll(copy)
