@@ -5,6 +5,7 @@
  */
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
+import { addBackup, addRestore } from './commands/backup.js'
 import { addBench } from './commands/bench.js'
 import { addCount } from './commands/count.js'
 import { addDelete } from './commands/delete.js'
@@ -14,6 +15,7 @@ import { addGet } from './commands/get.js'
 import { addImport } from './commands/import.js'
 import { addInfo } from './commands/info.js'
 import { addPut } from './commands/put.js'
+import { addRepair } from './commands/repair.js'
 import { addScan } from './commands/scan.js'
 import { addStats } from './commands/stats.js'
 import { addVerify } from './commands/verify.js'
@@ -37,6 +39,9 @@ addCount(program)
 addInfo(program)
 addStats(program)
 addVerify(program)
+addBackup(program)
+addRestore(program)
+addRepair(program)
 addImport(program)
 addExport(program)
 addBench(program)

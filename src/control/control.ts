@@ -24,6 +24,7 @@ import {
   pendingDeadValueSlot,
   pendingKeyspace,
   pendingKind,
+  pendingOrder,
   poisonCauseOffset,
   poisonCauseSizeBytes,
   poisonedWord,
@@ -113,6 +114,7 @@ export class Control {
     const { doubles, state, next } = this
     doubles.copyWithin(next, state, state + stateFieldCount)
     doubles[next + pendingKind] = changeNone
+    doubles[next + pendingOrder] = 0
     doubles[next + pendingDeadSlot] = -1
     doubles[next + pendingKeyspace] = -1
     doubles[next + pendingDeadValueSlot] = -1

@@ -1,6 +1,6 @@
 /**
  * What a record does to the index and the counts, once it is written: the same for a single put or
- * delete and for one of a batch. Between `begin` and `commit` only.
+ * delete and for one of a batch. Between `begin` and `commit` only; the key is the one at hand.
  *
  * A key that was deleted while a snapshot is open, or deletes are remembered, keeps its entry in the hash
  * index, which then leads to the tombstone, and its place in the ordered index: the snapshot finds the
@@ -11,7 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { kindWord, typeTombstone } from '../format/record.js'
 import { accountInsert, accountRemove, accountReplace } from './account.js'
 import type { Engine } from './engine.js'
-import { announceOrder } from './order.js'
+import { announceOrderedInsert, announceOrderedRemove } from './order.js'
 import { announceInsert, announceRemove, announceReplace } from './publish.js'
 import { countTombstone, rememberMs } from './tombstones.js'
 
@@ -51,7 +51,7 @@ export function announcePut(
   accountInsert(engine, keyspaceId, valueSizeBytes, bytes)
   if (entry === noEntry) {
     announceInsert(engine, hash, slot, offset)
-    announceOrder(engine, layout.orderInsert, slot, offset)
+    announceOrderedInsert(engine, keyspaceId)
   } else {
     announceReplace(engine, hash, slot, offset)
     engine.control.doubles[engine.control.next + layout.tombstones] -= 1
@@ -73,12 +73,12 @@ export function announceTombstone(
   if (entry === liveEntry) accountRemove(engine, keyspaceId)
   if (entry === noEntry) {
     announceInsert(engine, hash, slot, offset)
-    announceOrder(engine, layout.orderInsert, slot, offset)
+    announceOrderedInsert(engine, keyspaceId)
   } else if (entry === deadEntry || isTombstoneKept(engine)) {
     announceReplace(engine, hash, slot, offset)
   } else {
     announceRemove(engine)
-    announceOrder(engine, layout.orderRemove, slot, offset)
+    announceOrderedRemove(engine, keyspaceId)
     return
   }
   if (entry !== deadEntry) countTombstone(engine, engine.log.starts[slot] + offset)

@@ -27,6 +27,13 @@ import {
   versionDouble,
 } from '../format/record.js'
 import {
+  alignmentDoublesMax,
+  isAligned,
+  paddingBefore,
+  slackBefore,
+  writePadding,
+} from '../log/alignment.js'
+import {
   advanceTail,
   type RecordTarget,
   seal,
@@ -38,11 +45,10 @@ import {
 import { noExpiry } from '../log/expiry-table.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { accountAppend } from './account.js'
+import { accountAppend, accountPadding } from './account.js'
 import { announcePut, announceTombstone, noEntry } from './announce-record.js'
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
-import { followOrder } from './order.js'
 import { grow } from './publish.js'
 import { type ValueReference, writeReference } from './reference.js'
 import { versionsPerMs } from './version-clock.js'
@@ -98,14 +104,20 @@ export function appendRecord(engine: Engine): void {
   const flags =
     (draft.reference === undefined ? 0 : flagReference) |
     (draft.expiresAtMs === noExpiry ? 0 : flagExpiry)
-  const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
-  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  const keySizeBytes = engine.key.sizeBytes
+  const sizeDoubles = recordSizeWords(keySizeBytes, draft.valueSizeBytes, flags)
+  const wantsPlace = isAligned(draft.valueSizeBytes, flags)
+  const roomDoubles = wantsPlace ? sizeDoubles + alignmentDoublesMax : sizeDoubles
+  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch)
   const slot = log.tailSlot
   const offset = log.tailOffset
+  const padding = wantsPlace ? paddingBefore(offset, keySizeBytes, flags) : 0
+  const slack = wantsPlace ? slackBefore(offset + padding + sizeDoubles, keySizeBytes, flags) : 0
   try {
-    writeAndCommit(engine, sizeDoubles, flags)
+    writeAndCommit(engine, sizeDoubles, flags, padding, slack)
   } catch (error) {
-    log.words[slot].fill(0, offset * 2, (offset + sizeDoubles) * 2)
+    log.words[slot].fill(0, offset * 2, (offset + padding + sizeDoubles) * 2)
+    log.adoptTail()
     throw asWriteFailure(engine, error)
   } finally {
     draft.value = noBytes
@@ -114,16 +126,30 @@ export function appendRecord(engine: Engine): void {
     draft.version = ownVersion
     draft.timestampMs = undefined
   }
-  advanceTail(log, sizeDoubles)
+  advanceTail(log, sizeDoubles + slack)
   applyPending(engine)
-  followOrder(engine)
   if (draft.entry === noEntry) grow(engine)
 }
 
-function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): void {
+/** `padding`: 8-byte words before the record; `slack`: behind it. */
+function writeAndCommit(
+  engine: Engine,
+  sizeDoubles: number,
+  flags: number,
+  padding: number,
+  slack: number,
+): void {
   const { control, key, log, lookup } = engine
   const { doubles, next } = control
   const { type, keyspaceId, entry, valueSizeBytes, reference } = draft
+  const firstSlot = log.tailSlot
+  const firstOffset = log.tailOffset
+  let paddingChecksum = 0
+  if (padding !== 0) {
+    paddingChecksum = writePadding(log, target, padding)
+    // The writer's own tail runs ahead; the state's passes both records by one commit.
+    advanceTail(log, padding)
+  }
   const slot = log.tailSlot
   const offset = log.tailOffset
   targetTail(log, target, false)
@@ -142,7 +168,7 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
   record[offset + timestampDouble] = draft.timestampMs ?? nowMs
   record[offset + previousDouble] =
     entry === noEntry ? noAddress : log.starts[lookup.slot] + lookup.offset
-  writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
+  writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, slack)
   if ((flags & flagExpiry) !== 0) {
     record[offset + expiresAtDouble] = draft.expiresAtMs
     engine.expiries.note(log, slot, offset, draft.expiresAtMs)
@@ -155,13 +181,14 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
     writeReference(log, target, valueOffset(key.sizeBytes, flags), reference)
   }
   const checksum = seal(target, sizeDoubles)
-  if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)
+  if (log.isAppendOnly) log.writeThrough(firstSlot, firstOffset, padding + sizeDoubles)
 
-  accountAppend(control, sizeDoubles, checksum)
+  if (padding !== 0) accountPadding(control, padding, paddingChecksum)
+  accountAppend(control, sizeDoubles + slack, checksum)
   if (type === typeTombstone) {
     announceTombstone(engine, keyspaceId, draft.hash, entry, slot, offset)
   } else {
-    let bytes = sizeDoubles << 3
+    let bytes = (sizeDoubles + slack) << 3
     if (reference !== undefined) {
       const valueBytes = log.slots.get(reference.slot, slotSizeBytes)
       bytes += valueBytes

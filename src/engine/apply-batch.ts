@@ -24,7 +24,6 @@ import {
 import { announcePut, announceTombstone, entryOf, liveEntry } from './announce-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
-import { followOrder } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { takeKey } from './take-key.js'
 import { rememberMs } from './tombstones.js'
@@ -87,7 +86,6 @@ function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   }
   control.commit()
   applyPending(engine)
-  followOrder(engine)
 }
 
 /** Makes the home bucket of every key of the batch odd, or even again. */

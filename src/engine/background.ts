@@ -4,7 +4,7 @@
  * its next look, within a second.
  *
  * Each thread syncs what it wrote within `syncIntervalMs` by itself (sync.ts). What is left to do is
- * the sync for one that died before, and giving back what its snapshots held.
+ * the sync for one that died before, giving back what its snapshots held, and checkpoints.
  */
 import { join } from 'node:path'
 import * as layout from '../format/control-layout.js'
@@ -37,11 +37,11 @@ export class Background {
 
   start(): void {
     const { isReadOnly, platform } = this.#engine
-    if (isReadOnly || !platform.isShared) return
+    if (isReadOnly || (!platform.isShared && platform.kind !== 'file')) return
     this.#begin()
   }
 
-  /** For a store that only this one has open: nothing else is left to do there. */
+  /** For a store that only this one has open: little is left to do there. */
   startAlone(): void {
     const { isReadOnly, platform } = this.#engine
     if (!isReadOnly && !platform.isShared && this.#timer === undefined) this.#begin()
@@ -78,13 +78,19 @@ export class Background {
   #look(): void {
     const { control, directory, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
+    // One that has the store alone has nobody to do anything for.
     if (!platform.isShared) {
       scheduleExpiry(this.#engine)
+      if (platform.kind === 'file') {
+        void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
+      }
       return
     }
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
     this.#cleanUp()
+    // It never rejects.
+    void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
     // What lies in memory alone has nothing to be synced to.
     if (platform.kind === 'memory' || syncIntervalMs === 0) return
     const state = control.readState()

@@ -1,6 +1,10 @@
 /**
  * close: the last sync, the mark of a proper end, and every resource given back.
  *
+ * Before all that, a checkpoint that is due is made: where the background had no time for it, because the
+ * store is opened for short whiles only, the log would otherwise grow without one. One that is under way
+ * is given up.
+ *
  * Order: 1. The last sync. 2. The manifest names how far it came: only now is that true (I5, I9).
  * 3. The mark. A kill before 2 leaves what a kill after any sync leaves; within 2, the manifest of
  * before or the new one, and both say what is true.
@@ -30,9 +34,14 @@ export async function close(engine: Engine): Promise<void> {
   } catch (error) {
     failure = error
   }
+  const { checkpointing } = engine
+  // It has what it needs of the open store when the call returns.
+  const due = isAlone(engine) ? engine.checkpointDuty.runIfDue(() => undefined) : undefined
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
   engine.background.stop()
+  // The failure of one that was under way belongs to who asked for it.
+  await Promise.allSettled([checkpointing, due])
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
   } catch (error) {

@@ -24,7 +24,7 @@ import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { getRecord } from './get-entry.js'
 import { exclusively, readRegistry } from './keyspaces.js'
-import { announceOrder, followOrder } from './order.js'
+import { announceOrderedInsert } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { announceInsert, announceReplace, grow } from './publish.js'
 import { anyVersion, putHeld } from './put.js'
@@ -91,12 +91,11 @@ function recallOne(engine: Engine, { address, offset, slot }: LogWalk): void {
     announceReplace(engine, hash, slot, offset)
   } else {
     announceInsert(engine, hash, slot, offset)
-    announceOrder(engine, layout.orderInsert, slot, offset)
+    announceOrderedInsert(engine, keyspaceId)
     countTombstone(engine, address)
   }
   control.commit()
   applyPending(engine)
-  followOrder(engine)
   if (!isFound) grow(engine)
   // The lookup is of no more use.
   lookup.slot = 0

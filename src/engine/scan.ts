@@ -7,7 +7,7 @@
  * the snapshot has for its key, so whatever stands behind the end of a segment's records is passed
  * over: only the count of records says whether all were found.
  */
-import { corrupt, StoreError } from '../base/errors.js'
+import { corrupt } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { sequenceDouble, typeMarker, typePut } from '../format/record.js'
 import { noExpiry } from '../log/expiry-table.js'
@@ -25,6 +25,7 @@ import {
   findHashedAt,
   foundRecord,
   openSnapshot,
+  requireShown,
   snapshotTime,
 } from './snapshot.js'
 import { takeKey } from './take-key.js'
@@ -35,7 +36,6 @@ export class LogReader {
   readonly #keyspaceId: number
   readonly #sequence: number
   readonly #timeMs: number
-  readonly #isPinned: boolean
   readonly #offsets: Generator<Place>
   #isOpen = true
   /** Live records that were not met yet. */
@@ -43,22 +43,14 @@ export class LogReader {
 
   constructor(engine: Engine, keyspaceId: number, isReverse: boolean) {
     engine.requireOpen()
-    const { control, counts, log } = engine
+    const { counts } = engine
     this.#engine = engine
     this.#keyspaceId = keyspaceId
-    // Who may not pin what others write to can only notice that they do.
-    this.#isPinned = log.access !== 'private' || engine.isCopy
-    const count = (): void => {
+    this.#sequence = openSnapshot(engine, () => {
       this.#missing = counts.get(keyspaceId, 0)
-    }
-    if (this.#isPinned) {
-      this.#sequence = openSnapshot(engine, count)
-      watchPin(this, engine, this.#sequence, undefined)
-    } else {
-      this.#sequence = control.read(layout.sequence)
-      count()
-    }
+    })
     this.#timeMs = snapshotTime(engine)
+    watchPin(this, engine, this.#sequence, undefined)
     this.#offsets = placesInLog(engine, isReverse)
   }
 
@@ -80,24 +72,27 @@ export class LogReader {
 
   /** What there is of the record; before anything else is read. */
   record(): RecordFacts {
-    return foundRecord(this.#engine)
+    const record = foundRecord(this.#engine)
+    requireShown(this.#engine, this.#sequence)
+    return record
   }
 
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    if (!this.#isPinned) return
     unwatchPin(this)
     closeSnapshot(this.#engine, this.#sequence)
   }
 
   #isNextFound(): boolean {
-    const { directory } = this.#engine
+    const engine = this.#engine
     while (this.#missing > 0) {
-      this.#requireUnchanged()
+      engine.requireOpen()
+      requireShown(engine, this.#sequence)
       const step = this.#offsets.next()
       if (step.done === true) {
-        throw corrupt(directory, 0, `the log lacks ${this.#missing} records of the index`)
+        requireShown(engine, this.#sequence)
+        throw corrupt(engine.directory, 0, `the log lacks ${this.#missing} records of the index`)
       }
       if (!this.#isLive(step.value)) continue
       this.#missing--
@@ -121,12 +116,6 @@ export class LogReader {
     if (!findHashedAt(engine, hash, this.#keyspaceId, this.#sequence, beforeAllTime)) return false
     // In an oversized segment, the index names the slot of the part that the record begins in.
     return log.starts[lookup.slot] + lookup.offset === log.starts[slot] + offset
-  }
-
-  #requireUnchanged(): void {
-    this.#engine.requireOpen()
-    if (this.#isPinned || this.#engine.control.read(layout.sequence) === this.#sequence) return
-    throw new StoreError('STORE_IN_USE', 'the store was changed while it was being scanned')
   }
 }
 
@@ -157,12 +146,15 @@ export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | un
       slot = lookup.slot
       offset = lookup.offset
     }
+    requireShown(engine, sequence)
     if (slot === -1) return undefined
     takeKey(engine, log.words[slot], offset * 2)
     lookup.slot = slot
     lookup.offset = offset
     lookup.recordWords = log.words[slot]
-    return foundRecord(engine)
+    const record = foundRecord(engine)
+    requireShown(engine, sequence)
+    return record
   } finally {
     // It changes the key at hand.
     closeSnapshotKeepingKey(engine, sequence)

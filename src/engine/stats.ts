@@ -47,6 +47,7 @@ export interface StoreStats {
   /** Flushes that this attachment completed since opening. */
   readonly syncs: number
   readonly compactions: number
+  /** Checkpoints that this attachment has made since opening. */
   readonly checkpoints: number
   readonly lastRecovery: RecoveryReport
   /** Threads and processes that have the store open. */
@@ -87,7 +88,7 @@ export function stats(engine: Engine): StoreStats {
     garbageBytes: usedBytes - liveBytes,
     garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
     fileBytes,
-    indexBytes: index.sizeBytes + order.sizeBytes,
+    indexBytes: index.sizeBytes + order.sizeBytes + (engine.ownOrder?.index.sizeBytes ?? 0),
     segments,
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),
@@ -102,7 +103,7 @@ export function stats(engine: Engine): StoreStats {
     oldestSnapshotSequence: oldest === Number.POSITIVE_INFINITY ? undefined : oldest,
     syncs: engine.syncQueue.completedCount,
     compactions: 0,
-    checkpoints: 0,
+    checkpoints: engine.checkpointCount,
     lastRecovery: engine.lastRecovery,
     // One that reads from a copy of its own is in no list.
     attachments: Math.max(1, attachments.list().length),

@@ -15,8 +15,9 @@ import { accountRemove } from './account.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { exclusively, readRegistry, unregisterKeyspace } from './keyspaces.js'
-import { announceOrder, followOrder } from './order.js'
+import { announceOrderedRemove } from './order.js'
 import { announceRemove } from './publish.js'
+import { takeKey } from './take-key.js'
 
 /** Takes a name out of the registry and its entries out of the indexes. False where there is none. */
 export function dropKeyspace(engine: Engine, name: string): boolean {
@@ -110,9 +111,9 @@ function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): vo
     if (isPut) accountRemove(engine, keyspaceId)
     else control.set(layout.tombstones, control.get(layout.tombstones) - 1)
     announceRemove(engine)
-    announceOrder(engine, layout.orderRemove, slot, offset)
+    takeKey(engine, log.words[slot], offset * 2)
+    announceOrderedRemove(engine, keyspaceId)
     control.commit()
     applyPending(engine)
-    followOrder(engine)
   }
 }

@@ -12,7 +12,7 @@ import { recordKeyspace } from '../log/record-fields.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
-import { announceOrder, followOrder } from './order.js'
+import { announceOrderedRemove } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { announceRemove } from './publish.js'
 import { sweepDropped } from './sweep-keyspaces.js'
@@ -88,8 +88,7 @@ function removeTombstone(engine: Engine, slot: number, offset: number): void {
   control.begin()
   control.set(layout.tombstones, control.get(layout.tombstones) - 1)
   announceRemove(engine)
-  announceOrder(engine, layout.orderRemove, slot, offset)
+  announceOrderedRemove(engine, keyspaceId)
   control.commit()
   applyPending(engine)
-  followOrder(engine)
 }

@@ -122,18 +122,12 @@ export const batchNext = 22
 export const usedBytes = 23
 /** Address of the record that the last commit wrote. */
 export const lastRecord = 24
-/** What the ordered index still has to follow: {@link orderInsert}, {@link orderRemove}, 0 for nothing … */
-export const orderKind = 25
-/** … and the address of a record with the key. */
-export const orderAddress = 26
+// 25 and 26 are free.
 /** Tombstones that entries of the hash index lead to, because a snapshot sees behind them. */
 export const tombstones = 27
 /** Address of the oldest of them. */
 export const tombstonesFrom = 28
 export const stateFieldCount = 29
-
-export const orderInsert = 1
-export const orderRemove = 2
 
 // … the second is the change that it announces.
 export const pendingKind = 32
@@ -159,6 +153,8 @@ export const pendingSplitHome = 48
 /** Slot of a value segment that nothing refers to any more, -1 for none. */
 export const pendingDeadValueSlot = 49
 export const pendingTargetOffset = 50
+/** 1 where, besides, the patches in the redo area go into pages of the ordered index. */
+export const pendingOrder = 53
 
 /** Nothing but the state itself changed. */
 export const changeNone = 0
@@ -170,9 +166,6 @@ export const changeLink = 2
 export const changeInPlace = 3
 /** The bucket images in the redo area go where they say: a split. */
 export const changeBuckets = 4
-/** The patches in the redo area go into pages of the ordered index. */
-export const changeOrder = 5
-
 /**
  * Who has the store open: an entry for each thread that does, with a lock file of its own that the
  * operating system frees when the thread or process is gone.

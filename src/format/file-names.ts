@@ -31,6 +31,10 @@ export const lifecycleFileName = 'lifecycle'
 export const buildFileName = 'build'
 /** Held by the one that does the background work of all. */
 export const backgroundFileName = 'background'
+/** Held by the one that makes a checkpoint. */
+export const checkpointLockFileName = 'checkpoint'
+/** A checkpoint is written here, synced, and renamed. */
+export const checkpointNextFileName = 'checkpoint.next'
 
 export type SegmentKind = 'log' | 'value'
 
@@ -70,4 +74,17 @@ export function parseSegmentFileName(
   const match = segmentPattern.exec(name)
   if (match === null) return undefined
   return { kind: match[1] === 'segment' ? 'log' : 'value', segmentNumber: Number(match[2]) }
+}
+
+const checkpointPattern = /^checkpoint-(\d{16})$/
+
+/** An address has no more digits than this. */
+export function checkpointFileName(id: number): string {
+  return `checkpoint-${String(id).padStart(numberDigits, '0')}`
+}
+
+/** The id of a checkpoint file, or undefined for any other name. */
+export function parseCheckpointFileName(name: string): number | undefined {
+  const match = checkpointPattern.exec(name)
+  return match === null ? undefined : Number(match[1])
 }

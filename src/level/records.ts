@@ -11,7 +11,7 @@ import { defaultKeyspaceId } from '../engine/keyspaces.js'
 import { anyVersion, put, sizeOfValue } from '../engine/put.js'
 import { type KeyRange, RangeReader } from '../engine/range.js'
 import { getBytes, getText, has } from '../engine/read.js'
-import { copyFoundValue, findAt, foundText, type Moment } from '../engine/snapshot.js'
+import { getBytesAt, getTextAt, hasAt, type Moment } from '../engine/snapshot.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { encodeValue, setKey } from '../store/encoding.js'
@@ -85,8 +85,7 @@ export class Records {
         return isText ? getText(engine, keyspaceId) : getBytes(engine, keyspaceId)
       }
       engine.requireOpen()
-      if (!findAt(engine, keyspaceId, moment)) return undefined
-      return isText ? foundText(engine) : copyFoundValue(engine)
+      return (isText ? getTextAt : getBytesAt)(engine, keyspaceId, moment)
     } catch (error) {
       throw asLevelError(error)
     }
@@ -98,7 +97,7 @@ export class Records {
     try {
       if (moment === undefined) return has(engine, keyspaceId)
       engine.requireOpen()
-      return findAt(engine, keyspaceId, moment)
+      return hasAt(engine, keyspaceId, moment)
     } catch (error) {
       throw asLevelError(error)
     }

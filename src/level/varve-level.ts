@@ -3,8 +3,6 @@
  * keyspace. Everything but opening, closing and long reads is done when a method returns; promises
  * are given because abstract-level gives them.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -16,9 +14,7 @@ import {
   type AbstractOpenOptions,
   type AbstractPutOptions,
 } from 'abstract-level'
-import { wrongFormat } from '../base/errors.js'
 import { shown } from '../base/shown.js'
-import { superblockFileName } from '../format/file-names.js'
 import type { StoreOptions } from '../store/options.js'
 import { open, type Store } from '../store/store.js'
 import { asLevelError, LevelError } from './errors.js'
@@ -119,7 +115,6 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
     for (const name of storeOptionNames) passed[name] = options[name]
     let store: Store<Uint8Array, Uint8Array> | undefined
     try {
-      refuseLevelDB(this.location)
       store = open(this.location, {
         ...(passed as PassedOptions),
         encoding: 'binary',
@@ -235,17 +230,6 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
 
   #asAny(): AbstractLevel<Data, unknown, unknown> {
     return this as unknown as AbstractLevel<Data, unknown, unknown>
-  }
-}
-
-/** Who changed the class and not the location would find an empty database among the old one's files. */
-function refuseLevelDB(location: string): void {
-  const hasFile = (name: string): boolean => existsSync(join(location, name))
-  if (hasFile('CURRENT') && !hasFile(superblockFileName)) {
-    throw wrongFormat(
-      location,
-      'it is a directory of LevelDB; choose another one, and copy the entries',
-    )
   }
 }
 

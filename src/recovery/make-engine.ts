@@ -19,6 +19,7 @@ export interface OpenOptions {
   readonly lockTimeoutMs: number
   readonly mapping: 'auto' | 'mmap' | 'file'
   readonly verifiesReads: boolean
+  readonly autoCheckpoint: boolean
   /** Undefined: for ever once commands were applied, not at all before. */
   readonly rememberDeletesMs: number | undefined
 }
@@ -78,6 +79,7 @@ export function makeEngine(
     renewal: files.renewal,
     syncIntervalMs: options.syncIntervalMs,
     verifiesReads: options.verifiesReads,
+    autoCheckpoint: options.autoCheckpoint,
     lockTimeoutMs: options.lockTimeoutMs,
     session: noSession,
     attachments,

@@ -21,6 +21,7 @@ import {
   sequenceDouble,
   typeBatch,
   typeMarker,
+  typePadding,
   typePut,
   typeTombstone,
   versionDouble,
@@ -80,7 +81,7 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
         inner += recordSpan(words, inner * 2)
       }
       addUsed(engine, batchFrameSizeWords * 8)
-    } else if (type === typeMarker) {
+    } else if (type === typeMarker || type === typePadding) {
       addUsed(engine, recordSpan(words, offset * 2) * 8)
     } else {
       replayRecord(engine, bytes, offset)

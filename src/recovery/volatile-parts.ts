@@ -190,8 +190,11 @@ export function requireSameLibrary(parts: VolatileParts, directory: string): voi
 }
 
 /** True for parts of this store, of whatever boot. */
-export function isSigned(parts: VolatileParts, storeId: Uint8Array): boolean {
-  const { words, bytes } = parts.control
+export function isSigned(
+  { control }: Pick<VolatileParts, 'control'>,
+  storeId: Uint8Array,
+): boolean {
+  const { words, bytes } = control
   return (
     words[0] === layout.magicLow &&
     words[1] === layout.magicHigh &&

@@ -19,7 +19,7 @@ export type KeyEncoding = (typeof keyEncodingNames)[number]
 
 /** An encoding of one's own. Both functions must depend on nothing but their argument. */
 export interface CustomEncoding<V> {
-  encode(value: V): Uint8Array
+  encode(value: V): ArrayBufferView
   /** `bytes` belongs to the callee. */
   decode(bytes: Buffer): V
 }
@@ -70,7 +70,8 @@ export function encodeValue(encoding: ValueEncoding<never>, value: unknown): Uin
   }
   if (encoding === 'binary') {
     if (value instanceof Uint8Array) return value
-    throw wrongValue(encoding, value, 'a Buffer or Uint8Array')
+    if (ArrayBuffer.isView(value)) return bytesOf(value)
+    throw wrongValue(encoding, value, 'a Buffer, a typed array or a DataView')
   }
   if (encoding === 'utf8') {
     if (typeof value !== 'string') throw wrongValue(encoding, value, 'a string')
@@ -81,7 +82,12 @@ export function encodeValue(encoding: ValueEncoding<never>, value: unknown): Uin
   if (encoding === 'msgpack') return encodeMsgpack(value)
   const bytes: unknown = (encoding as CustomEncoding<unknown>).encode(value)
   if (bytes instanceof Uint8Array) return bytes
-  throw new TypeError(`encode() of the option "encoding" gave ${shown(bytes)}, not a Uint8Array`)
+  if (ArrayBuffer.isView(bytes)) return bytesOf(bytes)
+  throw new TypeError(`encode() of the option "encoding" gave ${shown(bytes)}, not a typed array`)
+}
+
+function bytesOf({ buffer, byteLength, byteOffset }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 function encodeJson(value: unknown): string {

@@ -21,6 +21,7 @@ import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
 import * as layout from '../format/control-layout.js'
 import { noExpiry } from '../log/expiry-table.js'
+import { bringInKeys, ownKey } from './cold-reads.js'
 import {
   decodeValueOf,
   encodeValue,
@@ -47,7 +48,9 @@ import {
   resolveRange,
 } from './range.js'
 
+import { readMany } from './read-many.js'
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
+import { takeViewType, type ViewType, viewAs } from './view.js'
 
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
@@ -121,10 +124,53 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
     return this.#decodeAt(key, id)
   }
 
-  /** The values of `keys` in their order, undefined in the place of a missing key. */
+  /**
+   * The values of `keys` in their order, undefined in the place of a missing key.
+   *
+   * Cost: less than as many `get`s, because the cache misses of up to 64 keys overlap.
+   */
   getMany(keys: Iterable<K>): (V | undefined)[] {
     this.engine.requireOpen()
-    return Array.from(keys, (key) => this.get(key))
+    // Iterating may run the caller's code: before any key is at hand.
+    const all = Array.isArray(keys) ? (keys as K[]) : Array.from(keys)
+    const id = this.#idNow()
+    return readMany(this.engine, id, this.codecs, all) as (V | undefined)[]
+  }
+
+  /**
+   * As {@link get}; what is not in memory is read off the event loop first, which goes on meanwhile. The
+   * value is that of the moment when it resolves.
+   *
+   * Cost: some microseconds more than `get` where everything is in memory. A store that is not mapped
+   * has everything there.
+   * @throws as `get`; and where the medium fails what it failed with.
+   */
+  async getAsync(key: K): Promise<V | undefined> {
+    const own = ownKey(key)
+    await this.#bringIn([own])
+    return this.get(own)
+  }
+
+  /** As {@link getMany}, in the way of {@link getAsync}. */
+  async getManyAsync(keys: Iterable<K>): Promise<(V | undefined)[]> {
+    const own = Array.from(keys, ownKey)
+    await this.#bringIn(own)
+    return this.getMany(own)
+  }
+
+  /**
+   * Brings the records of `keys` into memory off the event loop, for the synchronous reads that follow.
+   * Missing keys are no error. How long it stays there is the page cache's to decide.
+   *
+   * Cost: 2 microseconds for each key that is in memory, and the medium's time for each that is not.
+   */
+  async prefetch(keys: Iterable<K>): Promise<void> {
+    await this.#bringIn(Array.from(keys, ownKey))
+  }
+
+  #bringIn(keys: readonly K[]): Promise<void> {
+    const id = this.#idNow()
+    return bringInKeys(this.engine, id, this.#keyEncoding, keys)
   }
 
   has(key: K): boolean {
@@ -157,6 +203,30 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
     const id = this.#idNow()
     setKey(this.engine.key, this.#keyEncoding, key)
     return getInto(this.engine, id, target, offset)
+  }
+
+  /**
+   * The bytes of the value, not decoded, as a typed array, `DataView` or `Buffer` over the memory that
+   * they lie in: nothing is copied. They begin at a multiple of 64 bytes. Undefined where the key is
+   * missing.
+   *
+   * For reading only. It shows the value as it was when it was asked for, for as long as it is held:
+   * updates, compaction and `close()` change nothing of it. What it holds in memory is the page cache's.
+   * A write to it changes no store and what other views of this thread show. Cloning it
+   * (`structuredClone`, `postMessage`) copies up to 8 MiB around it: clone a `slice()`.
+   *
+   * A value below 512 bytes is copied, and so is one of a store that is not mapped, that is open
+   * without the right to write to its directory, or that was written before views were there.
+   *
+   * Cost: as `has`, and a typed array. The first view of a value that was written since the last sync
+   * ends updates in place of what was written before.
+   * @throws RangeError where the value's size is no multiple of the element's; TypeError for a type.
+   */
+  view<T extends ArrayBufferView>(key: K, type: ViewType<T>): T | undefined {
+    takeViewType(type)
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return viewAs(this.engine, id, key, type)
   }
 
   /**

@@ -11,9 +11,9 @@ import {
 } from '../engine/keyspaces.js'
 import {
   closeSnapshot,
-  findAt,
   getBytesAt,
   getRecordAt,
+  hasAt,
   type Moment,
   openSnapshot,
   snapshotTime,
@@ -109,7 +109,7 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
 
   has(key: K): boolean {
     this.#setKey(key)
-    return findAt(this.pin.engine, this.#id, this.pin)
+    return hasAt(this.pin.engine, this.#id, this.pin)
   }
 
   getEntry(key: K): StoreEntry<V, K> | undefined {

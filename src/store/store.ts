@@ -6,6 +6,8 @@ import { type BackupReport, backup } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
 import type { Attachment } from '../control/attachments.js'
 import { BatchDraft } from '../engine/batch-draft.js'
+import { checkpoint } from '../engine/checkpoint.js'
+import { type CheckpointInfo, listCheckpoints, pruneCheckpoints } from '../engine/checkpoints.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
 import { requireNoCallback } from '../engine/exclusive.js'
@@ -32,6 +34,7 @@ import {
   type ExpiryOptions,
   type KeyspaceOptions,
   type ResolvedOptions,
+  requireKeep,
   resolveStoreOptions,
   type StoreOptions,
   type VerifyOptions,
@@ -79,6 +82,12 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
       else process.emitWarning(warning, 'VarveWarning')
     }
+    const { passedOver } = engine.lastRecovery
+    process.nextTick(() => {
+      for (const { file, what } of passedOver) {
+        engine.onWarning?.(`the checkpoint ${file} was passed over: ${what}`)
+      }
+    })
     engine.describeKey = (keyspaceId, bytes) => describeKey(engine, keyspaceId, bytes)
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
@@ -275,6 +284,37 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       onProgress: options.onProgress,
       maxBytesPerSecond: options.maxBytesPerSecond ?? Number.POSITIVE_INFINITY,
     })
+  }
+
+  /**
+   * Syncs, and writes the index as it then is to a file, so that opening after a restart of the machine
+   * begins there and not at the beginning of the log. Others write meanwhile, and wait for none of it
+   * longer than for a write. Where another one is being made, in whatever process, it waits for that first.
+   *
+   * Cost: a file of 15 bytes a key, some 50 ms for a million of them, in slices below a millisecond.
+   * @throws StoreError `STORE_READ_ONLY`, `STORE_POISONED`, `STORE_FULL`, and `STORE_CLOSED` where the
+   * store is closed meanwhile. There is no new checkpoint then, and the store is none the worse.
+   */
+  async checkpoint(): Promise<CheckpointInfo> {
+    return checkpoint(this.engine)
+  }
+
+  /**
+   * The checkpoints there are, the oldest first, by whomever they were made. Of each only the header is
+   * read: whether the rest is whole, {@link verify} tells, and the recovery that would use it.
+   */
+  checkpoints(): CheckpointInfo[] {
+    this.engine.requireOpen()
+    return listCheckpoints(this.engine)
+  }
+
+  /**
+   * Removes all checkpoints but the newest `keep`, and returns those that were removed. Without any, the
+   * next recovery on another boot reads the whole log; nothing is lost.
+   */
+  pruneCheckpoints(keep: number): CheckpointInfo[] {
+    requireKeep(keep)
+    return pruneCheckpoints(this.engine, keep)
   }
 
   /** The numbers of the store, from memory. */

@@ -10,7 +10,7 @@ import {
   segmentHeaderSizeBytes,
   segmentKindLog,
 } from '../format/segment-header.js'
-import { decodeSuperblock, superblockSizeBytes } from '../format/superblock.js'
+import { decodeSuperblock, isSameId, superblockSizeBytes } from '../format/superblock.js'
 import type { Platform } from '../platform/platform.js'
 import { readWhole } from '../platform/whole-file.js'
 import type { Problems } from './problems.js'
@@ -156,8 +156,4 @@ function say<T>(problems: Problems, path: string, look: () => T): T | undefined 
     }
     return undefined
   }
-}
-
-function isSameId(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => b[index] === byte)
 }

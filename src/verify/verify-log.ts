@@ -78,6 +78,8 @@ class LogVisitor implements SegmentVisitor {
     const { engine, problems } = this.#verification
     this.#segment = segment
     this.#trail.enter(segment.epoch, segment.path)
+    // The one before may be among those that cannot be read, and that was said of it.
+    if (!this.#segments.isMemoryWhole) this.#trail.lose()
     const file = engine.platform.openFile(segment.path, 'read')
     try {
       const { segmentNumber, epoch } = segment

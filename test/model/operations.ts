@@ -57,6 +57,8 @@ export type Operation =
   | { readonly do: 'make' | 'drop'; readonly space: number }
   | { readonly do: 'sync' | 'read' | 'snapshot' | 'advance' }
   | { readonly do: 'readSnapshot' | 'closeSnapshot'; readonly which: number }
+  /** Of one of the snapshots, or of one made for it. */
+  | { readonly do: 'export'; readonly which: number | undefined; readonly chunkSizeBytes: number }
   | { readonly do: 'range' | 'hold'; readonly space: number; readonly range: RangeSpec }
   | { readonly do: 'reopen'; readonly readOnlyBetween: boolean }
   | { readonly do: 'copy'; readonly sync: boolean; readonly goOn: boolean }
@@ -191,6 +193,12 @@ export function operations(
     { weight: 3, arbitrary: fc.constant({ do: 'snapshot' as const }) },
     { weight: 3, arbitrary: which.map((n) => ({ do: 'readSnapshot' as const, which: n })) },
     { weight: 2, arbitrary: which.map((n) => ({ do: 'closeSnapshot' as const, which: n })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(fc.option(which, { nil: undefined }), fc.constantFrom(7, 4096, 2 ** 20))
+        .map(([n, chunkSizeBytes]) => ({ do: 'export' as const, which: n, chunkSizeBytes })),
+    },
   ]
   const withFiles = [
     {

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
+import { Writable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import type { Engine } from '../../src/engine/engine.js'
 import * as layout from '../../src/format/control-layout.js'
@@ -143,11 +144,9 @@ export class World {
         for (const held of this.#held) this.#advance(held, 3)
         this.#held = this.#held.filter((held) => held.expected.length > 0)
         return
-      case 'snapshot': {
-        const model = this.#model.map((entries) => entries && new Map(entries))
-        this.#moments.push({ snapshot: this.#store.snapshot(), model })
+      case 'snapshot':
+        this.#moments.push(this.#momentNow())
         return
-      }
       case 'readSnapshot':
         if (this.#moments.length > 0) {
           this.#compareMoment(this.#moments[operation.which % this.#moments.length])
@@ -159,6 +158,8 @@ export class World {
           moment.snapshot.close()
         }
         return
+      case 'export':
+        return this.#export(operation)
       case 'reopen':
         return this.#reopen(operation.readOnlyBetween)
       case 'copy':
@@ -441,10 +442,7 @@ export class World {
   }
 
   #compareMoment({ snapshot, model }: Moment): void {
-    const names = this.#spaces.flatMap(({ name }, index) =>
-      name === '' || model[index] === undefined ? [] : [name],
-    )
-    assert.deepEqual(snapshot.keyspaces(), names.sort())
+    assert.deepEqual(snapshot.keyspaces(), this.#namesIn(model))
     this.#spaces.forEach(({ encoding, name, keyEncoding }, space) => {
       let view: KeyspaceSnapshot<unknown, StoreKey> = snapshot
       if (space > 0) {
@@ -470,6 +468,49 @@ export class World {
       this.#compareRange(view, expected, {})
       this.#compareRange(view, [...expected].reverse(), { reverse: true })
     })
+  }
+
+  /** What is imported into another store is what the snapshot shows, over what that one has. */
+  async #export({ which, chunkSizeBytes }: Extract<Operation, { do: 'export' }>): Promise<void> {
+    const held = which === undefined ? undefined : this.#moments[which % this.#moments.length]
+    const { snapshot, model } = held ?? this.#momentNow()
+    const stream = await exportOf(snapshot)
+    if (held === undefined) snapshot.close()
+    const { segmentSizeBytes } = this.#options
+    const options = { segmentSizeBytes, ...encodingsOf(this.#spaces[0]) } as StoreOptions<unknown>
+    const other = open<unknown, StoreKey>(':memory:', options)
+    try {
+      const [key] = keyPools[this.#spaces[0].keyEncoding]
+      const first = model[0]?.get(0)
+      // Of its own keys, those that the stream has are replaced.
+      if (first !== undefined) other.put(key, first.value)
+      const { version } = other.stats()
+      await other.import(piecesOf(stream, chunkSizeBytes))
+      assert.deepEqual(other.keyspaces(), this.#namesIn(model))
+      this.#spaces.forEach((_, space) => {
+        if (model[space] === undefined) return
+        const keyspace = this.#keyspace(other, space)
+        this.#compareRange(keyspace, this.#expectedRange(model, space, {}), {})
+        for (const entry of keyspace.scan()) assert.ok(entry.version > version, 'versions are new')
+      })
+      assert.equal(
+        other.stats().records,
+        model.reduce((sum, entries) => sum + (entries?.size ?? 0), 0),
+      )
+    } finally {
+      await other.close()
+    }
+  }
+
+  #momentNow(): Moment {
+    const model = this.#model.map((entries) => entries && new Map(entries))
+    return { snapshot: this.#store.snapshot(), model }
+  }
+
+  #namesIn(model: Model): string[] {
+    return this.#spaces
+      .flatMap(({ name }, index) => (name === '' || model[index] === undefined ? [] : [name]))
+      .sort()
   }
 
   /** Iterations and snapshots end with the store that they read. */
@@ -603,10 +644,7 @@ export class World {
   }
 
   #compareNames(): void {
-    const expected = this.#spaces.flatMap(({ name }, index) =>
-      name === '' || this.#model[index] === undefined ? [] : [name],
-    )
-    assert.deepEqual(this.#store.keyspaces(), expected.sort())
+    assert.deepEqual(this.#store.keyspaces(), this.#namesIn(this.#model))
   }
 
   #compareAll(store: AnyStore): void {
@@ -654,6 +692,27 @@ const laterMs = 4_000_000_000_000
 function timesOf(expiry: Expiry): { readonly expiresAtMs: number } | undefined {
   if (expiry === 'never') return undefined
   return { expiresAtMs: expiry === 'later' ? laterMs : 1 }
+}
+
+async function exportOf(snapshot: Snapshot<unknown, StoreKey>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  const target = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(Buffer.from(chunk))
+      done()
+    },
+  })
+  await snapshot.export(target)
+  return Buffer.concat(chunks)
+}
+
+/** A stream of many small pieces takes long; its end comes in one. */
+function* piecesOf(stream: Buffer, sizeBytes: number): Generator<Buffer> {
+  const pieces = Math.min(200, Math.floor(stream.length / sizeBytes))
+  for (let piece = 0; piece < pieces; piece++) {
+    yield stream.subarray(piece * sizeBytes, (piece + 1) * sizeBytes)
+  }
+  yield stream.subarray(pieces * sizeBytes)
 }
 
 function encodingsOf(space: Space): Pick<StoreOptions<unknown>, 'encoding' | 'keyEncoding'> {

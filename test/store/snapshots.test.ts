@@ -164,6 +164,36 @@ describe('a snapshot shows the store as it was, through', () => {
     compare(snapshot, state)
   })
 
+  test('1,000,000 updates, the kill of another process within a write, and growth of the index', async (t) => {
+    const path = temporaryDirectory(t)
+    await using store = open<string>(path, { ...options, segmentSizeBytes: 2 ** 24 })
+    const names = Array.from({ length: 5000 }, (_, index) => key(index))
+    for (const name of names) store.put(name, `before ${name}`)
+    const state = stateOf(store)
+    const { index } = engineOf(store)
+    const bucketCount = index.bucketCount
+    using snapshot = store.snapshot()
+    const other = await openSession(t, path, { encoding: 'utf8' })
+    await other.do({ do: 'delete', key: key(17) })
+    await other.do({ do: 'put', key: key(18), value: 'from another process' })
+    await other.dieIn({ do: 'dieInBatch', keys: 3000, applied: 1500 })
+    const updates = 1_000_000
+    const perBatch = 5000
+    for (let done = 0; done < updates; done += perBatch) {
+      const value = `update ${done}`
+      store.write(names.map((name) => ({ type: 'put', key: name, value })))
+      const added = Array.from({ length: 250 }, (_, at) => `more ${done + at}`)
+      for (const name of added) store.put(name, value)
+      store.delete(names[(done / perBatch) % names.length])
+      if (done % 100_000 === 0) assert.equal(snapshot.get(key(18)), `before ${key(18)}`)
+    }
+    assert.equal(store.get('batch 2999'), '2999', 'the batch was finished for the dead')
+    index.adoptBucketCount()
+    assert.ok(index.bucketCount > bucketCount * 4, `${bucketCount} to ${index.bucketCount} buckets`)
+    compare(snapshot, state)
+    assert.ok(store.count() > 50_000)
+  })
+
   test('keyspaces that are dropped, made, and made again', async (t) => {
     await using store = filled(temporaryDirectory(t), 10)
     const encodings = { encoding: 'utf8' } as const
