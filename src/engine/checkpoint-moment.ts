@@ -10,7 +10,7 @@
  * where a snapshot still shows it, the pin keeps it whole, entries and counts.
  */
 
-import type { CheckpointKeyspace } from '../format/checkpoint.js'
+import type { CheckpointExpiry, CheckpointKeyspace } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
 import { checksumWord, systemKeyspaceId } from '../format/record.js'
 import {
@@ -47,6 +47,7 @@ export interface CheckpointMoment {
   /** By slot. */
   readonly segments: readonly MomentSegment[]
   readonly keyspaces: readonly CheckpointKeyspace[]
+  readonly expiries: readonly CheckpointExpiry[]
   readonly nextKeyspaceId: number
   /** Records of keyspaces that have a name. */
   readonly namedRecords: number
@@ -95,6 +96,7 @@ function takeHeld(engine: Engine): CheckpointMoment | undefined {
     state,
     segments: segmentsAt(engine, state),
     keyspaces,
+    expiries: [...engine.expiries.rows(log)],
     nextKeyspaceId,
     namedRecords: keyspaces.reduce(
       (sum, { keyspaceId, records }) => sum + (unnamed.has(keyspaceId) ? 0 : records),

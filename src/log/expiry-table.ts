@@ -42,6 +42,14 @@ export interface DueStretch {
   readonly end: number
 }
 
+/** What a row says; see above. */
+export interface ExpiryRow {
+  readonly row: number
+  readonly earliestMs: number
+  readonly firstOffset: number
+  readonly segmentNumber: number
+}
+
 export class ExpiryTable {
   readonly region: Region
   readonly #control: Control
@@ -107,6 +115,37 @@ export class ExpiryTable {
       const end = base + (row - slot * perSlot + 1) * stretchWords
       yield { row, start: base + piece[start + firstOffset], end }
     }
+  }
+
+  /** All rows that say something. */
+  *rows(log: Log): Generator<ExpiryRow> {
+    const perSlot = rowsPerSlot(log)
+    const rowEnd = Atomics.load(this.#control.words, layout.expiryRowEndWord)
+    this.region.ensure(rowEnd)
+    for (let row = 0; row < rowEnd; row++) {
+      const piece = this.region.doubles[pieceOf(row, firstShift)]
+      const start = indexInPiece(row, firstShift) * rowDoubles
+      const number = log.slots.get(Math.floor(row / perSlot), slotNumber)
+      if (piece[start + earliest] === noExpiry || piece[start + segmentNumber] !== number) continue
+      yield {
+        row,
+        earliestMs: piece[start + earliest],
+        firstOffset: piece[start + firstOffset],
+        segmentNumber: number,
+      }
+    }
+  }
+
+  /** Into an empty table. */
+  restore({ row, ...fields }: ExpiryRow): void {
+    const { doubles } = this.#control
+    this.#reach(row)
+    const piece = this.region.doubles[pieceOf(row, firstShift)]
+    const start = indexInPiece(row, firstShift) * rowDoubles
+    piece[start + earliest] = fields.earliestMs
+    piece[start + firstOffset] = fields.firstOffset
+    piece[start + segmentNumber] = fields.segmentNumber
+    doubles[layout.nextExpiryDouble] = sooner(doubles[layout.nextExpiryDouble], fields.earliestMs)
   }
 
   /** What is left of a stretch whose due records are gone. */

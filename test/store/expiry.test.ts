@@ -347,6 +347,38 @@ for (const mapping of ['mmap', 'file'] as const) {
   })
 }
 
+test('a recovery from a checkpoint knows what expires, and what deletes are remembered', async (t) => {
+  const clock = ownClock(t)
+  const parent = temporaryDirectory(t)
+  const store = open<unknown>(join(parent, 'live'), options)
+  const all = ['early', 'late', 'plain', 'removed', 'replaced']
+  store.apply({ type: 'put', key: 'plain', value: 1, version: 1 })
+  store.put('early', 1, { ttlMs: 10 })
+  store.put('late', 1, { ttlMs: 1000 })
+  store.put('replaced', 1, { ttlMs: 10 })
+  store.put('removed', 1)
+  store.delete('removed')
+  await store.checkpoint()
+  // Behind the checkpoint: what it shows is taken out, and put anew.
+  store.put('replaced', 2, { ttlMs: 500 })
+  clock.nowMs += 10
+  assert.equal(store.count(), 3)
+  await store.sync()
+  copyStore(join(parent, 'live'), join(parent, 'copied'))
+  await store.close()
+  const again = open<unknown>(join(parent, 'copied'), options)
+  assert.equal(again.stats().lastRecovery.kind, 'replay')
+  assert.ok(again.stats().lastRecovery.recordsReplayed < 6, 'from the checkpoint')
+  requireKeys(again, ['late', 'plain', 'replaced'], all)
+  assert.equal(again.apply({ type: 'put', key: 'removed', value: 1, version: 2 }), 'stale')
+  clock.nowMs += 490
+  requireKeys(again, ['late', 'plain'], all)
+  clock.nowMs += 500
+  requireKeys(again, ['plain'], all)
+  assert.deepEqual((await again.verify()).problems, [])
+  await again.close()
+})
+
 test('what is left to be taken out when a store is closed is known by its time', async (t) => {
   const clock = ownClock(t)
   const parent = temporaryDirectory(t)
