@@ -28,11 +28,14 @@ export type {
   DeleteOptions,
   KeyspaceOptions,
   PutOptions,
+  ReadStreamOptions,
   StoreOptions,
   VerifyOptions,
+  WriteStreamOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
 export type { ScanOptions } from './scan.js'
 export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'
 export type { ViewType } from './view.js'
+export type { ValueSource } from './write-stream.js'
