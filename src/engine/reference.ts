@@ -66,7 +66,8 @@ function fillReference(
   return { slot, checksum: checksumValue(log, slot, valueSizeBytes) }
 }
 
-function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
+/** Throws `STORE_FULL`; the store is then as it was. */
+export function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
   enter(engine)
   try {
     return createValueSegment(engine.log, valueSizeBytes, engine.epoch)

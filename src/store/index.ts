@@ -32,9 +32,11 @@ export type {
   ExpiryOptions,
   KeyspaceOptions,
   PutOptions,
+  ReadStreamOptions,
   StoreOptions,
   TransferOptions,
   VerifyOptions,
+  WriteStreamOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
 export type { ScanOptions } from './scan.js'
@@ -42,3 +44,4 @@ export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'
 export { Transaction, TransactionKeyspace } from './transaction.js'
 export type { ViewType } from './view.js'
+export type { ValueSource } from './write-stream.js'

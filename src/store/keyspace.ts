@@ -2,6 +2,7 @@
  * A keyspace: the reads and writes of a store, by its own encodings, on its own keys. Validates and
  * encodes arguments and calls the engine; nothing is decided here.
  */
+import type { Readable } from 'node:stream'
 import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { clearRange } from '../engine/clear.js'
@@ -19,6 +20,7 @@ import { getNewest } from '../engine/last-entry.js'
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
+import { openValue } from '../engine/value-source.js'
 import * as layout from '../format/control-layout.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { bringInKeys, ownKey } from './cold-reads.js'
@@ -36,8 +38,12 @@ import { Lazy } from './lazy.js'
 import {
   checkDeleteOptions,
   checkPutOptions,
+  checkReadStreamOptions,
+  checkWriteStreamOptions,
   type DeleteOptions,
   type PutOptions,
+  type ReadStreamOptions,
+  type WriteStreamOptions,
 } from './options.js'
 
 import {
@@ -49,8 +55,10 @@ import {
 } from './range.js'
 
 import { readMany } from './read-many.js'
+import { streamOf } from './read-stream.js'
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
 import { takeViewType, type ViewType, viewAs } from './view.js'
+import { type ValueSource, writeStream } from './write-stream.js'
 
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
@@ -249,6 +257,58 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
       const isDone = put(this.engine, id, this.#generation, bytes, condition, expiresAtMs)
       if (isDone !== undefined) return isDone
     }
+  }
+
+  /**
+   * Stores the bytes of a source under `key`: a Readable, a web stream, or any iterable of Buffers or
+   * Uint8Arrays, and of strings with the encoding `'utf8'`. Resolves when the value is visible, to true,
+   * or to false where a condition did not hold then. The source is asked for more as fast as it is
+   * written; values up to 2^31 - 1 bytes, of which 16 MiB are kept in memory.
+   *
+   * Nothing is written before the source has ended: where it fails, or is aborted, the store is as it
+   * was, and that error is thrown. `get` gives the value as that of any `put`: a Buffer with `'binary'`
+   * and `'msgpack'`, text with `'utf8'`; an encoding of one's own is given the bytes to decode.
+   *
+   * Cost: above 16 MiB (or a quarter of a segment), the space of the value twice until it is stored.
+   * @throws what the source throws; the signal's reason; TypeError for a source, a chunk, or the
+   * encoding `'json'`; RangeError where it is too long; and as `put`.
+   */
+  async writeStream(
+    key: K,
+    source: ValueSource,
+    options: WriteStreamOptions = {},
+  ): Promise<boolean> {
+    checkWriteStreamOptions(options)
+    const { signal } = options
+    const condition = options.ifAbsent === true ? absent : (options.ifVersion ?? anyVersion)
+    const own = ownKey(key)
+    const takeKey = (): { id: number; generation: number } => {
+      const id = this.takeKeyToWrite(own)
+      return { id, generation: this.#generation }
+    }
+    const checkKey = (): void => setKey(this.engine.key, this.#keyEncoding, own)
+    const { engine } = this
+    const expiresAtMs = (): number => this.expiryOf(options)
+    // Refuses what is wrong before the source is asked for anything.
+    expiresAtMs()
+    const target = { engine, encoding: this.#encoding, condition, expiresAtMs, checkKey, takeKey }
+    return writeStream(target, source, signal)
+  }
+
+  /**
+   * The bytes of the value, or of a part of it, as a stream of Buffers; undefined where the key is missing.
+   * They are those of the value as it is now, whatever becomes of the key, and of the store, while they
+   * are read. A value of `'msgpack'` must be bytes or text; of `'json'` it is the text of it.
+   *
+   * Cost: a file that is open until the stream has ended or was destroyed; 256 KiB of memory.
+   * @throws TypeError, RangeError for options; StoreError `STORE_CLOSED`.
+   */
+  readStream(key: K, options: ReadStreamOptions = {}): Readable | undefined {
+    checkReadStreamOptions(options)
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    const source = openValue(this.engine, id)
+    return source === undefined ? undefined : streamOf(source, this.#encoding, options)
   }
 
   /** Removes `key`. True where it was there (and had the version asked for). */

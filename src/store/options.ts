@@ -194,6 +194,21 @@ export interface TransferOptions {
   readonly ifAbsent?: boolean
 }
 
+export interface WriteStreamOptions extends PutOptions {
+  /** Gives the value up: the source is ended, and its reason thrown. */
+  readonly signal?: AbortSignal
+}
+
+/** Which bytes of a value, both as in `fs.createReadStream`: the last one is read, too. */
+export interface ReadStreamOptions {
+  /** The first byte. Default 0. */
+  readonly start?: number
+  /** The last byte. Default: the value's last. */
+  readonly end?: number
+  /** Ends the stream with an `AbortError`. */
+  readonly signal?: AbortSignal
+}
+
 export interface VerifyOptions {
   /** Called some times a second with how far it is. */
   readonly onProgress?: (progress: VerifyProgress) => void
@@ -242,6 +257,25 @@ const transferRules: Readonly<Record<string, OptionRule>> = {
   ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
 }
 
+const signalRule: OptionRule = {
+  accepted: 'an AbortSignal',
+  isAccepted: (value) => value instanceof AbortSignal,
+}
+
+const writeStreamRules: Readonly<Record<string, OptionRule>> = { ...putRules, signal: signalRule }
+
+const bytesRule: OptionRule = {
+  accepted: 'a whole number of bytes from 0',
+  isAccepted: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  isRange: true,
+}
+
+const readStreamRules: Readonly<Record<string, OptionRule>> = {
+  start: bytesRule,
+  end: bytesRule,
+  signal: signalRule,
+}
+
 const verifyRules: Readonly<Record<string, OptionRule>> = {
   onProgress: { accepted: 'a function', isAccepted: (value) => typeof value === 'function' },
   maxBytesPerSecond: {
@@ -255,6 +289,10 @@ const deleteRules: Readonly<Record<string, OptionRule>> = { ifVersion: versionRu
 
 export function checkPutOptions(options: PutOptions): void {
   checkOptions(options, putRules)
+  checkExclusive(options)
+}
+
+function checkExclusive(options: PutOptions): void {
   if (options.ifVersion !== undefined && options.ifAbsent === true) {
     throw new TypeError('options "ifVersion" and "ifAbsent" cannot hold together; give one of them')
   }
@@ -277,6 +315,18 @@ export function checkExpiryOptions(options: ExpiryOptions): void {
 
 export function checkTransferOptions(options: TransferOptions): void {
   checkOptions(options, transferRules)
+}
+
+export function checkReadStreamOptions(options: ReadStreamOptions): void {
+  checkOptions(options, readStreamRules)
+  const { end, start = 0 } = options
+  if (end === undefined || end >= start) return
+  throw new RangeError(`option "end" is ${end}; accepted: from "start" on, which is ${start}`)
+}
+
+export function checkWriteStreamOptions(options: WriteStreamOptions): void {
+  checkOptions(options, writeStreamRules)
+  checkExclusive(options)
 }
 
 export function checkDeleteOptions(options: DeleteOptions): void {
