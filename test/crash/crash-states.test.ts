@@ -17,7 +17,9 @@ import type { Tally } from './check.js'
 import { type Base, type Exploration, explore, makeBases } from './explore.js'
 import { type Operation, operations } from './operations.js'
 
-const limits = isThorough ? { enumeratedMax: 512, sampled: 128 } : { enumeratedMax: 16, sampled: 6 }
+const limits = isThorough
+  ? { enumeratedMax: 512, sampled: 128, kills: 4 }
+  : { enumeratedMax: 16, sampled: 6, kills: 1 }
 const onlyCase = process.env.VARVE_CASE
 
 function sequencesOf(length: number): Operation[][] {

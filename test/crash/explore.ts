@@ -35,17 +35,19 @@ interface Moment {
   readonly what: string
 }
 
-let observed: SimulatedDisk | undefined
+let onStep: (() => void) | undefined
 
-/** The medium may have what memory held between any two steps of a change. */
 for (const name of ['begin', 'commit'] as const) {
   const original = Control.prototype[name]
   Control.prototype[name] = function around(this: Control): void {
-    observed?.observe()
+    onStep?.()
     original.call(this)
-    observed?.observe()
+    onStep?.()
   }
 }
+
+/** Of so many steps that an operation takes, more or less, one is drawn by lot. */
+const stepsOfOperation = 12
 
 export async function explore(
   base: Base,
@@ -79,23 +81,31 @@ export async function explore(
         if (call === 'sync' || call === 'syncDirectory') look(`${what}, before ${call}`)
       }
     }
-    for (const operation of sequence.slice(0, -1)) {
-      observed = run.disk
-      await operation.run(run)
+    let killsLeft = 0
+    let step = 0
+    onStep = () => {
+      // The medium may have what memory held between any two steps of a change.
+      run.disk.observe()
+      if (killsLeft === 0 || !random.chance(1 / stepsOfOperation)) return
+      killsLeft--
+      const { acknowledged, disk, states } = run
+      const what = `killed at step ${++step}`
+      moments.push({ image: disk.kill(), durable: acknowledged, stateCount: states.length, what })
     }
-    observed = run.disk
+    for (const operation of sequence.slice(0, -1)) await operation.run(run)
     const last = sequence[sequence.length - 1]
     watch(last.name)
+    killsLeft = exploration.limits.kills
     const statesBefore = run.states
     await last.run(run)
-    observed = run.disk
+    killsLeft = 0
     // What was noted before a crash within the workload does not apply any more.
     if (run.states !== statesBefore) dropAll(moments)
     watch('sync at the end')
     look('end')
     await run.sync()
     look('synced')
-    observed = undefined
+    onStep = undefined
     run.disk.onChange = undefined
     const { universe, states } = run
     for (const { durable, image, stateCount, what } of moments) {
@@ -109,7 +119,7 @@ export async function explore(
   } catch (error) {
     exploration.failures.push(`${title} seed ${caseSeed}: ${messageOf(error)}`)
   } finally {
-    observed = undefined
+    onStep = undefined
   }
 }
 

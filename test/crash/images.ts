@@ -27,6 +27,8 @@ export interface ImageLimits {
   readonly enumeratedMax: number
   /** … and so many where there are more. */
   readonly sampled: number
+  /** Steps within the last operation at which the process is killed. */
+  readonly kills: number
 }
 
 export interface Image {
@@ -38,7 +40,7 @@ export interface Image {
 export function* imagesOf(
   disk: SimulatedDisk,
   random: Random,
-  { enumeratedMax, sampled }: ImageLimits,
+  { enumeratedMax, sampled }: Omit<ImageLimits, 'kills'>,
 ): Generator<Image> {
   const all = disk.uncertainties()
   const ofLog = all.filter((uncertainty) => partOf(uncertainty) === 'log')

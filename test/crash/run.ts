@@ -37,6 +37,8 @@ export class Run {
   states: Contents[]
   /** The state that the last completed sync covered. */
   durable = 0
+  /** The state of the last change that returned: what a killed process leaves is not older. */
+  acknowledged = 0
   /** Every name that was ever used. */
   readonly universe: Set<string>
   /** Names written since the last sync: an update of them is made in place. */
@@ -156,6 +158,7 @@ export class Run {
     // An opened store is settled: there is no way back, and none forward.
     this.states = [contents]
     this.durable = 0
+    this.acknowledged = 0
     this.young.clear()
   }
 
@@ -173,6 +176,7 @@ export class Run {
   #keyspace(space: string): BinaryStore | ReturnType<BinaryStore['keyspace']> {
     if (space === '') return this.store
     if (!this.contents.has(nameOf(space, ''))) {
+      this.acknowledged = this.states.length - 1
       this.states.push(withSpace(this.contents, space))
       this.universe.add(nameOf(space, ''))
     }
@@ -181,6 +185,7 @@ export class Run {
 
   /** Before it happens: a crash in the middle may leave it done. */
   #note(changes: readonly Change[]): void {
+    this.acknowledged = this.states.length - 1
     const next = new Map(this.contents)
     for (const { space = '', key, value } of changes) {
       const name = nameOf(space, key)
