@@ -6,7 +6,8 @@
  *   is corruption, reported and never cut.
  * - After them: up to the last marker whose digest matches the records before it.
  * - Behind that marker: as far as the old control file says and proves by the digest it kept, or,
- *   in segments that were only ever appended to, as far as records verify.
+ *   in segments that were only ever appended to, as far as records verify; not across the end of a
+ *   segment where the next one says that there was more: what was lost there reads as its end.
  * A bad record is the end, unless something says that more than this had been synced: then it is
  * corruption.
  */
@@ -21,6 +22,8 @@ import {
   recordHeaderSizeBytes,
   referenceChecksumWord,
   referenceSegmentDouble,
+  sequenceDouble,
+  typeBatch,
   typeMarker,
 } from '../format/record.js'
 import {
@@ -85,6 +88,8 @@ interface Stretch {
   offsets: number[]
   /** Behind the last verified record, in 8-byte words. */
   endOffset: number
+  /** False where records are missing between the segment before and this one. */
+  readonly isContinuous: boolean
 }
 
 /** Reads the log and hands every believed stretch to `believe`, in order. */
@@ -96,6 +101,8 @@ export class LogReader {
   #digest: Digest = { low: 0, high: 0 }
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
+  /** Of the last record that was read; 0 before the first one. */
+  #sequence = 0
   readonly #endBySegment = new Map<number, number>()
   readonly #referenceByValue = new Map<number, number>()
 
@@ -128,7 +135,10 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, segmentHeaderSizeBytes / 8)
     const isNamed = file.endBytes !== undefined
-    if (!isNamed) this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset })
+    if (!isNamed) {
+      const isContinuous = this.#sequence === 0 || file.header.firstSequence === this.#sequence + 1
+      this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
+    }
     const named: number[] = []
     for (;;) {
       const result = scan.look()
@@ -151,6 +161,7 @@ export class LogReader {
       } else if (!this.#take(scan)) {
         return scan.offset
       }
+      this.#noteSequence(scan)
       scan.skip()
     }
     if (isNamed) {
@@ -179,6 +190,14 @@ export class LogReader {
     }
     if (this.#isClaimed(scan)) this.#believePending()
     return true
+  }
+
+  #noteSequence(scan: SegmentScan): void {
+    const { doubles, words } = scan.segment
+    const isBatch = recordType(words, scan.offset * 2) === typeBatch
+    const last = isBatch ? scan.recordOffsets().at(-1) : scan.offset
+    if (last !== undefined)
+      this.#sequence = Math.max(this.#sequence, doubles[last + sequenceDouble])
   }
 
   /** A marker counts if its digest is that of the records before it. */
@@ -277,7 +296,7 @@ export class LogReader {
   /** In a segment without in-place updates, records that verify in a row are what was written. */
   #believeAppendOnly(): void {
     for (const stretch of this.#pending) {
-      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return
+      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0 || !stretch.isContinuous) return
       if (stretch.offsets.length === 0) continue
       this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)
