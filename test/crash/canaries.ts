@@ -101,7 +101,10 @@ export const canaries: readonly Canary[] = [
         to: 'const matches = true || words',
       },
     ],
-    plan: states([['update'], ['update', 'put']]),
+    plan: states([
+      ['update', 'replace'],
+      ['update', 'put'],
+    ]),
   },
   {
     invariant: 'I5',
@@ -238,9 +241,8 @@ export const canaries: readonly Canary[] = [
       {
         file: replay,
         from: '    const end = readLog(files, found, former, () => undefined);',
-        to: `    writeManifest(platform, directory, manifest);
-    const end = readLog(files, found, former, () => undefined);
-    writeManifest(platform, directory, manifest);`,
+        to: `    writeManifest(platform, directory, { ...manifest, durable: 0 });
+    const end = readLog(files, found, former, () => undefined);`,
       },
     ],
     plan: { harness: 'sectors', mapping: 'mmap' },

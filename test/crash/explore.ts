@@ -32,6 +32,7 @@ interface Moment {
   readonly image: SimulatedDisk
   readonly durable: number
   readonly stateCount: number
+  readonly isKill: boolean
   readonly what: string
 }
 
@@ -73,7 +74,10 @@ export async function explore(
         seen.add(key)
         const { durable, states } = run
         const image = run.disk.crash(pick)
-        moments.push({ image, durable, stateCount: states.length, what: `${what}: ${description}` })
+        moments.push({
+          ...{ image, durable, isKill: false, stateCount: states.length },
+          what: `${what}: ${description}`,
+        })
       }
     }
     const watch = (what: string): void => {
@@ -90,7 +94,8 @@ export async function explore(
       killsLeft--
       const { acknowledged, disk, states } = run
       const what = `killed at step ${++step}`
-      moments.push({ image: disk.kill(), durable: acknowledged, stateCount: states.length, what })
+      const image = disk.kill()
+      moments.push({ image, durable: acknowledged, isKill: true, stateCount: states.length, what })
     }
     for (const operation of sequence.slice(0, -1)) await operation.run(run)
     const last = sequence[sequence.length - 1]
@@ -108,8 +113,8 @@ export async function explore(
     onStep = undefined
     run.disk.onChange = undefined
     const { universe, states } = run
-    for (const { durable, image, stateCount, what } of moments) {
-      const permitted = { universe, durable, states: states.slice(0, stateCount) }
+    for (const { durable, image, isKill, stateCount, what } of moments) {
+      const permitted = { universe, durable, isKill, states: states.slice(0, stateCount) }
       await guarded(exploration, `${title} seed ${caseSeed}, ${what}`, () =>
         checkImage(image, permitted, random, exploration.tally),
       )
