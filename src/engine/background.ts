@@ -11,6 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
+import { scheduleExpiry } from './expiry.js'
 import { sweepDropped } from './sweep-keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
@@ -37,6 +38,16 @@ export class Background {
   start(): void {
     const { isReadOnly, platform } = this.#engine
     if (isReadOnly || (!platform.isShared && platform.kind !== 'file')) return
+    this.#begin()
+  }
+
+  /** For a store that only this one has open: little is left to do there. */
+  startAlone(): void {
+    const { isReadOnly, platform } = this.#engine
+    if (!isReadOnly && !platform.isShared && this.#timer === undefined) this.#begin()
+  }
+
+  #begin(): void {
     this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
@@ -52,6 +63,7 @@ export class Background {
     this.#engine.attachments.clearDead()
     scheduleSweep(this.#engine)
     sweepDropped(this.#engine)
+    scheduleExpiry(this.#engine)
   }
 
   /** What fails here fails in no call of the user's: it is told, and tried again. */
@@ -68,7 +80,10 @@ export class Background {
     if (control.isPoisoned) return
     // One that has the store alone has nobody to do anything for.
     if (!platform.isShared) {
-      void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
+      scheduleExpiry(this.#engine)
+      if (platform.kind === 'file') {
+        void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
+      }
       return
     }
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')

@@ -4,6 +4,7 @@
  */
 import { bucketWords, entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket.js'
 import {
+  type CheckpointExpiry,
   type CheckpointHeader,
   type CheckpointKeyspace,
   type CheckpointSegment,
@@ -11,6 +12,7 @@ import {
   chunkElementsMax,
   chunkHeaderSizeBytes,
   chunkHeaderWords,
+  chunkOfExpiries,
   chunkOfHomes,
   chunkOfKeyspaces,
   chunkOfOverflows,
@@ -18,6 +20,7 @@ import {
   chunkSeed,
   elementSizeBytes,
   elementWords,
+  encodeCheckpointExpiry,
   encodeCheckpointHeader,
   encodeCheckpointKeyspace,
   encodeCheckpointSegment,
@@ -49,6 +52,7 @@ export class CheckpointFile implements ImageTarget {
   #position: number
   #chunkCount: number
   #keyspaceCount = 0
+  #expiryCount = 0
   // The bucket that takes the next entry.
   #words: Int32Array
   #start = 0
@@ -73,6 +77,11 @@ export class CheckpointFile implements ImageTarget {
   writeKeyspaces(keyspaces: readonly CheckpointKeyspace[]): void {
     this.#writeElements(chunkOfKeyspaces, keyspaces, encodeCheckpointKeyspace)
     this.#keyspaceCount = keyspaces.length
+  }
+
+  writeExpiries(expiries: readonly CheckpointExpiry[]): void {
+    this.#writeElements(chunkOfExpiries, expiries, encodeCheckpointExpiry)
+    this.#expiryCount = expiries.length
   }
 
   beginHome(): void {
@@ -101,7 +110,13 @@ export class CheckpointFile implements ImageTarget {
     segments: readonly CheckpointSegment[],
     rest: Omit<
       CheckpointHeader,
-      'chunkCount' | 'sizeBytes' | 'slotCount' | 'keyspaceCount' | 'bucketCount' | 'overflowCount'
+      | 'chunkCount'
+      | 'expiryCount'
+      | 'sizeBytes'
+      | 'slotCount'
+      | 'keyspaceCount'
+      | 'bucketCount'
+      | 'overflowCount'
     >,
   ): CheckpointHeader {
     const { first: homeFirst, count: homeCount } = this.#homes
@@ -114,6 +129,7 @@ export class CheckpointFile implements ImageTarget {
       sizeBytes: this.#position,
       slotCount: segments.length,
       keyspaceCount: this.#keyspaceCount,
+      expiryCount: this.#expiryCount,
       bucketCount: homeFirst + homeCount,
       overflowCount: overflowFirst + overflowCount,
     }

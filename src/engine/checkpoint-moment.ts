@@ -10,7 +10,7 @@
  * where a snapshot still shows it, the pin keeps it whole, entries and counts.
  */
 
-import type { CheckpointKeyspace } from '../format/checkpoint.js'
+import type { CheckpointExpiry, CheckpointKeyspace } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
 import { checksumWord, systemKeyspaceId } from '../format/record.js'
 import {
@@ -47,6 +47,7 @@ export interface CheckpointMoment {
   /** By slot. */
   readonly segments: readonly MomentSegment[]
   readonly keyspaces: readonly CheckpointKeyspace[]
+  readonly expiries: readonly CheckpointExpiry[]
   readonly nextKeyspaceId: number
   /** Records of keyspaces that have a name. */
   readonly namedRecords: number
@@ -65,7 +66,7 @@ export function releaseMoment(engine: Engine): void {
   const { attachments, pins } = engine
   pins.ofCheckpoint = Number.POSITIVE_INFINITY
   if (!engine.isMapped) return
-  attachments.setPin(pins.lowest)
+  attachments.setPin(pins.lowest, pins.garbageAtLowest)
   if (!engine.isClosed) scheduleSweep(engine)
 }
 
@@ -82,7 +83,8 @@ function takeHeld(engine: Engine): CheckpointMoment | undefined {
   const { offset, slot } = log.locate(marker)
   const shownUntil = unswept.map(([, dropSequence]) => dropSequence - 1)
   pins.ofCheckpoint = Math.min(state[layout.sequence], ...shownUntil)
-  attachments.setPin(pins.lowest)
+  pins.garbageAtCheckpoint = state[layout.usedBytes] - state[layout.liveBytes]
+  attachments.setPin(pins.lowest, pins.garbageAtLowest)
   const nextKeyspaceId = Math.max(state[layout.nextKeyspaceId], readRegistry(engine).nextId)
   const keyspaces = countedKeyspaces(engine, nextKeyspaceId)
   const unnamed = new Set([systemKeyspaceId, ...unswept.map(([id]) => id)])
@@ -94,6 +96,7 @@ function takeHeld(engine: Engine): CheckpointMoment | undefined {
     state,
     segments: segmentsAt(engine, state),
     keyspaces,
+    expiries: [...engine.expiries.rows(log)],
     nextKeyspaceId,
     namedRecords: keyspaces.reduce(
       (sum, { keyspaceId, records }) => sum + (unnamed.has(keyspaceId) ? 0 : records),

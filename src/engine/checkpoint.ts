@@ -157,11 +157,12 @@ async function writeImage(
   file: PlatformFile,
   requireGoingOn: () => void,
 ): Promise<CheckpointInfo> {
-  const { address, createdAtMs, keyspaces, segments, state } = moment
+  const { address, createdAtMs, expiries, keyspaces, segments, state } = moment
   const { epoch, log } = engine
   const identity = { storeId: log.storeId, address, createdAtMs }
   const target = new CheckpointFile(file, identity, segments.length)
   target.writeKeyspaces(keyspaces)
+  target.writeExpiries(expiries)
   const image = new CheckpointImage(engine, moment)
   let synced = 0
   for (const _ of image.take(target)) {

@@ -16,6 +16,7 @@ import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
 import { decodeManifest, encodeManifest } from '../format/manifest.js'
 import { readWhole, replaceFile } from '../platform/whole-file.js'
 import type { Engine } from './engine.js'
+import { keepTime } from './expiry.js'
 import { finalSync, finalSyncNow, sync } from './sync.js'
 
 /**
@@ -27,6 +28,12 @@ import { finalSync, finalSyncNow, sync } from './sync.js'
  */
 export async function close(engine: Engine): Promise<void> {
   if (engine.isClosed) return
+  let failure: unknown
+  try {
+    keepTime(engine)
+  } catch (error) {
+    failure = error
+  }
   const { checkpointing } = engine
   // It has what it needs of the open store when the call returns.
   const due = isAlone(engine) ? engine.checkpointDuty.runIfDue(() => undefined) : undefined
@@ -35,11 +42,10 @@ export async function close(engine: Engine): Promise<void> {
   engine.background.stop()
   // The failure of one that was under way belongs to who asked for it.
   await Promise.allSettled([checkpointing, due])
-  let failure: unknown
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
   } catch (error) {
-    failure = error
+    failure ??= error
   }
   try {
     engine.log.dropPrepared()

@@ -7,10 +7,11 @@ import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
-import type { OrderedCursor } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
+import type { ExpiryTable } from '../log/expiry-table.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
+import { ValueViews } from '../log/value-views.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
 import { AutoCheckpoint } from './auto-checkpoint.js'
 import { Background } from './background.js'
@@ -19,6 +20,7 @@ import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import type { OwnOrder } from './own-order.js'
 import { Pins } from './pins.js'
+import type { RangeMemory } from './range-memory.js'
 import { SyncQueue } from './sync-queue.js'
 
 export interface EngineParts {
@@ -29,6 +31,7 @@ export interface EngineParts {
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -105,6 +108,7 @@ export class Engine {
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -127,6 +131,13 @@ export class Engine {
   onError: ((error: unknown) => void) | undefined
   /** Told of what works and should not be so. */
   onWarning: ((warning: string) => void) | undefined
+  /** What runs code of the caller's with the writer's word in hand; see `beginCallback`. */
+  callbackOf = ''
+  outerInCallback: Engine | undefined
+  /** True while a transaction commits: the writer's word is in hand already. */
+  isCommitting = false
+  /** The key at hand of an operation, while it runs code of the caller's. */
+  asideKey: Key | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   /** An update that was finished in memory of this one's own, and not in the file. */
@@ -139,8 +150,9 @@ export class Engine {
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
+  readonly views: ValueViews = new ValueViews()
   /** Of a range that is over, for the next one. */
-  spareCursor: OrderedCursor | undefined
+  spareRangeMemory: RangeMemory | undefined
   /** The ordered index of one that may not write, from when it had to build one. */
   ownOrder: OwnOrder | undefined
   readonly background: Background
@@ -156,6 +168,10 @@ export class Engine {
   isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
+  /** See expiry.ts. */
+  isExpiryScheduled = false
+  /** The latest time at which a record was found expired by one that may not say so in the control file. */
+  ownSeenMs = 0
   /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */
   sweptGeneration = -1
   #renewal: Renewal | undefined
@@ -168,6 +184,7 @@ export class Engine {
     this.index = parts.index
     this.counts = parts.counts
     this.order = parts.order
+    this.expiries = parts.expiries
     this.hashSeedLow = parts.hashSeedLow
     this.hashSeedHigh = parts.hashSeedHigh
     this.epoch = parts.epoch
@@ -208,13 +225,15 @@ export class Engine {
   closeParts(): void {
     this.isMapped = false
     this.ownOrder = undefined
-    const { control, counts, index, log, order } = this
+    this.views.close()
+    const { control, counts, expiries, index, log, order } = this
     log.close()
     index.homes.close()
     index.overflows.close()
     log.slots.region.close()
     counts.region.close()
     order.region.close()
+    expiries.region.close()
     control.close()
     this.space?.close()
     this.platform.close()

@@ -2,8 +2,8 @@
  * A checkpoint: the hash index as it was at an address of the log that a sync had covered, with all
  * that replay would have counted up to there. Written beside, synced, renamed, the directory synced.
  *
- * The file is a header, and then chunks: of segments first, of keyspaces, then of buckets, home and
- * overflow in any order. Every element of a chunk has 64 bytes.
+ * The file is a header, and then chunks: of segments first, of keyspaces, of stretches with records that
+ * expire, then of buckets, home and overflow in any order. Every element of a chunk has 64 bytes.
  *
  * offset | size | field of the header
  * ------ | ---- | -------------------
@@ -32,12 +32,13 @@
  *    168 |    4 | keyspaceCount: u32
  *    172 |    4 | bucketCount: u32
  *    176 |    4 | overflowCount: u32, overflow buckets with the unused first one
- *    180 |   72 | reserved: 0
+ *    180 |    4 | expiryCount: u32, stretches of the log with records that expire
+ *    184 |   68 | reserved: 0
  *    252 |    4 | checksum: XXH32 of the 252 bytes before
  *
  * offset | size | field of a chunk, before its elements
  * ------ | ---- | -------------------------------------
- *      0 |    4 | kind: u32; 1 segments, 2 keyspaces, 3 home buckets, 4 overflow buckets
+ *      0 |    4 | kind: u32; 1 segments, 2 keyspaces, 3 home buckets, 4 overflow buckets, 5 stretches
  *      4 |    4 | index: u32, of the chunk in the file
  *      8 |    4 | first: u32, number of its first element
  *     12 |    4 | count: u32, of its elements, 1 to 2048
@@ -66,6 +67,14 @@
  *     24 |    4 | keyspaceId: u32
  *     28 |   36 | reserved: 0
  *
+ * offset | size | field of a stretch: see log/expiry-table.ts
+ * ------ | ---- | -------------------------------------------
+ *      0 |    8 | row: f64
+ *      8 |    8 | earliestMs: f64
+ *     16 |    8 | firstOffset: f64
+ *     24 |    8 | segmentNumber: f64
+ *     32 |   32 | reserved: 0
+ *
  * A bucket is as in format/bucket.ts, its version 0. Its locations name the slots of this file.
  */
 import { checksumBytes, checksumWords } from '../base/checksum.js'
@@ -82,10 +91,11 @@ export const chunkOfSegments = 1
 export const chunkOfKeyspaces = 2
 export const chunkOfHomes = 3
 export const chunkOfOverflows = 4
+export const chunkOfExpiries = 5
 
 const magic = new Uint8Array([0x56, 0x41, 0x52, 0x56, 0x43, 0x48, 0x4b, 0x50])
 const checksumOffset = checkpointHeaderSizeBytes - 4
-const reservedOffset = 180
+const reservedOffset = 184
 
 export interface CheckpointHeader {
   readonly storeId: Uint8Array
@@ -112,6 +122,7 @@ export interface CheckpointHeader {
   readonly keyspaceCount: number
   readonly bucketCount: number
   readonly overflowCount: number
+  readonly expiryCount: number
 }
 
 const doubleFields = {
@@ -140,6 +151,7 @@ const wordFields = {
   keyspaceCount: 168,
   bucketCount: 172,
   overflowCount: 176,
+  expiryCount: 180,
 } as const
 
 const markerChecksumOffset = 48
@@ -301,4 +313,28 @@ export function decodeCheckpointKeyspace(view: DataView, offset: number): Checkp
     valueBytes: view.getFloat64(offset + 16, true),
     keyspaceId: view.getUint32(offset + 24, true),
   }
+}
+
+export interface CheckpointExpiry {
+  readonly row: number
+  readonly earliestMs: number
+  readonly firstOffset: number
+  readonly segmentNumber: number
+}
+
+const expiryDoubles = ['row', 'earliestMs', 'firstOffset', 'segmentNumber'] as const
+
+export function encodeCheckpointExpiry(
+  view: DataView,
+  offset: number,
+  expiry: CheckpointExpiry,
+): void {
+  expiryDoubles.forEach((field, index) => {
+    view.setFloat64(offset + index * 8, expiry[field], true)
+  })
+}
+
+export function decodeCheckpointExpiry(view: DataView, offset: number): CheckpointExpiry {
+  const at = (index: number): number => view.getFloat64(offset + index * 8, true)
+  return { row: at(0), earliestMs: at(1), firstOffset: at(2), segmentNumber: at(3) }
 }

@@ -6,13 +6,14 @@ export const manifestFileName = 'manifest'
 export const manifestNextFileName = 'manifest.next'
 /** A new superblock is written here, synced, and renamed: a store exists when that is done. */
 export const superblockNextFileName = 'superblock.next'
-/** Volatile, with the five after it: believed only on the boot that wrote it. */
+/** Volatile, with the six after it: believed only on the boot that wrote it. */
 export const controlFileName = 'control'
 export const bucketsFileName = 'buckets'
 export const overflowFileName = 'overflow'
 export const slotsFileName = 'slots'
 export const keyspacesFileName = 'keyspaces'
 export const orderFileName = 'order'
+export const expiryFileName = 'expiry'
 export const volatileFileNames: readonly string[] = [
   controlFileName,
   bucketsFileName,
@@ -20,6 +21,7 @@ export const volatileFileNames: readonly string[] = [
   slotsFileName,
   keyspacesFileName,
   orderFileName,
+  expiryFileName,
 ]
 /** Held, shared or alone, by whoever has the store open. */
 export const lockFileName = 'lock'

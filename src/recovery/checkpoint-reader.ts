@@ -2,6 +2,7 @@
 import { corrupt } from '../base/errors.js'
 import { readCheckpointHeader } from '../engine/checkpoints.js'
 import {
+  type CheckpointExpiry,
   type CheckpointHeader,
   type CheckpointKeyspace,
   type CheckpointSegment,
@@ -12,11 +13,13 @@ import {
   chunkElementsMax,
   chunkHeaderSizeBytes,
   chunkHeaderWords,
+  chunkOfExpiries,
   chunkOfHomes,
   chunkOfKeyspaces,
   chunkOfOverflows,
   chunkOfSegments,
   chunkSeed,
+  decodeCheckpointExpiry,
   decodeCheckpointKeyspace,
   decodeCheckpointSegment,
   elementSizeBytes,
@@ -35,6 +38,7 @@ export interface CheckpointContents {
   /** By slot. */
   readonly segments: readonly CheckpointSegment[]
   readonly keyspaces: readonly CheckpointKeyspace[]
+  readonly expiries: readonly CheckpointExpiry[]
 }
 
 /** The chunks of a file, in order. Throws `STORE_CORRUPT` at the first that is not as it was written. */
@@ -46,6 +50,7 @@ export function* readChunks(file: PlatformFile, header: CheckpointHeader): Gener
   const expected = new Map([
     [chunkOfSegments, header.slotCount],
     [chunkOfKeyspaces, header.keyspaceCount],
+    [chunkOfExpiries, header.expiryCount],
     [chunkOfHomes, header.bucketCount],
     [chunkOfOverflows, header.overflowCount],
   ])
@@ -83,16 +88,18 @@ export function readCheckpoint(platform: Platform, path: string): CheckpointCont
     const header = readCheckpointHeader(file)
     const segments: CheckpointSegment[] = []
     const keyspaces: CheckpointKeyspace[] = []
+    const expiries: CheckpointExpiry[] = []
     for (const { count, kind, words } of readChunks(file, header)) {
       const view = new DataView(words.buffer)
       for (let element = 0; element < count; element++) {
         const offset = chunkHeaderSizeBytes + element * elementSizeBytes
         if (kind === chunkOfSegments) segments.push(decodeCheckpointSegment(view, offset))
         else if (kind === chunkOfKeyspaces) keyspaces.push(decodeCheckpointKeyspace(view, offset))
+        else if (kind === chunkOfExpiries) expiries.push(decodeCheckpointExpiry(view, offset))
         else break
       }
     }
-    return { path, header, segments, keyspaces }
+    return { path, header, segments, keyspaces, expiries }
   } finally {
     file.close()
   }

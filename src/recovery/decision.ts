@@ -39,6 +39,8 @@ export interface Facts {
   readonly claim: 'none' | 'proved' | 'refuted'
   /** Whether records of the last segments may have been updated in place. */
   readonly updates: 'in-place' | 'never'
+  /** `read`: the machine was started since, so what the page cache has came from the medium. */
+  readonly cache: 'read' | 'in-doubt'
   /** An update in place that an old control file announces: whether the log lacks it. */
   readonly update: 'none' | 'made' | 'unmade'
 }
@@ -61,6 +63,7 @@ export const factValues: { readonly [K in FactName]: readonly Facts[K][] } = {
   behind: ['nothing', 'records'],
   claim: ['none', 'proved', 'refuted'],
   updates: ['in-place', 'never'],
+  cache: ['read', 'in-doubt'],
   update: ['none', 'made', 'unmade'],
 }
 
@@ -285,13 +288,20 @@ export const endRows: readonly Row<'marker' | 'claim' | 'verified' | 'cut' | 're
   },
 ]
 
-/** What is done with what is kept, before a manifest names it? */
+/** What is done with what is kept and no sync is known to have covered, before a manifest names it? */
 export const settleRows: readonly Row<'sync' | 'copy' | 'update-and-sync' | 'update-and-copy'>[] = [
   {
     label: 'synced',
-    when: { poison: 'clear', update: ['none', 'made'] },
+    when: { poison: 'clear', cache: 'read', update: ['none', 'made'] },
     action: 'sync',
     why: 'pages may have arrived without a flush',
+  },
+  {
+    label: 'copied-in-doubt',
+    when: { poison: 'clear', cache: 'in-doubt', update: ['none', 'made'] },
+    action: 'copy',
+    why: 'a flush may have failed on this boot, and nothing is left that would say so',
+    hazards: ['C4'],
   },
   {
     label: 'copied',
@@ -302,9 +312,16 @@ export const settleRows: readonly Row<'sync' | 'copy' | 'update-and-sync' | 'upd
   },
   {
     label: 'updated-and-synced',
-    when: { poison: 'clear', update: 'unmade' },
+    when: { poison: 'clear', cache: 'read', update: 'unmade' },
     action: 'update-and-sync',
     why: 'it was acknowledged, and the redo area has it whole',
+  },
+  {
+    label: 'updated-and-copied-in-doubt',
+    when: { poison: 'clear', cache: 'in-doubt', update: 'unmade' },
+    action: 'update-and-copy',
+    why: 'both',
+    hazards: ['C4'],
   },
   {
     label: 'updated-and-copied',

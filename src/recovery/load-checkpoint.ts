@@ -16,13 +16,14 @@ import type { ChosenCheckpoint } from './choose-checkpoint.js'
 /** Into parts that are empty. It was verified; every chunk is once more. */
 export function loadCheckpoint(engine: Engine, checkpoint: ChosenCheckpoint): void {
   const { control, counts } = engine
-  const { header, keyspaces } = checkpoint
+  const { expiries, header, keyspaces } = checkpoint
   enterSegments(engine, checkpoint)
   loadBuckets(engine, checkpoint)
   counts.region.reserve(header.nextKeyspaceId)
   for (const { keyBytes, keyspaceId, records, valueBytes } of keyspaces) {
     counts.set(keyspaceId, records, keyBytes, valueBytes)
   }
+  for (const row of expiries) engine.expiries.restore(row)
   control.begin()
   control.set(layout.tail, header.address)
   control.set(layout.readOnly, header.address)

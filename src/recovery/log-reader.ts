@@ -88,6 +88,8 @@ export interface LogEnd {
   readonly endBySegment: ReadonlyMap<number, number>
   /** Address below which everything is known to have survived a completed sync. */
   readonly durable: number
+  /** By the number of a value segment: where the first record that refers to it ends. */
+  readonly referenceByValue: ReadonlyMap<number, number>
   /** Bytes of records that were there and are not believed. */
   readonly bytesDropped: number
 }
@@ -113,6 +115,7 @@ export class LogReader {
   /** Records that verify behind the last marker that counts, believed or not. */
   #recordsBehind = 0
   #isClaimProved = false
+  readonly #referenceByValue = new Map<number, number>()
 
   constructor(options: LogReaderOptions, believe: (stretch: BelievedStretch) => void) {
     this.#options = options
@@ -232,7 +235,7 @@ export class LogReader {
       words[value * 2 + markerDigestLowWord] >>> 0 === this.#digest.low &&
       words[value * 2 + markerDigestHighWord] >>> 0 === this.#digest.high
     if (!matches) return false
-    this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
+    this.#noteDurable(doubles[value + markerDurableDouble])
     this.#digest = { low: 0, high: 0 }
     return true
   }
@@ -270,10 +273,13 @@ export class LogReader {
     for (const offset of scan.recordOffsets()) {
       if ((recordFlags(words, offset * 2) & flagReference) === 0) continue
       const reference = offset + recordValueOffset(words, offset * 2) / 8
-      const file = this.#options.values.get(doubles[reference + referenceSegmentDouble])
+      const number = doubles[reference + referenceSegmentDouble]
+      const file = this.#options.values.get(number)
       const checksum = words[reference * 2 + referenceChecksumWord]
       const sizeBytes = recordValueSize(words, offset * 2)
       if (file === undefined || this.#checksumValue(file, sizeBytes) !== checksum) return false
+      const behind = scan.segment.segmentNumber * 2 ** this.#options.shift + scan.offset + scan.span
+      if (!this.#referenceByValue.has(number)) this.#referenceByValue.set(number, behind)
     }
     return true
   }
@@ -317,6 +323,7 @@ export class LogReader {
       row: label,
       endBySegment: this.#endBySegment,
       durable: this.#durable,
+      referenceByValue: this.#referenceByValue,
       bytesDropped: this.#droppedBytes(),
     }
   }
@@ -351,9 +358,13 @@ export class LogReader {
     const { offset: end } = scan
     for (const offset of scan.markersBehind()) {
       const value = offset + recordHeaderSizeBytes / 8
-      this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
+      this.#noteDurable(doubles[value + markerDurableDouble])
     }
     scan.offset = end
+  }
+
+  #noteDurable(address: number): void {
+    this.#durable = Math.max(this.#durable, provenDurable(address, this.#options.shift))
   }
 
   #droppedBytes(): number {
@@ -401,6 +412,15 @@ export class LogReader {
     const place = placeInFile(update, file, shift)
     if (place !== undefined) words.set(update.words, place * 2)
   }
+}
+
+/**
+ * What an address that was said to be durable proves. Until its first sync has ended a session says so
+ * of the beginning of its first segment, which nothing brought to the medium: it may be lost with all
+ * that lies there, and what sessions before had synced is the manifest's to tell.
+ */
+export function provenDurable(address: number, shift: number): number {
+  return address % 2 ** shift === segmentHeaderSizeBytes / 8 ? 0 : address
 }
 
 /** What a row of the table refuses, at the place where it was seen. */

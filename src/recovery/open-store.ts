@@ -14,6 +14,8 @@ import {
 } from '../base/errors.js'
 import { type Engine, nothingReplayed } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
+import { adoptTime } from '../engine/expiry.js'
+import { adoptRemembered } from '../engine/remember.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
@@ -44,6 +46,7 @@ import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
 import { decide, type Facts, manifestRows } from './decision.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
+import { refuseOtherDatabase } from './other-databases.js'
 import { recoverByReplay } from './recover-by-replay.js'
 import { openFromMemory } from './recover-on-same-boot.js'
 import {
@@ -76,6 +79,11 @@ export function openStore(path: string, options: OpenOptions, memory?: MemoryHan
 
 function openDirectory(directory: string, options: OpenOptions, startedAtMs: number): Engine {
   return openFiles(choosePlatform(directory, options), directory, options, startedAtMs)
+}
+
+/** Opens a store on a platform that the caller made, in a directory of that. */
+export function openOn(platform: Platform, directory: string, options: OpenOptions): Engine {
+  return openFiles(platform, directory, options, performance.now())
 }
 
 function openFiles(
@@ -130,10 +138,15 @@ function openToWrite(
   const announceChange = (isRebuild: boolean): void => countOpening(place, isRebuild)
   const counted = { ...files, announceChange }
   const opened = openFromMemory(counted, () => (isAlone ? undefined : attachToLive(files)))
-  if (opened.engine?.lastRecovery.kind === 'attached') return opened.engine
+  if (opened.engine?.lastRecovery.kind === 'attached') {
+    adoptRemembered(opened.engine, files.options.rememberDeletesMs)
+    return opened.engine
+  }
   const engine = opened.engine ?? recoverByReplay(counted, exists, opened.row)
   leave(engine)
   sweepDropped(engine)
+  adoptTime(engine)
+  adoptRemembered(engine, files.options.rememberDeletesMs)
   return engine
 }
 
@@ -143,7 +156,7 @@ function openToWrite(
  * of its own, leaves the files as they are, and opens again as soon as somebody wrote to them.
  */
 function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): Engine {
-  const { directory, options } = files
+  const { directory, options, platform } = files
   const openings = new OpeningsWatch(place)
   let isCopied = true
   const own: StoreFiles = {
@@ -153,7 +166,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
     },
     renewal: {
       isDue: () => openings.wasRebuilt() || (isCopied && openings.wasOpened()),
-      open: () => openDirectory(directory, options, performance.now()),
+      open: () => openOn(platform, directory, options),
       close: () => openings.close(),
     },
   }
@@ -166,6 +179,7 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   if (kind !== 'attached' && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
+    adoptTime(engine)
   }
   return engine
 }
@@ -183,6 +197,8 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const opened = openFromMemory(files, () => undefined)
     const engine = opened.engine ?? recoverByReplay(files, exists, opened.row)
     sweepDropped(engine)
+    adoptTime(engine)
+    if (!options.readOnly) adoptRemembered(engine, options.rememberDeletesMs)
     engine.session = {
       end: (whenLast) => {
         try {
@@ -296,6 +312,7 @@ function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
     ...nothingReplayed,
   })
   startLog(engine)
+  adoptRemembered(engine, options.rememberDeletesMs)
   return engine
 }
 
@@ -331,6 +348,7 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
     })
   }
   if (exists) return true
+  refuseOtherDatabase(platform, directory)
   try {
     refuseHeadless(platform, directory)
   } catch (error) {

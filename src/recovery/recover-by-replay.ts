@@ -4,8 +4,8 @@
  *
  * Order, for a store that may be written (each step may die and be done again):
  * 1. Checkpoint and log are read and verified. Damage refuses the store here, with nothing changed (I12).
- * 2. Segments with records that no sync covered are synced, or, after a failed sync, copied: the
- *    kernel may call pages clean that it never wrote (I10).
+ * 2. Segments with records that no sync covered are synced, or, where a sync may have failed on this
+ *    boot, copied: the kernel may call pages clean that it never wrote (I10). Then their names are.
  * 3. The manifest with the next epoch and the end of every segment is written and synced: what lies
  *    behind these ends is dead from here on (I2). The old control file, which may be all that proves
  *    the last of these records, is of no more use then, and not before.
@@ -32,7 +32,7 @@ import { attachAlone } from './attach.js'
 import { type CheckpointChoice, chooseCheckpoint } from './choose-checkpoint.js'
 import { decide, type Facts, settleRows } from './decision.js'
 import { loadCheckpoint } from './load-checkpoint.js'
-import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
+import { type LogEnd, LogReader, provenDurable, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
 import { adoptSegment, replayStretch } from './replay.js'
 import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment-files.js'
@@ -47,6 +47,7 @@ import {
 import {
   closeVolatileParts,
   createVolatileParts,
+  isOfOtherBoot,
   isSigned,
   openVolatileParts,
   removeVolatileParts,
@@ -70,11 +71,12 @@ export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: s
     const used = usedSegments(found, end)
     const { action, label } = decide(settleRows, {
       poison: () => (former.wasPoisoned ? 'set' : 'clear'),
+      cache: () => (former.isOfOtherBoot ? 'read' : 'in-doubt'),
       update: () => updateFact(announced, former),
     })
     rows.push(label)
     if (former.update !== undefined) writeUpdate(files, used, former.update)
-    settle(files, used, action === 'copy' || action === 'update-and-copy')
+    settle(files, used, { end, isCopied: action === 'copy' || action === 'update-and-copy' })
     writeManifest(platform, directory, nextManifest(files, used, end))
   }
   const isVolatileInMemory = access === 'private' || platform.kind === 'file'
@@ -129,6 +131,8 @@ interface FormerSession {
   readonly claim: TailClaim | undefined
   readonly update: UnfinishedUpdate | undefined
   readonly wasPoisoned: boolean
+  /** What is in the page cache came from the medium: the machine was started since. */
+  readonly isOfOtherBoot: boolean
   /** What it says survived a sync: true whenever it was written, because the sync came first. */
   readonly durable: number
 }
@@ -137,6 +141,7 @@ const noFormerSession: FormerSession = {
   claim: undefined,
   update: undefined,
   wasPoisoned: false,
+  isOfOtherBoot: false,
   durable: 0,
 }
 
@@ -150,7 +155,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
     const isOfThisEpoch = control.doubles[layout.epochDouble] === manifest.epoch
     if (!isSigned(parts, superblock.storeId) || !isOfThisEpoch) return noFormerSession
     return {
-      durable: syncedAddress(control),
+      durable: syncedAddress(control, superblock.segmentShift),
       claim: {
         tail: control.get(layout.tail),
         digestLow: control.get(layout.digestLow),
@@ -158,6 +163,7 @@ function readFormerSession(files: StoreFiles): FormerSession {
       },
       update: readUnfinishedUpdate(parts),
       wasPoisoned: control.isPoisoned,
+      isOfOtherBoot: isOfOtherBoot(parts, platform),
     }
   } finally {
     closeVolatileParts(parts)
@@ -188,14 +194,11 @@ function updateFact(announced: FormerSession, former: FormerSession): Facts['upd
  * The address below which all is synced, as far as a former control file says. The lesser of both states':
  * neither has a checksum, and a bad bit must not refuse a store.
  */
-export function syncedAddress(control: Control): number {
-  return Math.min(syncedIn(control, control.state), syncedIn(control, control.next))
-}
-
-/** Before the first sync of a session only the manifest knows what is durable. */
-function syncedIn(control: Control, state: number): number {
-  const hasSynced = control.doubles[state + layout.lastMarker] !== 0
-  return hasSynced ? control.doubles[state + layout.durable] : 0
+export function syncedAddress({ doubles, next, state }: Control, shift: number): number {
+  return provenDurable(
+    Math.min(doubles[state + layout.durable], doubles[next + layout.durable]),
+    shift,
+  )
 }
 
 function readLog(
@@ -313,20 +316,45 @@ function writeUpdate(
   }
 }
 
+interface Settlement {
+  readonly end: LogEnd
+  /** Whether what no sync covered is put into new files. */
+  readonly isCopied: boolean
+}
+
 /** Brings what the manifest is about to name, and did not name before, to the medium. */
-function settle(files: StoreFiles, used: readonly UsedSegment[], isCopied: boolean): void {
+function settle(
+  files: StoreFiles,
+  used: readonly UsedSegment[],
+  { end, isCopied }: Settlement,
+): void {
   const { directory, manifest, platform } = files
   const named = new Set(manifest.segments.map((segment) => segment.segmentNumber))
-  for (const { file } of used) {
-    if (named.has(file.header.segmentNumber)) continue
-    if (isCopied) {
+  const unnamed = used.filter(({ file }) => !named.has(file.header.segmentNumber))
+  for (const { endBytes, file } of unnamed) {
+    if (isCopied && !isCovered(file, endBytes, end, files.superblock.segmentShift)) {
       copyDurably(platform, directory, file.path)
-    } else {
-      const handle = platform.openFile(file.path, 'write')
+      continue
+    }
+    const handle = platform.openFile(file.path, 'write')
+    try {
       handle.syncNow()
+    } finally {
       handle.close()
     }
   }
+  // Of no sync that ended is it known that it covered their names.
+  if (unnamed.length > 0) platform.syncDirectory(directory)
+}
+
+/** True where a sync that ended is known to have covered all that counts of a segment. */
+function isCovered({ header }: SegmentFile, endBytes: number, end: LogEnd, shift: number): boolean {
+  const { segmentNumber } = header
+  const address =
+    header.kind === segmentKindLog
+      ? segmentNumber * 2 ** shift + endBytes / 8
+      : (end.referenceByValue.get(segmentNumber) ?? 0)
+  return address <= end.durable
 }
 
 function nextManifest(files: StoreFiles, used: readonly UsedSegment[], end: LogEnd): Manifest {

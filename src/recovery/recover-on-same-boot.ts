@@ -70,6 +70,20 @@ export interface Opened {
 /** Asks the table of openings. `attach` gives the engine of a store that somebody has open. */
 export function openFromMemory(files: StoreFiles, attach: () => Engine | undefined): Opened {
   const memory = new Memory(files)
+  try {
+    return decideFromMemory(files, memory, attach)
+  } catch (error) {
+    // Its entry among the attachments must not stay locked.
+    memory.giveBack()
+    throw error
+  }
+}
+
+function decideFromMemory(
+  files: StoreFiles,
+  memory: Memory,
+  attach: () => Engine | undefined,
+): Opened {
   let attached: Engine | undefined
   const { action, label } = decide(openingRows, {
     others: () => {
@@ -88,8 +102,8 @@ export function openFromMemory(files: StoreFiles, attach: () => Engine | undefin
   if (action === 'go-on' || action === 'finish') {
     return { engine: memory.goOn(label), row: label }
   }
-  memory.giveBack()
   if (action === 'refuse') throw unfinishedElsewhere(files.directory)
+  memory.giveBack()
   return { engine: undefined, row: label }
 }
 

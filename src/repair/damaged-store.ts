@@ -312,6 +312,7 @@ function epochOf(
 function readControl({
   directory,
   manifest,
+  shift,
   storeId,
 }: Known): Pick<DamagedStore, 'durable' | 'mended'> | undefined {
   const platform = createFilePlatform()
@@ -324,7 +325,10 @@ function readControl({
     const slots = new SlotTable(slotsFile, 'private', undefined)
     const epoch = control.doubles[epochDouble]
     if (!isSigned({ control }, storeId) || epoch !== (manifest?.epoch ?? epoch)) return undefined
-    return { durable: syncedAddress(control), mended: readUnfinishedUpdate({ control, slots }) }
+    return {
+      durable: syncedAddress(control, shift),
+      mended: readUnfinishedUpdate({ control, slots }),
+    }
   } finally {
     controlFile.close()
     slotsFile.close()
