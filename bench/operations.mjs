@@ -1,11 +1,12 @@
-// Operations of the store beyond get and put, on a few hot keys: nanoseconds each. Beside them what lmdb
-// does for the same, where it has it.
+// Operations of the store beyond get and put: nanoseconds each. Beside them what lmdb does for the same,
+// where it has it. Keys are taken at random from so many records; with the default they stay in the
+// processor's cache.
 //
 // Goal: what an operation costs by itself. A round runs each row for some milliseconds, in turn, so
 // that what else the machine does meets all of them; the table has the best and the median round.
-// Not a goal: memory (a handful of keys stay in the processor's cache), devices, several threads.
+// Not a goal: devices, several threads.
 //
-//   node bench/operations.mjs [--rounds 60] [--rows update,increment] [--dist <directory>] [--json]
+//   node bench/operations.mjs [--rounds 60] [--records 1000] [--rows update,increment] [--dist <directory>] [--json]
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -17,6 +18,7 @@ import { install } from './install.mjs'
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '60' },
+    records: { type: 'string', default: '1000' },
     rows: { type: 'string' },
     dist: { type: 'string', default: join(import.meta.dirname, '..', 'dist') },
     json: { type: 'boolean', default: false },
@@ -30,8 +32,22 @@ const directory = mkdtempSync(join(tmpdir(), 'varve-operations-'))
 const store = varve.open(join(directory, 'varve'))
 const counters = store.keyspace('counters')
 const database = lmdb?.open({ path: join(directory, 'lmdb') })
-const keys = Array.from({ length: 1000 }, (_, index) => `key ${String(index).padStart(6, '0')}`)
-const value = { name: 'Ada', visits: 7, tags: ['a', 'b'] }
+const recordCount = Number(options.records)
+const keys = Array.from(
+  { length: recordCount },
+  (_, index) => `key ${String(index).padStart(12, '0')}`,
+)
+// Their order is that of nothing, and the same in every run.
+for (let index = recordCount - 1; index > 0; index--) {
+  const other = (Math.imul(index, 0x9e3779b1) >>> 0) % (index + 1)
+  ;[keys[index], keys[other]] = [keys[other], keys[index]]
+}
+const value = { name: 'Ada', visits: 7, tags: ['a', 'b'], text: 'x'.repeat(50) }
+let next = 0
+const anyKey = () => {
+  next = next + 1 === recordCount ? 0 : next + 1
+  return keys[next]
+}
 const inTransaction = 10
 const hourMs = 3_600_000
 
@@ -39,6 +55,9 @@ store.put('counter', 0)
 counters.put('counter', 0)
 database?.putSync('counter', 0)
 for (const key of keys) store.put(key, value)
+database?.transactionSync(() => {
+  for (const key of keys) database.put(key, value)
+})
 
 let version = 1
 /** A round of a row makes so many operations. */
@@ -58,49 +77,50 @@ const rows = {
     lmdbCount: 500,
   },
   increment: { count: 20_000, varve: () => store.increment('counter') },
-  'getOrInsert, there': { count: 20_000, varve: () => store.getOrInsert('counter', 0) },
+  'getOrInsert of one there': { count: 20_000, varve: () => store.getOrInsert('counter', 0) },
   'update an object': {
     count: 5000,
-    varve: (n) => store.update(keys[n % keys.length], (it) => ({ ...it, visits: it.visits + 1 })),
+    varve: (_n) => store.update(anyKey(), (it) => ({ ...it, visits: it.visits + 1 })),
   },
-  'transaction of 10 puts, each': {
+  'a put of 10 in a transaction': {
     count: 2000,
     per: inTransaction,
-    varve: (n) =>
+    varve: (_n) =>
       store.transaction((tx) => {
-        for (let index = 0; index < inTransaction; index++) tx.put(keys[(n + index) % 1000], n)
+        for (let index = 0; index < inTransaction; index++) tx.put(anyKey(), value)
       }),
-    lmdb: (n) =>
+    lmdb: (_n) =>
       database.transactionSync(() => {
-        for (let index = 0; index < inTransaction; index++)
-          database.put(keys[(n + index) % 1000], n)
+        for (let index = 0; index < inTransaction; index++) database.put(anyKey(), value)
       }),
     lmdbCount: 300,
   },
-  'transaction of 5 reads and 5 puts, each': {
+  'a read or put of 10 in a transaction': {
     count: 2000,
     per: inTransaction,
-    varve: (n) =>
+    varve: (_n) =>
       store.transaction((tx) => {
         for (let index = 0; index < 5; index++) {
-          tx.get(keys[(n + index) % 1000])
-          tx.put(keys[(n + index) % 1000], n)
+          const key = anyKey()
+          tx.get(key)
+          tx.put(key, value)
         }
       }),
-    lmdb: (n) =>
+    lmdb: (_n) =>
       database.transactionSync(() => {
         for (let index = 0; index < 5; index++) {
-          database.get(keys[(n + index) % 1000])
-          database.put(keys[(n + index) % 1000], n)
+          const key = anyKey()
+          database.get(key)
+          database.put(key, value)
         }
       }),
     lmdbCount: 300,
   },
   'put with ttlMs': {
     count: 10_000,
-    varve: (n) => store.put(keys[n % 1000], n, { ttlMs: hourMs }),
+    varve: (_n) => store.put(anyKey(), value, { ttlMs: hourMs }),
   },
-  'get of one that expires': { count: 20_000, varve: (n) => store.get(keys[n % 1000]) },
+  'get of one that expires': { count: 20_000, varve: (_n) => store.get(anyKey()) },
   count: { count: 20_000, varve: () => store.count() },
   rename: {
     count: 3000,
