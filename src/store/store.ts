@@ -146,7 +146,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   transaction<T>(action: (tx: Transaction<V, K>) => T): T {
     requireFunction('action', action)
-    const transaction = new Transaction<V, K>(this.engine, this, (name) => this.#keyspaceOf(name))
+    const draft = this.#takeDraft()
+    const transaction = new Transaction<V, K>(this.engine, draft, this, (name) =>
+      this.#keyspaceOf(name),
+    )
     const run = (): T => {
       const result = action(transaction)
       if (!isThenable(result)) return result
@@ -158,6 +161,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       return transact(this.engine, run, () => transaction.commit())
     } finally {
       transaction.end()
+      if (draft.isWorthKeeping) this.#spareDraft = draft
     }
   }
 
