@@ -37,7 +37,13 @@ import {
   writeSuperblock,
 } from '../recovery/store-files.js'
 import { inSlices } from '../verify/slices.js'
-import { type BackupTarget, copySuffix, occupied, openTarget } from './backup-target.js'
+import {
+  type BackupTarget,
+  copySuffix,
+  occupied,
+  openTarget,
+  requireOutside,
+} from './backup-target.js'
 import { SegmentCopier, type SegmentSource } from './copy-segment.js'
 
 export interface BackupOptions {
@@ -69,10 +75,11 @@ export async function backup(
   options: BackupOptions,
 ): Promise<BackupReport> {
   engine.requireOpen()
+  const directory = resolve(path)
+  if (engine.platform.kind !== 'memory') requireOutside(engine.directory, directory)
   await sync(engine)
   engine.requireOpen()
   const plan = planBackup(engine)
-  const directory = resolve(path)
   const target = openTarget(directory, engine.log.storeId)
   try {
     requireSameHistory(target, plan)

@@ -16,6 +16,7 @@ import {
   seekEnd,
   seekNext,
 } from '../index/ordered-cursor.js'
+import type { OrderedIndex } from '../index/ordered-index.js'
 import type { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
 import { requireOrder } from './build-order.js'
@@ -31,7 +32,17 @@ import {
 } from './probe-batch.js'
 import { giveRangeMemory, noRangeMemory, takeRangeMemory } from './range-memory.js'
 import { takeTurn } from './read.js'
-import { closeSnapshot, copyFoundValue, findAt, foundText, openSnapshot } from './snapshot.js'
+import {
+  closeSnapshot,
+  copyFoundValue,
+  findAt,
+  foundText,
+  type Moment,
+  openSnapshot,
+  requireShown,
+  snapshotTime,
+} from './snapshot.js'
+import { isDue } from './time.js'
 
 /** All keys of a keyspace from `low` on and below `high`; undefined for the keyspace's own edge. */
 export interface KeyRange {
@@ -53,6 +64,7 @@ export class RangeReader {
   readonly range: KeyRange
   readonly wanted: Wanted
   readonly sequence: number
+  readonly timeMs: number
   /** True while it has a snapshot of its own. */
   #holdsSnapshot: boolean
   #isWatched = false
@@ -74,13 +86,13 @@ export class RangeReader {
   #textStart = 0
   #isText = false
 
-  /** `sequence`: of a snapshot that stays open longer, or undefined for one of its own. */
+  /** `moment`: of a snapshot that stays open longer, or undefined for one of its own. */
   constructor(
     engine: Engine,
     keyspaceId: number,
     range: KeyRange,
     wanted: Wanted,
-    sequence: number | undefined,
+    moment: Moment | undefined,
   ) {
     engine.requireOpen()
     requireOrder(engine)
@@ -89,8 +101,9 @@ export class RangeReader {
     this.range = range
     this.wanted = wanted
     this.#left = range.limit
-    this.#holdsSnapshot = sequence === undefined
-    this.sequence = sequence ?? openSnapshot(engine)
+    this.#holdsSnapshot = moment === undefined
+    this.sequence = moment?.sequence ?? openSnapshot(engine)
+    this.timeMs = moment?.timeMs ?? snapshotTime(engine)
     const memory = takeRangeMemory(engine)
     this.#memory = memory
     this.#cursor = memory.cursor
@@ -190,15 +203,15 @@ export class RangeReader {
   #nextLeaf(): boolean {
     const cursor = this.#cursor
     const { isReverse, low, high } = this.range
-    const { control, order } = this.engine
+    const { control } = this.engine
     if (this.#isBegun && cursor.isLast) return false
     const { from } = this.#memory
     if (this.#isBegun) from.setKey(cursor.fence, cursor.fence.sizeBytes)
     cursor.countMax = Math.min(this.#left, orderedCursorKeysMax)
     for (;;) {
       const generation = Atomics.load(control.words, layout.orderGenerationWord)
-      requireOrder(this.engine)
-      const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst()
+      const order = requireOrder(this.engine)
+      const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst(order)
       if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
         // It was built anew under this read: once more, from the same key.
         if (this.#isBegun) cursor.fence.setKey(from, from.sizeBytes)
@@ -213,6 +226,7 @@ export class RangeReader {
       this.#isBegun = true
       this.#position = 0
       this.#isLeafExact = this.wanted === 'keys' && this.#isUnchanged()
+      requireShown(this.engine, this.sequence)
       if (result === seekEnd) return false
       const bound = isReverse ? low : high
       if (bound !== undefined) trimCursor(cursor, bound)
@@ -221,31 +235,26 @@ export class RangeReader {
   }
 
   /**
-   * True where nothing was committed since the snapshot, and no deleted key is kept for another one:
+   * True where nothing was committed since the snapshot, no deleted key is kept, and none has expired:
    * what was read of the ordered index before is then what the snapshot shows, without a look at the
    * records. It follows each commit at once, and a snapshot is made between two.
    */
   #isUnchanged(): boolean {
     const { control } = this.engine
-    return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
+    return (
+      control.read(layout.sequence) === this.sequence &&
+      control.read(layout.tombstones) === 0 &&
+      !isDue(this.engine, this.timeMs)
+    )
   }
 
-  #seekFirst(): number {
-    const { engine, keyspaceId } = this
+  #seekFirst(order: OrderedIndex): number {
+    const { keyspaceId } = this
     const { isReverse, low, high } = this.range
     const from = isReverse ? high : low
-    if (from === undefined) return seekEdge(engine.order, this.#cursor, keyspaceId, isReverse)
+    if (from === undefined) return seekEdge(order, this.#cursor, keyspaceId, isReverse)
     const sizeBytes = from.sizeBytes - 4
-    return seek(
-      engine.order,
-      this.#cursor,
-      keyspaceId,
-      from.words,
-      1,
-      sizeBytes,
-      !isReverse,
-      isReverse,
-    )
+    return seek(order, this.#cursor, keyspaceId, from.words, 1, sizeBytes, !isReverse, isReverse)
   }
 
   #lookUp(countMax: number): void {
@@ -255,8 +264,10 @@ export class RangeReader {
     this.#first = first
     this.#position = first + count
     let found = count
-    if (!this.#isLeafExact)
+    if (!this.#isLeafExact) {
       found = engine.verifiesReads ? this.#lookUpEach(count) : this.#lookUpAll(count)
+      requireShown(engine, this.sequence)
+    }
     this.#left -= found
     this.count = found
   }
@@ -295,7 +306,7 @@ export class RangeReader {
     const { sizesBytes, starts, words } = this.#cursor
     const key = this.#first + at
     engine.key.setWords(words, starts[key], sizesBytes[key])
-    if (!findAt(engine, this.keyspaceId, this.sequence)) return false
+    if (!findAt(engine, this.keyspaceId, this)) return false
     if (wanted === 'bytes') values[at] = copyFoundValue(engine)
     else if (wanted === 'text') values[at] = foundText(engine)
     if (found < at) this.#keep(at, found)

@@ -3,7 +3,8 @@
  * registry. Not while a snapshot from before the drop is open: it shows the keyspace; the registry
  * remembers when that was. A sweep that a kill cut short is finished by the next to sweep, or to open.
  *
- * Keys that were deleted before the drop are not looked at here: sweep-tombstones.ts takes them out.
+ * Keys that were deleted before the drop go, too, where they come by; sweep-tombstones.ts takes out the
+ * others, unless they are remembered.
  */
 import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
@@ -99,7 +100,7 @@ function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): vo
     if (low === 0 && high === 0) continue
     if (log.words[slot] === undefined) log.mapSlot(slot)
     if (recordKeyspace(log.words[slot], offset * 2) !== keyspaceId) continue
-    if (recordType(log.words[slot], offset * 2) !== typePut) continue
+    const isPut = recordType(log.words[slot], offset * 2) === typePut
     lookup.home = place.home
     lookup.bucket = place.bucket
     lookup.entryIndex = start + entry
@@ -107,7 +108,8 @@ function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): vo
     lookup.offset = offset
     lookup.recordWords = log.words[slot]
     control.begin()
-    accountRemove(engine, keyspaceId)
+    if (isPut) accountRemove(engine, keyspaceId)
+    else control.set(layout.tombstones, control.get(layout.tombstones) - 1)
     announceRemove(engine)
     takeKey(engine, log.words[slot], offset * 2)
     announceOrderedRemove(engine, keyspaceId)

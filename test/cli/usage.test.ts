@@ -11,7 +11,20 @@ import { temporaryDirectory } from '../support/directory.js'
 import { varve } from './command.js'
 
 const subcommands = [
-  ...['get', 'put', 'delete', 'scan', 'count', 'info', 'stats', 'verify'],
+  ...[
+    'get',
+    'put',
+    'delete',
+    'scan',
+    'count',
+    'info',
+    'stats',
+    'verify',
+    'checkpoint',
+    'backup',
+    'restore',
+    'repair',
+  ],
   ...['import', 'export', 'bench', 'demo'],
 ]
 
