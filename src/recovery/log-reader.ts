@@ -116,8 +116,8 @@ export class LogReader {
   #digest: Digest = { low: 0, high: 0 }
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
-  /** Of the last record that was read; 0 before the first one. */
-  #sequence = 0
+  /** Of the last record that was read; below 0 before anything was. */
+  #sequence = -1
   readonly #endBySegment = new Map<number, number>()
   /** Records that verify behind the last marker that counts, believed or not. */
   #recordsBehind = 0
@@ -175,8 +175,9 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
+    if (this.#sequence < 0) this.#sequence = file.header.firstSequence - 1
     if (!isNamed) {
-      const isContinuous = this.#sequence === 0 || file.header.firstSequence === this.#sequence + 1
+      const isContinuous = file.header.firstSequence === this.#sequence + 1
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
     const named: number[] = []

@@ -8,6 +8,7 @@ import {
   areEqual,
   type BinaryStore,
   type Contents,
+  described,
   makeValue,
   nameOf,
   readContents,
@@ -105,9 +106,11 @@ export class Run {
   beginSync(): void {
     if (this.begun !== undefined) return
     const covered = this.states.length - 1
+    const { states } = this
     this.disk.holdsSyncs = true
     this.begun = this.store.sync().then(() => {
-      this.durable = Math.max(this.durable, covered)
+      // Where there was nothing to do it may end behind a crash.
+      if (this.states === states) this.durable = Math.max(this.durable, covered)
     })
     this.young.clear()
   }
@@ -154,7 +157,10 @@ export class Run {
     this.reopen()
     const { contents } = readContents(this.store, this.universe)
     const found = this.states.findLastIndex((state) => areEqual(state, contents))
-    if (found < this.durable) throw new Error('a state that is older than the last sync, or none')
+    if (found < this.durable) {
+      const what = `found ${found}, covered ${this.durable}: ${described(contents)}`
+      throw new Error(`a state that is older than the last sync, or none: ${what}`)
+    }
     // An opened store is settled: there is no way back, and none forward.
     this.states = [contents]
     this.durable = 0
