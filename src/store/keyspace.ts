@@ -348,7 +348,9 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
    * (`break`, `return`).
    *
    * Cost: the first range of a store builds the ordered index, a second for a million keys; from then
-   * on it is kept, and each insertion and deletion of a key costs about twice.
+   * on it is kept, and each insertion and deletion of a key costs two to three times as much.
+   * Memory: keys and values are the caller's; one that is kept may hold up to 4 KiB of other keys, or 8 KiB
+   * of other values, as those of `Buffer.allocUnsafe` do.
    * @throws TypeError, RangeError for options when the iteration begins.
    */
   range(options: RangeOptions<K> = {}): Lazy<[K, V]> {
