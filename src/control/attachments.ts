@@ -58,6 +58,7 @@ export class Attachments {
       doubles[double + layout.attachmentThreadDouble] = threadId
       doubles[double + layout.attachmentSinceDouble] = nowMs
       doubles[double + layout.attachmentPinDouble] = 0
+      words[word + layout.attachmentHoldsWord] = 0
       words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
       words[word + layout.attachmentNodeWord] = nodeVersion
       words[word + layout.attachmentGenerationWord] = generation
@@ -102,6 +103,32 @@ export class Attachments {
     return lowest
   }
 
+  /** One more walk of this one along the log begins, or one ends: see engine/hold.ts. */
+  changeHolds(by: 1 | -1): void {
+    Atomics.add(this.#control.words, wordOf(this.own) + layout.attachmentHoldsWord, by)
+  }
+
+  /** True where somebody walks along the log. */
+  isLogHeld(): boolean {
+    const { words } = this.#control
+    const end = Math.max(1, words[layout.attachmentEndWord])
+    for (let entry = 0; entry < end; entry++) {
+      if (Atomics.load(words, wordOf(entry) + layout.attachmentHoldsWord) !== 0) return true
+    }
+    return false
+  }
+
+  /** True where the one that writes, or wrote, under a token is still there. */
+  isTokenLive(token: number): boolean {
+    if (token === this.token) return true
+    const entry = entryOf(token)
+    const { words } = this.#control
+    const generation = words[wordOf(entry) + layout.attachmentGenerationWord]
+    const current =
+      (generation << layout.tokenGenerationShift) | (entry << layout.tokenAttachmentShift)
+    return current === token && this.#isLive(entry)
+  }
+
   /** Frees the entries of those that are gone, and with them what their snapshots held back. */
   clearDead(): void {
     const { words } = this.#control
@@ -118,8 +145,10 @@ export class Attachments {
 
   /** Marks the entry of one that is gone as free. */
   clear(entry: number): void {
-    this.#control.doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
-    Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
+    const { words, doubles } = this.#control
+    doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
+    Atomics.store(words, wordOf(entry) + layout.attachmentHoldsWord, 0)
+    Atomics.store(words, wordOf(entry) + layout.attachmentTakenWord, 0)
   }
 
   /** False where the directory was moved away, or replaced, while the store was open. */

@@ -24,6 +24,7 @@ import {
   pendingDeadValueSlot,
   pendingKeyspace,
   pendingKind,
+  pendingLiveValueSlot,
   poisonCauseOffset,
   poisonCauseSizeBytes,
   poisonedWord,
@@ -113,6 +114,7 @@ export class Control {
     doubles[next + pendingDeadSlot] = -1
     doubles[next + pendingKeyspace] = -1
     doubles[next + pendingDeadValueSlot] = -1
+    doubles[next + pendingLiveValueSlot] = -1
   }
 
   /** The one store that makes the prepared state count. */

@@ -14,8 +14,14 @@ export function accountAppend(control: Control, sizeDoubles: number, checksum: n
   const { doubles, next } = control
   doubles[next + layout.lastRecord] = doubles[next + layout.tail]
   doubles[next + layout.tail] += sizeDoubles
-  doubles[next + layout.usedBytes] += sizeDoubles * 8
   addToDigest(control, checksum)
+}
+
+/** What was appended is no put: see `tailOverheadBytes`. */
+export function accountOverhead(control: Control, sizeDoubles: number, isTombstone: boolean): void {
+  const { doubles, next } = control
+  doubles[next + layout.tailOverheadBytes] += sizeDoubles * 8
+  if (isTombstone) doubles[next + layout.tailTombstoneBytes] += sizeDoubles * 8
 }
 
 const twoTo32 = 2 ** 32
@@ -107,6 +113,18 @@ export function announceKeyspace(
 }
 
 /**
+ * The record of the lookup is superseded by the commit to come, and its segment has so many more dead
+ * bytes: none for a tombstone, which was counted when it was written.
+ */
+export function announceDeath({ control, lookup, log }: Engine, bytes: number): void {
+  const { doubles, next } = control
+  const { slot } = lookup
+  doubles[next + layout.pendingDeadSlot] = slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + bytes
+  doubles[next + layout.pendingDeadSequence] = doubles[next + layout.sequence]
+}
+
+/**
  * The record of the lookup no longer counts: its segment has more dead bytes. Returns the bytes
  * that were live with it, those of its value segment included.
  */
@@ -115,8 +133,7 @@ function announceDead(engine: Engine): number {
   const { doubles, next } = control
   const { recordWords, slot, offset } = lookup
   const bytes = recordSpan(recordWords, offset << 1) << 3
-  doubles[next + layout.pendingDeadSlot] = slot
-  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + bytes
+  announceDeath(engine, bytes)
   const valueSlot = referencedSlot(log, slot, offset)
   if (valueSlot === -1) return bytes
   doubles[next + layout.pendingDeadValueSlot] = valueSlot

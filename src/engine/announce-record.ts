@@ -8,7 +8,7 @@
  */
 import * as layout from '../format/control-layout.js'
 import { kindWord, typeTombstone } from '../format/record.js'
-import { accountInsert, accountRemove, accountReplace } from './account.js'
+import { accountInsert, accountRemove, accountReplace, announceDeath } from './account.js'
 import type { Engine } from './engine.js'
 import { announceOrder } from './order.js'
 import { announceInsert, announceRemove, announceReplace } from './publish.js'
@@ -46,6 +46,7 @@ export function announcePut(
     announceInsert(engine, hash, slot, offset)
     announceOrder(engine, layout.orderInsert, slot, offset)
   } else {
+    announceDeath(engine, 0)
     announceReplace(engine, hash, slot, offset)
     engine.control.doubles[engine.control.next + layout.tombstones] -= 1
   }

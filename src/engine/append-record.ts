@@ -35,7 +35,7 @@ import {
 } from '../log/append.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { accountAppend } from './account.js'
+import { accountAppend, accountOverhead } from './account.js'
 import { announcePut, announceTombstone, noEntry } from './announce-record.js'
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
@@ -83,7 +83,9 @@ export function appendRecord(engine: Engine): void {
   const { log } = engine
   const flags = draft.reference === undefined ? 0 : flagReference
   const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
-  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  if (log.tailOffset + sizeDoubles > log.nextCheck) {
+    makeRoom(log, sizeDoubles, engine.epoch, draft.type === typeTombstone)
+  }
   const slot = log.tailSlot
   const offset = log.tailOffset
   try {
@@ -133,13 +135,13 @@ function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): voi
 
   accountAppend(control, sizeDoubles, checksum)
   if (type === typeTombstone) {
+    accountOverhead(control, sizeDoubles, true)
     announceTombstone(engine, keyspaceId, draft.hash, slot, offset)
   } else {
     let bytes = sizeDoubles << 3
     if (reference !== undefined) {
-      const valueBytes = log.slots.get(reference.slot, slotSizeBytes)
-      bytes += valueBytes
-      doubles[next + layout.usedBytes] += valueBytes
+      bytes += log.slots.get(reference.slot, slotSizeBytes)
+      doubles[next + layout.pendingLiveValueSlot] = reference.slot
     }
     announcePut(engine, keyspaceId, draft.hash, entry, slot, offset, valueSizeBytes, bytes)
   }

@@ -16,7 +16,8 @@ import { finalSync, finalSyncNow, sync } from './sync.js'
 
 /**
  * After this nothing of the engine is used again. Where the last sync fails the store is closed
- * all the same, without the mark of a proper end, and the failure is thrown.
+ * all the same, without the mark of a proper end, and the failure is thrown; so is one of compaction in the
+ * background, which takes nothing from a proper end.
  *
  * Only who is the last one leaves that mark, under the lock without which nobody can attach. It is
  * never held across a turn of the event loop: this very thread may be waiting for it to open.
@@ -25,6 +26,7 @@ export async function close(engine: Engine): Promise<void> {
   if (engine.isClosed) return
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
+  await engine.compacted.stop?.()
   engine.background.stop()
   let failure: unknown
   try {
@@ -45,6 +47,7 @@ export async function close(engine: Engine): Promise<void> {
   } finally {
     engine.closeParts()
   }
+  failure ??= engine.compacted.failure
   if (failure !== undefined) throw failure
 }
 

@@ -72,6 +72,16 @@ export interface RecoveryReport {
   readonly bytesDropped: number
 }
 
+/** What compaction did and met in this attachment since opening. */
+export interface Compacted {
+  /** Runs that dropped something. */
+  runCount: number
+  /** Of the background, until a run succeeds: the next `compact()`, or `close()`, reports it. */
+  failure: unknown
+  /** Ends what is under way; set while there is something that could be. */
+  stop: (() => Promise<void>) | undefined
+}
+
 export class Engine {
   readonly platform: Platform
   readonly directory: string
@@ -120,6 +130,7 @@ export class Engine {
   isClosed = false
   /** False when memory was given back: nothing of the store may be touched then. */
   isMapped = true
+  readonly compacted: Compacted = { runCount: 0, failure: undefined, stop: undefined }
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */

@@ -8,6 +8,7 @@ import {
   checksumWord,
   flagExpiry,
   flagInBatch,
+  flagMoved,
   flagReference,
   kindWordOf,
   previousDouble,
@@ -31,7 +32,7 @@ import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { find, isStable } from './read.js'
-import { createReference, type ValueReference } from './reference.js'
+import { abandonReference, createReference, type ValueReference } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { versionsPerMs } from './version-clock.js'
 
@@ -84,6 +85,7 @@ export function put(
     throw error
   } finally {
     leave(engine)
+    if (!isDone) abandonReference(engine, reference)
   }
   if (isDone) scheduleSync(engine)
   return isDone
@@ -146,7 +148,8 @@ function mayUpdateInPlace(engine: Engine, valueSizeBytes: number): boolean {
   if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return false
   const start = lookup.offset << 1
   const flags = recordFlags(lookup.recordWords, start)
-  if ((flags & (flagExpiry | flagInBatch | flagReference)) !== 0) return false
+  // A copy that compaction made may be what a snapshot from before it shows.
+  if ((flags & (flagExpiry | flagInBatch | flagMoved | flagReference)) !== 0) return false
   const slack = recordSpan(lookup.recordWords, start) - sizeDoubles
   return slack >= 0 && slack <= slackWordsMax
 }

@@ -5,7 +5,8 @@
  * The segments are walked in the order of their numbers, up to the read-only boundary, below which no
  * byte changes, and every record is verified before it is believed. A record is live if it is what
  * the snapshot has for its key, so whatever stands behind the end of a segment's records is passed
- * over: only the count of records says whether all were found.
+ * over: only the count of records says whether all were found. The log is held meanwhile (hold.ts): a
+ * record that compaction moved would be met in two places, or in none.
  */
 import { corrupt, StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
@@ -17,6 +18,7 @@ import { kindLog, slotEpoch, slotKind, slotNumber, slotSizeBytes } from '../log/
 import { unwatchPin, watchPin } from './abandoned.js'
 import type { Engine } from './engine.js'
 import type { RecordFacts } from './get-entry.js'
+import { holdLog } from './hold.js'
 import { hashKey } from './probe.js'
 import { closeSnapshot, findHashedAt, foundRecord, openSnapshot } from './snapshot.js'
 import { takeKey } from './take-key.js'
@@ -26,6 +28,9 @@ export class LogReader {
   readonly #keyspaceId: number
   readonly #sequence: number
   readonly #isPinned: boolean
+  readonly #release: () => void
+  /** Of compaction, for one that may not hold it off. */
+  readonly #moved: number
   readonly #offsets: Generator<Place>
   #isOpen = true
   /** Live records that were not met yet. */
@@ -38,12 +43,14 @@ export class LogReader {
     this.#keyspaceId = keyspaceId
     // Who may not pin what others write to can only notice that they do.
     this.#isPinned = log.access !== 'private' || engine.isCopy
+    this.#moved = control.read(layout.movedRecords)
+    this.#release = holdLog(engine)
     const count = (): void => {
       this.#missing = counts.get(keyspaceId, 0)
     }
     if (this.#isPinned) {
       this.#sequence = openSnapshot(engine, count)
-      watchPin(this, engine, this.#sequence, undefined)
+      watchPin(this, engine, this.#sequence, undefined, this.#release)
     } else {
       this.#sequence = control.read(layout.sequence)
       count()
@@ -75,6 +82,7 @@ export class LogReader {
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
+    this.#release()
     if (!this.#isPinned) return
     unwatchPin(this)
     closeSnapshot(this.#engine, this.#sequence)
@@ -111,7 +119,10 @@ export class LogReader {
 
   #requireUnchanged(): void {
     this.#engine.requireOpen()
-    if (this.#isPinned || this.#engine.control.read(layout.sequence) === this.#sequence) return
+    if (this.#isPinned) return
+    const state = this.#engine.control.readState()
+    const isMoved = state[layout.movedRecords] !== this.#moved
+    if (state[layout.sequence] === this.#sequence && !isMoved) return
     throw new StoreError('STORE_IN_USE', 'the store was changed while it was being scanned')
   }
 }
@@ -122,6 +133,7 @@ export class LogReader {
  */
 export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | undefined {
   const { log, lookup } = engine
+  const release = holdLog(engine)
   const sequence = openSnapshot(engine)
   try {
     let slot = -1
@@ -148,6 +160,7 @@ export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | un
     lookup.recordWords = log.words[slot]
     return foundRecord(engine)
   } finally {
+    release()
     // It changes the key at hand.
     closeSnapshotKeepingKey(engine, sequence)
   }

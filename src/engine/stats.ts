@@ -1,7 +1,18 @@
 /** The numbers of a store, from memory: nothing is read from the log. */
 import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
-import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
+import { segmentHeaderSizeBytes } from '../format/segment-header.js'
+import type { Log } from '../log/log.js'
+import { deadBytesOf, isPinned } from '../log/sealed-segment.js'
+import {
+  kindLog,
+  kindPart,
+  kindValue,
+  slotEndBytes,
+  slotKind,
+  slotNumber,
+  slotSizeBytes,
+} from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
 import { readSettled } from './settled.js'
 import { unsweptIds } from './sweep-keyspaces.js'
@@ -35,10 +46,7 @@ export interface StoreStats {
   readonly version: number
   /** The sequence of the last commit. */
   readonly sequence: number
-  /**
-   * Bytes that compaction must keep for snapshots; 0 in this version, which does not compact: records
-   * that were replaced or deleted stay in the log whether a snapshot shows them or not.
-   */
+  /** Bytes of segments in which there is something that only snapshots need: these wait for them. */
   readonly pinnedBytes: number
   /** Snapshots that this attachment has open, those of unfinished iterations included. */
   readonly snapshots: number
@@ -46,7 +54,10 @@ export interface StoreStats {
   readonly oldestSnapshotSequence: number | undefined
   /** Flushes that this attachment completed since opening. */
   readonly syncs: number
+  /** Compactions that gave something back, of this attachment since opening. */
   readonly compactions: number
+  /** What stopped compaction in the background, until it goes on; undefined for nothing. */
+  readonly compactionFailure: unknown
   readonly checkpoints: number
   readonly lastRecovery: RecoveryReport
   /** Threads and processes that have the store open. */
@@ -69,10 +80,9 @@ export function stats(engine: Engine): StoreStats {
     ),
   }))
   const oldest = attachments.lowestPin()
-  const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
   const logBytes = state[layout.tail] - state[layout.readOnly]
-  const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
+  const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
     records: state[layout.records] - unnamed[0],
@@ -92,11 +102,12 @@ export function stats(engine: Engine): StoreStats {
     begin: state[layout.begin],
     version: state[layout.version],
     sequence: state[layout.sequence],
-    pinnedBytes: 0,
+    pinnedBytes,
     snapshots: pins.count,
     oldestSnapshotSequence: oldest === Number.POSITIVE_INFINITY ? undefined : oldest,
     syncs: engine.syncQueue.completedCount,
-    compactions: 0,
+    compactions: engine.compacted.runCount,
+    compactionFailure: engine.compacted.failure,
     checkpoints: 0,
     lastRecovery: engine.lastRecovery,
     // One that reads from a copy of its own is in no list.
@@ -107,16 +118,36 @@ export function stats(engine: Engine): StoreStats {
   }
 }
 
-function measureSegments(engine: Engine, slotEnd: number): { segments: number; fileBytes: number } {
-  const { log } = engine
-  let segments = 0
-  let fileBytes = 0
-  for (let slot = 0; slot < slotEnd; slot++) {
-    if (log.slots.get(slot, slotNumber) === 0 || log.slots.get(slot, slotKind) === kindPart)
-      continue
-    segments++
-    fileBytes += log.slots.get(slot, slotSizeBytes)
+interface Measures {
+  segments: number
+  fileBytes: number
+  /** Bytes of records, live or dead, and of values in segments of their own. */
+  usedBytes: number
+  pinnedBytes: number
+}
+
+function measureSegments({ log }: Engine, state: Float64Array, lowestPin: number): Measures {
+  const { slots } = log
+  const measures = { segments: 0, fileBytes: 0, usedBytes: 0, pinnedBytes: 0 }
+  for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
+    const kind = slots.get(slot, slotKind)
+    if (slots.get(slot, slotNumber) === 0 || kind === kindPart) continue
+    const sizeBytes = slots.get(slot, slotSizeBytes)
+    measures.segments++
+    measures.fileBytes += sizeBytes
+    if (kind === kindValue) measures.usedBytes += sizeBytes
+    if (kind === kindLog)
+      measures.usedBytes += endBytesOf(log, slot, state) - segmentHeaderSizeBytes
+    if (isPinned(log, slot, lowestPin)) measures.pinnedBytes += deadBytesOf(log, slot)
   }
-  if (log.prepared !== undefined) fileBytes += log.segmentSizeBytes
-  return { segments, fileBytes }
+  if (log.prepared !== undefined) measures.fileBytes += log.segmentSizeBytes
+  return measures
+}
+
+/** Where the records of a log segment end, the tail's at the tail. */
+function endBytesOf({ slots, segmentWords }: Log, slot: number, state: Float64Array): number {
+  const endBytes = slots.get(slot, slotEndBytes)
+  return endBytes !== 0
+    ? endBytes
+    : (state[layout.tail] - slots.get(slot, slotNumber) * segmentWords) * 8
 }

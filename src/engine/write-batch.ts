@@ -50,8 +50,7 @@ import {
   writeValueWords,
 } from '../log/append.js'
 import { makeRoom } from '../log/roll.js'
-import { slotSizeBytes } from '../log/slot-table.js'
-import { addToDigest } from './account.js'
+import { accountOverhead, addToDigest } from './account.js'
 import { asWriteFailure } from './append-record.js'
 import { applyRecords } from './apply-batch.js'
 import type { BatchDraft, EncodedOperation } from './batch-draft.js'
@@ -59,7 +58,12 @@ import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { fetchAhead, hashKey, probe } from './probe.js'
 import { grow } from './publish.js'
-import { createReference, type ValueReference, writeReference } from './reference.js'
+import {
+  abandonReference,
+  createReference,
+  type ValueReference,
+  writeReference,
+} from './reference.js'
 import { scheduleSync } from './sync.js'
 import { nextVersion } from './version-clock.js'
 
@@ -83,19 +87,34 @@ export function writeBatch(
 ): boolean {
   engine.requireWritable()
   if (operations.length === 0) return true
-  const references = operations.map((operation) => takeReference(engine, operation))
-  const hashes = hashOperations(engine, operations, draft)
+  const references: (ValueReference | undefined)[] = []
+  let isDone = false
+  try {
+    for (const operation of operations) references.push(takeReference(engine, operation))
+    isDone = writeReferring(engine, { operations, draft, references }, generation)
+  } finally {
+    if (!isDone) for (const reference of references) abandonReference(engine, reference)
+  }
+  if (isDone) scheduleSync(engine)
+  return isDone
+}
+
+function writeReferring(
+  engine: Engine,
+  batch: Omit<PlannedBatch, 'hashes'>,
+  generation: number,
+): boolean {
+  const hashes = hashOperations(engine, batch.operations, batch.draft)
   enter(engine)
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
-    writeBatchHeld(engine, { operations, draft, references, hashes })
+    writeBatchHeld(engine, { ...batch, hashes })
   } catch (error) {
     mend(engine)
     throw error
   } finally {
     leave(engine)
   }
-  scheduleSync(engine)
   return true
 }
 
@@ -106,7 +125,10 @@ function writeBatchHeld(engine: Engine, batch: PlannedBatch): void {
     sizeDoubles += sizeOf(operations[index], references[index] !== undefined)
   }
   const { control, index, log } = engine
-  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  if (log.tailOffset + sizeDoubles > log.nextCheck) {
+    const isEssential = operations.every(({ type }) => type === 'delete')
+    makeRoom(log, sizeDoubles, engine.epoch, isEssential)
+  }
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
   fetchAhead(engine, hashes, hashes.length)
@@ -162,7 +184,7 @@ function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): v
   let sequence = control.get(layout.sequence)
   let version = control.get(layout.version)
   const checksums = new Int32Array(operations.length)
-  let usedBytes = sizeDoubles * 8
+  let tombstoneDoubles = 0
   // The writer's own tail runs ahead over the records; the state's moves by the commit.
   advanceTail(log, batchFrameSizeWords)
   try {
@@ -175,9 +197,10 @@ function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): v
       record[offset + sequenceDouble] = sequence
       record[offset + timestampDouble] = nowMs
       checksums[index] = writeOperation(engine, batch, index)
-      const slot = references[index]?.slot
-      if (slot !== undefined) usedBytes += log.slots.get(slot, slotSizeBytes)
-      advanceTail(log, sizeOf(operations[index], slot !== undefined))
+      const operation = operations[index]
+      const recordDoubles = sizeOf(operation, references[index] !== undefined)
+      if (operation.type === 'delete') tombstoneDoubles += recordDoubles
+      advanceTail(log, recordDoubles)
     }
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
@@ -194,7 +217,8 @@ function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): v
     control.set(layout.version, version)
     control.set(layout.tail, frameAddress + sizeDoubles)
     control.set(layout.tailSlot, log.tailSlot)
-    control.set(layout.usedBytes, control.get(layout.usedBytes) + usedBytes)
+    accountOverhead(control, batchFrameSizeWords, false)
+    accountOverhead(control, tombstoneDoubles, true)
     control.set(layout.batchFrame, frameAddress)
     control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
     for (let index = 0; index < checksums.length; index++) addToDigest(control, checksums[index])

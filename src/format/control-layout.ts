@@ -23,6 +23,7 @@
  *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
  *    904 |    4 | attachmentEnd: u32; attachments ever used
  *    908 |    4 | orderGeneration: u32; raised before the ordered index is built, over an old one perhaps
+ *    912 |    4 | slotGeneration: u32; raised when a slot of the log is freed or used again
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -61,6 +62,7 @@ export const bucketCountWord = 224
 export const keyspaceGenerationWord = 225
 export const attachmentEndWord = 226
 export const orderGenerationWord = 227
+export const slotGenerationWord = 228
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512
@@ -108,8 +110,8 @@ export const orderBuilt = 20
 export const batchFrame = 21
 /** Of a batch that is being applied: address of the next of its records. */
 export const batchNext = 22
-/** Bytes of records, live or dead, in all segments. */
-export const usedBytes = 23
+/** Records that compaction ever moved. */
+export const movedRecords = 23
 /** Address of the record that the last commit wrote. */
 export const lastRecord = 24
 /** What the ordered index still has to follow: {@link orderInsert}, {@link orderRemove}, 0 for nothing … */
@@ -120,7 +122,11 @@ export const orderAddress = 26
 export const tombstones = 27
 /** Address of the oldest of them. */
 export const tombstonesFrom = 28
-export const stateFieldCount = 29
+/** Of the tail segment: bytes that are no put's (its header, tombstones, markers, frames of batches) … */
+export const tailOverheadBytes = 29
+/** … and those of them that are tombstones. */
+export const tailTombstoneBytes = 30
+export const stateFieldCount = 31
 
 export const orderInsert = 1
 export const orderRemove = 2
@@ -149,6 +155,10 @@ export const pendingSplitHome = 48
 /** Slot of a value segment that nothing refers to any more, -1 for none. */
 export const pendingDeadValueSlot = 49
 export const pendingTargetOffset = 50
+/** What the slots of `pendingDeadSlot` and `pendingDeadValueSlot` get as their dead sequence. */
+export const pendingDeadSequence = 51
+/** Slot of a value segment that a record refers to from now on, -1 for none. */
+export const pendingLiveValueSlot = 52
 
 /** Nothing but the state itself changed. */
 export const changeNone = 0
@@ -177,7 +187,8 @@ export const changeOrder = 5
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
  *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
- *     48 |   16 | reserved: 0
+ *     48 |    4 | holds: u32; how many walks of the log it has under way, for which nothing may move
+ *     52 |   12 | reserved: 0
  */
 export const attachmentsOffset = 40_960
 export const attachmentSizeBytes = 64
@@ -190,6 +201,7 @@ export const attachmentSinceDouble = 3
 export const attachmentPinDouble = 5
 export const attachmentReadOnlyWord = 8
 export const attachmentNodeWord = 9
+export const attachmentHoldsWord = 12
 
 // The writer's token: 20 bits of generation, 10 of the attachment, 1 for "is writing".
 export const tokenBusy = 1

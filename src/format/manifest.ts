@@ -1,9 +1,9 @@
 /**
  * The manifest: the epoch, and which segments of earlier epochs count and up to where. Replaced
- * whole (written beside, synced, renamed, directory synced) by every recovery on another boot, and
- * by every proper close, which changes `durable` only.
- * Segments with a number from `nextSegmentNumber` on are not named; they count if their header has
- * the manifest's epoch.
+ * whole (written beside, synced, renamed, directory synced) by every recovery on another boot, by
+ * compaction before it removes a segment, and by every proper close, which changes `durable` only.
+ * Segments with a number below `nextSegmentNumber` count if they are named. From there on they are not
+ * named; they count if their header has the manifest's epoch, but for those of kind 3.
  *
  * offset | size | field
  * ------ | ---- | -----
@@ -16,6 +16,7 @@
  *     52 |    4 | reserved: 0
  *     56 |   32 | one for each segment, in order of number:
  *        |      |   0: segmentNumber f64 · 8: epoch f64 · 16: endBytes f64 · 24: kind u32 · 28: 0
+ *        |      |   kind: 1 log, 2 value, 3 a value that compaction dropped
  *      … |    4 | checksum: XXH32 of all bytes before
  */
 import { checksumBytes } from '../base/checksum.js'
@@ -31,6 +32,9 @@ export const manifestHeaderSizeBytes = 56
 export const manifestSegmentSizeBytes = 32
 const checksumSizeBytes = 4
 
+/** A value segment that is gone: the records that refer to it are superseded. */
+export const segmentKindDropped = 3
+
 export interface ManifestSegment {
   readonly segmentNumber: number
   readonly epoch: number
@@ -45,6 +49,13 @@ export interface Manifest {
   readonly nextSegmentNumber: number
   readonly durable: number
   readonly segments: readonly ManifestSegment[]
+}
+
+/** True where compaction dropped a segment: what a record says of it is of no use any more. */
+export function isDropped(manifest: Manifest, segmentNumber: number): boolean {
+  const named = manifest.segments.find((segment) => segment.segmentNumber === segmentNumber)
+  if (named !== undefined) return named.kind === segmentKindDropped
+  return segmentNumber < manifest.nextSegmentNumber
 }
 
 export function encodeManifest(manifest: Manifest): Uint8Array {

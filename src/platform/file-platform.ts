@@ -36,6 +36,10 @@ class LoadedBytes implements Mapping {
     // The bytes are in memory already.
   }
 
+  discard(): void {
+    // As unmap.
+  }
+
   unmap(): void {
     // The buffer is ordinary memory, freed when unreachable.
   }

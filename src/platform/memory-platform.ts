@@ -74,6 +74,7 @@ class MemoryFile implements PlatformFile {
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
+      discard: () => undefined,
       unmap: () => undefined,
     }
   }

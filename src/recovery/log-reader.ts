@@ -4,7 +4,9 @@
  * What can be believed (I5):
  * - Segments that the manifest names: all records up to the end it names. One that does not verify
  *   is corruption, reported and never cut.
- * - After them: up to the last marker whose digest matches the records before it.
+ * - After them: up to the last marker whose digest matches the records before it. Where the records
+ *   before the first one lie in a segment that the manifest names, or that compaction dropped, that marker
+ *   is one that the manifest knows to be synced, and stands for them.
  * - Behind that marker: as far as the old control file says and proves by the digest it kept, or,
  *   in segments that were only ever appended to, as far as records verify.
  * A bad record is the end, unless something says that more than this had been synced: then it is
@@ -62,6 +64,10 @@ export interface LogReaderOptions {
   readonly update: UnfinishedUpdate | undefined
   /** The value segments that are there, by number. */
   readonly values: ReadonlyMap<number, SegmentFile>
+  /** Segments from here on are not named by the manifest. */
+  readonly nextSegmentNumber: number
+  /** Whether compaction dropped a value segment. */
+  readonly isDropped: (segmentNumber: number) => boolean
 }
 
 export interface LogEnd {
@@ -91,7 +97,8 @@ export class LogReader {
   readonly #believe: (stretch: BelievedStretch) => void
   /** Read and verified, not yet believed: since the last good marker. */
   #pending: Stretch[] = []
-  #digest: Digest = { low: 0, high: 0 }
+  /** Of the records since the last marker; undefined where they are not all there. */
+  #digest: Digest | undefined = { low: 0, high: 0 }
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
   readonly #endBySegment = new Map<number, number>()
@@ -115,6 +122,11 @@ export class LogReader {
   #follows(file: SegmentFile, before: SegmentFile | undefined): boolean {
     const { previousSegment } = file.header
     if (file.endBytes !== undefined || previousSegment === 0) return true
+    // The first that the manifest does not name. What came before is named, or was dropped.
+    if (previousSegment < this.#options.nextSegmentNumber) {
+      this.#digest = undefined
+      return before === undefined || before.endBytes !== undefined
+    }
     if (before === undefined) return false
     const first = before.header.segmentNumber
     return previousSegment >= first && previousSegment <= lastPart(before, this.#options.shift)
@@ -172,7 +184,7 @@ export class LogReader {
       if (!this.#referencesVerify(scan)) return false
       stretch.offsets.push(scan.offset)
       stretch.endOffset = scan.offset + scan.span
-      addToDigest(this.#digest, scan.checksumSum)
+      if (this.#digest !== undefined) addToDigest(this.#digest, scan.checksumSum)
     }
     if (this.#isClaimed(scan)) this.#believePending()
     return true
@@ -182,9 +194,12 @@ export class LogReader {
   #takeMarker(scan: SegmentScan): boolean {
     const { words, doubles } = scan.segment
     const value = scan.offset + recordHeaderSizeBytes / 8
+    const digest = this.#digest
     const matches =
-      words[value * 2 + markerDigestLowWord] >>> 0 === this.#digest.low &&
-      words[value * 2 + markerDigestHighWord] >>> 0 === this.#digest.high
+      digest === undefined
+        ? this.#addressBehind(scan) <= this.#options.durable
+        : words[value * 2 + markerDigestLowWord] >>> 0 === digest.low &&
+          words[value * 2 + markerDigestHighWord] >>> 0 === digest.high
     if (!matches) return false
     this.#durable = Math.max(this.#durable, doubles[value + markerDurableDouble])
     this.#digest = { low: 0, high: 0 }
@@ -193,14 +208,17 @@ export class LogReader {
 
   /** Where the old control file's tail is reached with its digest, all before it is proved. */
   #isClaimed(scan: SegmentScan): boolean {
-    const { claim, shift } = this.#options
-    const behind = scan.segment.segmentNumber * 2 ** shift + scan.offset + scan.span
+    const { claim } = this.#options
     return (
       claim !== undefined &&
-      behind === claim.tail &&
-      claim.digestLow === this.#digest.low &&
+      this.#addressBehind(scan) === claim.tail &&
+      claim.digestLow === this.#digest?.low &&
       claim.digestHigh === this.#digest.high
     )
+  }
+
+  #addressBehind({ segment, offset, span }: SegmentScan): number {
+    return segment.segmentNumber * 2 ** this.#options.shift + offset + span
   }
 
   /** All that is pending counts; the last segment goes on with an empty stretch. */
@@ -224,7 +242,9 @@ export class LogReader {
     for (const offset of scan.recordOffsets()) {
       if ((recordFlags(words, offset * 2) & flagReference) === 0) continue
       const reference = offset + recordValueOffset(words, offset * 2) / 8
-      const file = this.#options.values.get(doubles[reference + referenceSegmentDouble])
+      const segmentNumber = doubles[reference + referenceSegmentDouble]
+      const file = this.#options.values.get(segmentNumber)
+      if (file === undefined && this.#options.isDropped(segmentNumber)) continue
       const checksum = words[reference * 2 + referenceChecksumWord]
       const sizeBytes = recordValueSize(words, offset * 2)
       if (file === undefined || this.#checksumValue(file, sizeBytes) !== checksum) return false

@@ -16,9 +16,11 @@ import type { Engine } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
+import * as layout from '../format/control-layout.js'
 import {
   backgroundFileName,
   buildFileName,
+  compactFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -161,11 +163,19 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
     onSameBoot === undefined ||
     (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
   const engine = onSameBoot ?? recoverByReplay({ ...own, access: 'private' }, true)
+  // Whoever opens the store to write may drop segments: a copy keeps what it has mapped.
+  if (attached === undefined && engine.log.access === 'private') mapAll(engine)
   if (attached === undefined && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
   }
   return engine
+}
+
+function mapAll({ control, log }: Engine): void {
+  for (let slot = 0; slot < control.get(layout.slotEnd); slot++) {
+    if (log.words[slot] === undefined && log.isInUse(slot)) log.mapSlot(slot)
+  }
 }
 
 /** A store that nobody else can have open meanwhile. */
@@ -360,6 +370,7 @@ function refuseHeadless(platform: Platform, directory: string): void {
       namesBehindSuperblock.includes(name) ||
       (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
       (name === buildFileName && !isOwnLeftover(platform, directory, name)) ||
+      (name === compactFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
       (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||

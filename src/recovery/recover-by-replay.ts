@@ -18,7 +18,7 @@ import type { Control } from '../control/control.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
-import type { Manifest, ManifestSegment } from '../format/manifest.js'
+import { isDropped, type Manifest, type ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
@@ -26,7 +26,7 @@ import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { attachAlone } from './attach.js'
 import { type LogEnd, LogReader, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
-import { adoptSegment, replayStretch } from './replay.js'
+import { adoptSegment, replayStretch, sealReplayed } from './replay.js'
 import { findSegmentFiles, type SegmentFile, type SegmentFiles } from './segment-files.js'
 import { copyDurably, writeManifest } from './store-files.js'
 import {
@@ -180,6 +180,8 @@ function readLog(
       claim: former.claim,
       update: former.update,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
+      nextSegmentNumber: manifest.nextSegmentNumber,
+      isDropped: (segmentNumber) => isDropped(manifest, segmentNumber),
     },
     believe,
   )
@@ -204,6 +206,9 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     if (log.former.update !== undefined) finishUpdate(draft.log, log.former.update)
     recordsReplayed += replayStretch(draft, stretch)
   })
+  for (const [segmentNumber, endBytes] of end.endBySegment) {
+    if (adopted.has(segmentNumber)) sealReplayed(draft, segmentNumber, endBytes)
+  }
   const { control } = parts
   control.begin()
   control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
@@ -304,11 +309,15 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
   }
 }
 
-/** A number above that of every segment file there is, dead ones too: none is used twice. */
+/**
+ * A number above that of every segment file there is, dead ones too, and of every one that was dropped:
+ * none is used twice, and records may still refer to a value that nobody needs.
+ */
 function freeNumber(files: StoreFiles): number {
-  const { directory, platform, superblock } = files
+  const { directory, manifest, platform, superblock } = files
   const segmentSizeBytes = segmentSizeOf(superblock)
   let free = 1
+  for (const { segmentNumber } of manifest.segments) free = Math.max(free, segmentNumber + 1)
   for (const name of platform.list(directory)) {
     const parsed = parseSegmentFileName(name)
     if (parsed === undefined) continue

@@ -2,7 +2,9 @@
  * Building index, slot table and counts from the log: what opening on another boot does.
  *
  * The records come in the order of the log. Per key the highest sequence wins; compaction keeps
- * sequences, so the order in which copies lie does not matter (I8).
+ * sequences, so the order in which copies lie does not matter (I8): a copy and what it was copied from are
+ * the same record, and either may be found. What a segment holds of dead bytes and tombstones is
+ * counted on the way: at first all of it counts as dead.
  */
 
 import { accountInsert, accountRemove, accountReplace } from '../engine/account.js'
@@ -23,15 +25,26 @@ import {
   typeTombstone,
   versionDouble,
 } from '../format/record.js'
+import type { Log } from '../log/log.js'
 import {
   occupiedBytes,
   recordKeyspace,
   recordSpan,
   recordType,
   recordValueSize,
+  referencedSlot,
 } from '../log/record-fields.js'
 import { enterSlot } from '../log/roll.js'
-import { kindLog, kindPart, kindValue } from '../log/slot-table.js'
+import {
+  kindLog,
+  kindPart,
+  kindValue,
+  slotDeadBytes,
+  slotEndBytes,
+  slotOverheadBytes,
+  slotPrevious,
+  slotTombstoneBytes,
+} from '../log/slot-table.js'
 import type { BelievedStretch } from './log-reader.js'
 import type { SegmentFile } from './segment-files.js'
 
@@ -51,6 +64,9 @@ export function adoptSegment(engine: Engine, file: SegmentFile, kind: 'log' | 'v
     enterSlot(log, slot + part, { ...entry, sizeBytes: 0, number, kind: kindPart })
   }
   handle.close()
+  log.slots.set(slot, slotDeadBytes, header.sizeBytes)
+  log.slots.set(slot, slotOverheadBytes, header.sizeBytes)
+  log.slots.set(slot, slotPrevious, header.previousSegment)
   control.begin()
   control.set(layout.slotEnd, slot + parts)
   control.set(
@@ -76,10 +92,7 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
         count++
         inner += recordSpan(words, inner * 2)
       }
-      addUsed(engine, batchFrameSizeWords * 8)
-    } else if (type === typeMarker) {
-      addUsed(engine, recordSpan(words, offset * 2) * 8)
-    } else {
+    } else if (type !== typeMarker) {
       replayRecord(engine, bytes, offset)
       count++
     }
@@ -87,11 +100,13 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
   return count
 }
 
-function addUsed(engine: Engine, bytes: number): void {
-  const { control } = engine
-  control.begin()
-  control.set(layout.usedBytes, control.get(layout.usedBytes) + bytes)
-  control.commit()
+/** A sealed segment's records end here; what came before has counted its records already. */
+export function sealReplayed({ log }: Engine, segmentNumber: number, endBytes: number): void {
+  log.slots.set(log.slotOf(segmentNumber), slotEndBytes, endBytes)
+}
+
+function addTo({ slots }: Log, slot: number, field: number, bytes: number): void {
+  slots.set(slot, field, slots.get(slot, field) + bytes)
 }
 
 function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffset: number): void {
@@ -117,16 +132,19 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
     Math.max(control.get(layout.version), doubles[fileOffset + versionDouble]),
   )
   control.set(layout.nextKeyspaceId, Math.max(control.get(layout.nextKeyspaceId), keyspaceId + 1))
-  let used = control.get(layout.usedBytes) + span * 8
-  control.set(layout.usedBytes, used)
-  control.set(layout.lastRecord, segmentNumber * log.segmentWords + fileOffset)
+  const first = log.firstSlotOf(slot)
+  if (type === typeTombstone) addTo(log, first, slotTombstoneBytes, span * 8)
+  else addTo(log, first, slotOverheadBytes, -span * 8)
+  if (sequence > control.get(layout.sequence)) {
+    control.set(layout.lastRecord, segmentNumber * log.segmentWords + fileOffset)
+  }
   if (isNewest && type === typePut) {
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
     const occupied = occupiedBytes(log, slot, offset)
-    // The value segment's bytes count as used with the first record that refers to it.
-    used += occupied - span * 8
-    control.set(layout.usedBytes, used)
+    addTo(log, slot, slotDeadBytes, -span * 8)
+    const valueSlot = referencedSlot(log, slot, offset)
+    if (valueSlot !== -1) log.slots.set(valueSlot, slotDeadBytes, 0)
     engine.counts.region.reserve(keyspaceId + 1)
     if (found) {
       accountReplace(engine, keyspaceId, valueSizeBytes, occupied)

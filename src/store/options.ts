@@ -52,6 +52,11 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    */
   readonly mapping?: 'auto' | 'mmap' | 'file'
   /**
+   * Whether the space of overwritten and deleted records is given back in the background, by one of those
+   * that have the store open. Default true. `compact()` works in either case.
+   */
+  readonly autoCompact?: boolean
+  /**
    * `'always'`: every read verifies the checksum of the record, and of a value in a segment of its own,
    * and throws `STORE_CORRUPT` (`details`: file, address, key, what) in the place of a wrong answer.
    * Costs about 100 ns for 100 bytes. Default `'off'`: {@link Store.verify} finds damage, when asked.
@@ -63,6 +68,7 @@ export interface ResolvedOptions {
   readonly open: OpenOptions
   readonly encoding: ValueEncoding<unknown> | undefined
   readonly keyEncoding: KeyEncoding | undefined
+  readonly autoCompact: boolean
 }
 
 interface OptionRule {
@@ -113,6 +119,7 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
   },
+  autoCompact: { accepted: 'true or false', isAccepted: isBoolean },
   verifyReads: {
     accepted: quoted(['off', 'always']),
     isAccepted: (value) => value === 'off' || value === 'always',
@@ -136,6 +143,7 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
     },
     encoding: given.encoding,
     keyEncoding: given.keyEncoding,
+    autoCompact: given.autoCompact ?? true,
   }
 }
 
@@ -164,6 +172,14 @@ export interface BackupOptions {
   readonly maxBytesPerSecond?: number
 }
 
+export interface CompactOptions {
+  /**
+   * Segments of which this part or more can be given back are compacted: 0.01 to 1, default 0.5. Others
+   * are, too, as long as the files take more than twice what is live.
+   */
+  readonly minGarbageRatio?: number
+}
+
 export interface DeleteOptions {
   /** Delete only if the key's record has this version. */
   readonly ifVersion?: number
@@ -189,6 +205,14 @@ const verifyRules: Readonly<Record<string, OptionRule>> = {
   },
 }
 
+const compactRules: Readonly<Record<string, OptionRule>> = {
+  minGarbageRatio: {
+    accepted: 'a number from 0.01 to 1',
+    isAccepted: (value) => typeof value === 'number' && isWithin(value, 0.01, 1),
+    isRange: true,
+  },
+}
+
 const deleteRules: Readonly<Record<string, OptionRule>> = { ifVersion: versionRule }
 
 export function checkPutOptions(options: PutOptions): void {
@@ -200,6 +224,10 @@ export function checkPutOptions(options: PutOptions): void {
 
 export function checkDeleteOptions(options: DeleteOptions): void {
   checkOptions(options, deleteRules)
+}
+
+export function checkCompactOptions(options: CompactOptions): void {
+  checkOptions(options, compactRules)
 }
 
 export function checkVerifyOptions(options: VerifyOptions | BackupOptions): void {

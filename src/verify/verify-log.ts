@@ -77,7 +77,8 @@ class LogVisitor implements SegmentVisitor {
   *walk(segment: ExpectedSegment): Generator<void, void> {
     const { engine, problems } = this.#verification
     this.#segment = segment
-    this.#trail.enter(segment.epoch, segment.path)
+    const partCount = Math.ceil(segment.sizeBytes / engine.log.segmentSizeBytes)
+    this.#trail.enter({ ...segment, partCount }, segment.path)
     const file = engine.platform.openFile(segment.path, 'read')
     try {
       const { segmentNumber, epoch } = segment

@@ -32,6 +32,7 @@ function fileOf(memory: SharedArrayBuffer): PlatformFile {
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
+      discard: () => undefined,
       unmap: () => undefined,
     }),
     sync: unused,

@@ -1,0 +1,308 @@
+/**
+ * Compaction of one attachment: runs that give back the space of dead records, one at a time, when asked or
+ * in the background.
+ *
+ * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
+ * are dead, too. It works in slices of the event loop, each shorter than a millisecond, and takes the
+ * writer's word for one record at a time. Of all that have the store open one compacts: whoever has the lock
+ * on a file of its own. It may die anywhere: the next one finds what it announced in the slot table.
+ *
+ * Its own memory is a window of a segment and a few numbers for each segment, whatever the store holds.
+ *
+ * In the background it is looked after some times a second, by the one that does the background work of
+ * all. The timers keep no process alive. What fails is told as an event, kept in `compacted.failure` for
+ * `stats()`, and thrown by the next `compact()`, or by `close()`; a run that succeeds takes it back.
+ */
+import { join } from 'node:path'
+import { StoreError } from '../base/errors.js'
+import type { Engine } from '../engine/engine.js'
+import * as layout from '../format/control-layout.js'
+import { compactFileName } from '../format/file-names.js'
+import type { FileLock } from '../platform/platform.js'
+import { type CopyTally, copyRecords } from './copy-records.js'
+import { dropSegments, removeLeftovers } from './drop-segments.js'
+import { fileBytesOf } from './estimate.js'
+import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
+import { chooseVictim, excessOf } from './victims.js'
+
+export interface CompactionReport {
+  /** Bytes of all segment files, before and after. */
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+  readonly segmentsDropped: number
+  /** Live records that were copied out of segments that were worth it, and their bytes. */
+  readonly recordsMoved: number
+  readonly bytesMoved: number
+  readonly durationMs: number
+  /**
+   * True where it ended early because somebody walks along the log: a `scan`, a `verify` or a `backup` that
+   * is under way.
+   */
+  readonly isPostponed: boolean
+}
+
+export interface CompactionEvent extends CompactionReport {
+  /** False while the run goes on. */
+  readonly isDone: boolean
+}
+
+export interface RunOptions {
+  readonly minGarbageRatio: number
+  readonly isBackground: boolean
+}
+
+/** The part of a segment that can be given back from which on it is compacted when asked. */
+export const minGarbageRatioDefault = 0.5
+/** In the background the whole store decides, unless next to nothing would have to be copied. */
+const backgroundGarbageRatio = 0.95
+
+const lookIntervalMs = 250
+const sliceMs = 0.5
+/** Between two slices in the background, unless the store grows faster than that. */
+const backgroundPauseMs = 1
+const lockPauseMs = 10
+const timerMsMax = 2 ** 31 - 1
+
+export class Compaction {
+  isPaused = false
+  /** Told of what a run did so far. */
+  onProgress: ((event: CompactionEvent) => void) | undefined
+  readonly #engine: Engine
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<CompactionReport> | undefined
+  #isStopped = false
+  #wake: (() => void) | undefined
+  /** Numbers of segments in which a record does not verify: the background leaves them alone. */
+  readonly #damaged: Set<number> = new Set()
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+    engine.compacted.stop = () => this.#stop()
+  }
+
+  /** Looks after it in the background from now on. */
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    this.#timer.unref()
+  }
+
+  /** Throws what the background met before, once. */
+  async run(minGarbageRatio: number): Promise<CompactionReport> {
+    const { compacted } = this.#engine
+    const { failure } = compacted
+    compacted.failure = undefined
+    if (failure !== undefined) throw failure
+    // The background, which may be under way, keeps no process alive; who waits here does.
+    const waiting = setInterval(() => undefined, timerMsMax)
+    try {
+      while (this.#running !== undefined) await Promise.allSettled([this.#running])
+      return await this.#begin({ minGarbageRatio, isBackground: false })
+    } finally {
+      clearInterval(waiting)
+    }
+  }
+
+  #begin(options: RunOptions): Promise<CompactionReport> {
+    const running = this.#run(options).finally(() => {
+      this.#running = undefined
+    })
+    this.#running = running
+    return running
+  }
+
+  async #stop(): Promise<void> {
+    this.#isStopped = true
+    clearInterval(this.#timer)
+    this.#wake?.()
+    await Promise.allSettled([this.#running])
+  }
+
+  #look(): void {
+    const engine = this.#engine
+    if (this.#running !== undefined || this.isPaused || !isMine(engine)) return
+    if (!this.#isWorthIt()) return
+    this.#begin({ minGarbageRatio: backgroundGarbageRatio, isBackground: true }).then(
+      () => {
+        engine.compacted.failure = undefined
+      },
+      (error: unknown) => {
+        engine.compacted.failure = error
+        engine.onError?.(error)
+      },
+    )
+  }
+
+  #isWorthIt(): boolean {
+    const engine = this.#engine
+    const segments = surveySegments(engine)
+    const excessBytes = excessOf(segments, engine.control.read(layout.liveBytes))
+    if (excessBytes > 0) return this.#choose(segments, backgroundGarbageRatio) !== undefined
+    let deadBytes = 0
+    for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
+      if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
+    }
+    return deadBytes >= engine.log.segmentSizeBytes || announcedDrops(engine).length > 0
+  }
+
+  #choose(
+    segments: readonly SurveyedSegment[],
+    minGarbageRatio: number,
+    done: ReadonlySet<number> = new Set(),
+  ): SurveyedSegment | undefined {
+    const excessBytes = excessOf(segments, this.#engine.control.read(layout.liveBytes))
+    const excluded = new Set([...done, ...this.#damaged])
+    return chooseVictim(segments, { excessBytes, excluded, minGarbageRatio })
+  }
+
+  async #run(options: RunOptions): Promise<CompactionReport> {
+    const lock = await this.#lock(options.isBackground)
+    if (lock === undefined) return nothingDone(this.#engine)
+    try {
+      removeLeftovers(this.#engine)
+      return await this.#runLocked(options)
+    } finally {
+      lock.release()
+    }
+  }
+
+  /** Undefined where another one compacts, in the background, or this one is closed meanwhile. */
+  async #lock(isBackground: boolean): Promise<FileLock | undefined> {
+    const { directory, platform } = this.#engine
+    if (!platform.isShared) return alone
+    for (;;) {
+      const lock = platform.tryLock(join(directory, compactFileName), 'exclusive')
+      if (lock !== undefined || isBackground) return lock
+      await this.#pause(lockPauseMs, false)
+      if (this.#isOver(isBackground)) return undefined
+    }
+  }
+
+  async #runLocked(options: RunOptions): Promise<CompactionReport> {
+    const engine = this.#engine
+    const { isBackground, minGarbageRatio } = options
+    const startedAtMs = performance.now()
+    const bytesBefore = fileBytesOf(engine)
+    const tally: CopyTally = { recordsMoved: 0, bytesMoved: 0, isHeld: false }
+    let segmentsDropped = 0
+    let isHeld = false
+    const copied = new Set<number>()
+    const done = new Set<number>()
+    const damage: unknown[] = []
+    const report = (): CompactionReport => ({
+      bytesBefore,
+      bytesAfter: engine.isMapped ? fileBytesOf(engine) : bytesBefore,
+      segmentsDropped,
+      recordsMoved: tally.recordsMoved,
+      bytesMoved: tally.bytesMoved,
+      durationMs: performance.now() - startedAtMs,
+      isPostponed: isHeld || tally.isHeld,
+    })
+    const drop = async (): Promise<void> => {
+      const result = await dropSegments(engine, copied)
+      segmentsDropped += result.segmentsDropped
+      isHeld = result.isHeld
+      if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
+    }
+
+    if (!isBackground) this.#damaged.clear()
+    await drop()
+    let bytesMovedBefore = 0
+    while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
+      const segments = surveySegments(engine)
+      const victim = this.#choose(segments, minGarbageRatio, done)
+      if (victim === undefined) break
+      done.add(victim.segmentNumber)
+      try {
+        if (await this.#copy(victim, tally, isBackground)) copied.add(victim.segmentNumber)
+      } catch (error) {
+        if (!isDamage(error)) throw error
+        this.#damaged.add(victim.segmentNumber)
+        damage.push(error)
+      }
+      // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
+      if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
+      bytesMovedBefore = tally.bytesMoved
+      await drop()
+    }
+    if (!this.#isOver(isBackground) && done.size > 0) await drop()
+    const end = report()
+    if (segmentsDropped > 0) engine.compacted.runCount++
+    if (segmentsDropped > 0 || tally.recordsMoved > 0) this.onProgress?.({ ...end, isDone: true })
+    if (damage.length > 0) throw damage[0]
+    return end
+  }
+
+  /** True where all that counts in the segment was copied. */
+  async #copy(victim: SurveyedSegment, tally: CopyTally, isBackground: boolean): Promise<boolean> {
+    const steps = copyRecords(this.#engine, victim, tally)
+    let sliceEndMs = performance.now() + sliceMs
+    try {
+      for (;;) {
+        const isEnd = steps.next().done === true
+        if (tally.isHeld) return false
+        if (isEnd) return true
+        if (performance.now() < sliceEndMs) continue
+        await this.#pause(isBackground && !this.#isUrgent() ? backgroundPauseMs : 0, isBackground)
+        if (this.#isOver(isBackground)) return false
+        sliceEndMs = performance.now() + sliceMs
+      }
+    } finally {
+      steps.return()
+    }
+  }
+
+  /** The store is a half larger than it should be: what is written comes faster than it is compacted. */
+  #isUrgent(): boolean {
+    const engine = this.#engine
+    const liveBytes = engine.control.read(layout.liveBytes)
+    return excessOf(surveySegments(engine), liveBytes) > liveBytes + 2 * engine.log.segmentSizeBytes
+  }
+
+  /** A turn of the event loop at least. In the background it keeps no process alive. */
+  #pause(ms: number, isUnreferenced: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wake = undefined
+        resolve()
+      }
+      this.#wake = wake
+      if (ms === 0) {
+        const immediate = setImmediate(wake)
+        if (isUnreferenced) immediate.unref()
+      } else {
+        const timer = setTimeout(wake, ms)
+        if (isUnreferenced) timer.unref()
+      }
+    })
+  }
+
+  #isOver(isBackground: boolean): boolean {
+    const { control, isClosed } = this.#engine
+    return this.#isStopped || isClosed || control.isPoisoned || (isBackground && this.isPaused)
+  }
+}
+
+const alone: FileLock = { release: () => undefined, share: () => undefined }
+
+/** One that is alone does all background work; of several the one on duty. */
+function isMine({ background, control, isClosed, isReadOnly, platform }: Engine): boolean {
+  if (isClosed || isReadOnly || control.isPoisoned) return false
+  return !platform.isShared || background.isOnDuty
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'STORE_CORRUPT'
+}
+
+function nothingDone(engine: Engine): CompactionReport {
+  const bytes = engine.isMapped ? fileBytesOf(engine) : 0
+  return {
+    bytesBefore: bytes,
+    bytesAfter: bytes,
+    segmentsDropped: 0,
+    recordsMoved: 0,
+    bytesMoved: 0,
+    durationMs: 0,
+    isPostponed: false,
+  }
+}

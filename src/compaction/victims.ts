@@ -1,0 +1,68 @@
+/**
+ * Which segment to compact next: where most is to be gained for what has to be copied, and of equals the
+ * older one, whose records have shown that they stay (the cost-benefit rule of log-structured file
+ * systems: M. Rosenblum, J. Ousterhout, "The design and implementation of a log-structured file system",
+ * 1992).
+ *
+ * Tombstones are not gained where an older segment has dead puts: they would have to be copied. Where most
+ * of what is left to gain are such tombstones, the oldest segment with dead puts comes next, however
+ * little it gives back itself: behind the last of these no tombstone is needed any more.
+ */
+import { gainOf, type SurveyedSegment } from './survey.js'
+
+/** A store of sealed segments may take so many times what is live in it. */
+export const sizeFactorMax = 2
+
+/** Bytes that the sealed segments have above what the bound allows; pinned ones do not count. */
+export function excessOf(segments: readonly SurveyedSegment[], liveBytes: number): number {
+  let sizeBytes = 0
+  for (const segment of segments) {
+    if (segment.isComplete && !segment.isPinned) sizeBytes += segment.sizeBytes
+  }
+  return sizeBytes - sizeFactorMax * liveBytes
+}
+
+export interface VictimRule {
+  /** Segments of which this part can be given back are compacted, whatever the excess. */
+  readonly minGarbageRatio: number
+  readonly excessBytes: number
+  /** Numbers of segments that are left alone. */
+  readonly excluded: ReadonlySet<number>
+}
+
+export function chooseVictim(
+  segments: readonly SurveyedSegment[],
+  { excessBytes, excluded, minGarbageRatio }: VictimRule,
+): SurveyedSegment | undefined {
+  const candidates = segments.filter(
+    ({ isComplete, isPinned, kind, segmentNumber }) =>
+      kind === 'log' && isComplete && !isPinned && !excluded.has(segmentNumber),
+  )
+  const best = bestOf(candidates)
+  if (best === undefined) return undefined
+  const ratio = gainOf(best) / best.sizeBytes
+  if (ratio >= minGarbageRatio) return best
+  if (excessBytes <= 0) return undefined
+  const tombstoneBytes = candidates.reduce((sum, segment) => sum + segment.tombstoneBytes, 0)
+  if (tombstoneBytes > excessBytes / 2) return candidates.find(({ hasDeadPuts }) => hasDeadPuts)
+  return ratio >= ratioMin ? best : undefined
+}
+
+/** Below this the copying costs more than ten times what it gives back. */
+const ratioMin = 0.1
+
+function bestOf(candidates: readonly SurveyedSegment[]): SurveyedSegment | undefined {
+  const newest = candidates.at(-1)?.segmentNumber ?? 0
+  let best: SurveyedSegment | undefined
+  let bestScore = 0
+  for (const segment of candidates) {
+    const age = 1 + newest - segment.segmentNumber
+    const { sizeBytes } = segment
+    const gain = gainOf(segment)
+    const score = (gain / (2 * sizeBytes - gain)) * Math.sqrt(age)
+    if (score <= bestScore) continue
+    best = segment
+    bestScore = score
+  }
+  return best
+}

@@ -1,0 +1,132 @@
+/**
+ * Moving a record to the tail: what compaction does with all that still counts in a segment. With the
+ * writer's word in hand, one record at a time, so that nobody waits for longer than a put takes.
+ *
+ * The copy is the same record in another place: key, value, version, sequence, time and previous
+ * address are kept, so whatever was true of the one is true of the other, whichever of them a reader, a
+ * snapshot or a replay meets. It is a record of its own, also where the other one was of a batch: that
+ * batch survived a sync as a whole, and every record of it that still counts is copied before it goes.
+ *
+ * Crash argument: as of an append (append-record.ts). Killed before the commit, the entry leads to the
+ * old place; killed after it, repair makes it lead to the new one. Both places have the record: the old
+ * one's segment goes only when a sync has covered the copy (compaction/drop-segments.ts).
+ *
+ * A copy is never updated in place (put.ts): a snapshot may show it that was opened before it was made.
+ */
+import * as layout from '../format/control-layout.js'
+import {
+  checksumWord,
+  flagInBatch,
+  flagMoved,
+  keySizeWord,
+  kindWord,
+  kindWordOf,
+  typePut,
+  typeTombstone,
+} from '../format/record.js'
+import { advanceTail, type RecordTarget, seal, targetTail } from '../log/append.js'
+import { recordFlags, recordKeyspace, recordSpan, recordType } from '../log/record-fields.js'
+import { makeRoom } from '../log/roll.js'
+import { slotDeadBytes, slotDeadSequence } from '../log/slot-table.js'
+import { accountAppend, accountOverhead } from './account.js'
+import { asWriteFailure } from './append-record.js'
+import { applyPending } from './apply.js'
+import type { Engine } from './engine.js'
+import { hashKey, probe } from './probe.js'
+import { announceReplace } from './publish.js'
+import { takeKey } from './take-key.js'
+
+const target: RecordTarget = {
+  words: new Int32Array(0),
+  doubles: new Float64Array(0),
+  bytes: Buffer.alloc(0),
+  offset: 0,
+  seed: 0,
+}
+
+/**
+ * Copies the record at `address`, whose verified words begin at `start` of `words`, if it is what the index
+ * has for its key. A tombstone without an entry is copied where `keepsTombstones` and its key has no
+ * newer record: an older one may be left somewhere, and would come back. Returns the bytes of the copy, 0
+ * where none was made. Throws `STORE_FULL`; nothing is changed then.
+ */
+export function moveRecord(
+  engine: Engine,
+  words: Int32Array,
+  start: number,
+  address: number,
+  keepsTombstones: boolean,
+): number {
+  const { log, lookup } = engine
+  const type = recordType(words, start)
+  if (type !== typePut && type !== typeTombstone) return 0
+  const keyspaceId = recordKeyspace(words, start)
+  takeKey(engine, words, start)
+  const hash = hashKey(engine, keyspaceId)
+  const isFound = probe(engine, hash, keyspaceId)
+  const isEntry = isFound && log.starts[lookup.slot] + lookup.offset === address
+  if (!isEntry && (isFound || type === typePut || !keepsTombstones)) return 0
+  const sizeDoubles = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
+  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch, true)
+  const slot = log.tailSlot
+  const offset = log.tailOffset
+  try {
+    writeCopy(engine, words, start, sizeDoubles)
+    announceMove(engine, { address, hash, isEntry, sizeDoubles, type })
+  } catch (error) {
+    log.words[slot].fill(0, offset * 2, (offset + sizeDoubles) * 2)
+    throw asWriteFailure(engine, error)
+  }
+  engine.control.commit()
+  advanceTail(log, sizeDoubles)
+  applyPending(engine)
+  return sizeDoubles * 8
+}
+
+function writeCopy(engine: Engine, words: Int32Array, start: number, sizeDoubles: number): void {
+  const { log } = engine
+  targetTail(log, target, false)
+  const to = target.offset * 2
+  target.words.set(words.subarray(start, start + sizeDoubles * 2), to)
+  const flags = (recordFlags(words, start) & ~flagInBatch) | flagMoved
+  target.words[to + kindWord] = kindWordOf(
+    recordType(words, start),
+    flags,
+    recordKeyspace(words, start),
+  )
+  // Without the slack that updates in place left.
+  target.words[to + keySizeWord] = words[start + keySizeWord] & 0xffff
+  seal(target, sizeDoubles)
+  if (log.isAppendOnly) log.writeThrough(log.tailSlot, target.offset, sizeDoubles)
+}
+
+interface Move {
+  readonly address: number
+  readonly hash: number
+  /** The index leads to the record. */
+  readonly isEntry: boolean
+  readonly sizeDoubles: number
+  readonly type: number
+}
+
+function announceMove(engine: Engine, { address, hash, isEntry, sizeDoubles, type }: Move): void {
+  const { control, log, lookup } = engine
+  const { doubles, next } = control
+  const last = control.get(layout.lastRecord)
+  const to = control.get(layout.tail)
+  control.begin()
+  accountAppend(control, sizeDoubles, target.words[target.offset * 2 + checksumWord])
+  doubles[next + layout.lastRecord] = last === address ? to : last
+  doubles[next + layout.movedRecords] += 1
+  if (type === typeTombstone) accountOverhead(control, sizeDoubles, true)
+  if (!isEntry) return
+  announceReplace(engine, hash, log.tailSlot, log.tailOffset)
+  if (type === typeTombstone) return
+  // Dead in its old place for the space only: who needs it finds it in the new one.
+  const { offset, recordWords, slot } = lookup
+  const spanBytes = recordSpan(recordWords, offset << 1) << 3
+  doubles[next + layout.liveBytes] += sizeDoubles * 8 - spanBytes
+  doubles[next + layout.pendingDeadSlot] = slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + spanBytes
+  doubles[next + layout.pendingDeadSequence] = log.slots.get(slot, slotDeadSequence)
+}
