@@ -57,6 +57,8 @@ export const minGarbageRatioDefault = 0.5
 const backgroundGarbageRatio = 0.95
 
 const lookIntervalMs = 250
+/** After a failure, or where somebody walks along the log. */
+const restMs = 5000
 const sliceMs = 0.5
 /** Between two slices in the background, unless the store grows faster than that. */
 const backgroundPauseMs = 1
@@ -71,6 +73,7 @@ export class Compaction {
   #timer: NodeJS.Timeout | undefined
   #running: Promise<CompactionReport> | undefined
   #isStopped = false
+  #restUntilMs = 0
   #wake: (() => void) | undefined
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
   readonly #damaged: Set<number> = new Set()
@@ -120,12 +123,14 @@ export class Compaction {
   #look(): void {
     const engine = this.#engine
     if (this.#running !== undefined || this.isPaused || !isMine(engine)) return
-    if (!this.#isWorthIt()) return
+    if (performance.now() < this.#restUntilMs || !this.#isWorthIt()) return
     this.#begin({ minGarbageRatio: backgroundGarbageRatio, isBackground: true }).then(
-      () => {
+      ({ isPostponed }) => {
         engine.compacted.failure = undefined
+        if (isPostponed) this.#restUntilMs = performance.now() + restMs
       },
       (error: unknown) => {
+        this.#restUntilMs = performance.now() + restMs
         engine.compacted.failure = error
         engine.onError?.(error)
       },

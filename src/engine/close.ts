@@ -6,7 +6,7 @@
  * before or the new one, and both say what is true.
  */
 import { join } from 'node:path'
-import { systemErrorCode } from '../base/errors.js'
+import { StoreError, systemErrorCode } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
 import { decodeManifest, encodeManifest } from '../format/manifest.js'
@@ -47,7 +47,9 @@ export async function close(engine: Engine): Promise<void> {
   } finally {
     engine.closeParts()
   }
-  failure ??= engine.compacted.failure
+  // A full disk is told by the writes that it refuses.
+  const { failure: former } = engine.compacted
+  if (!(former instanceof StoreError && former.code === 'STORE_FULL')) failure ??= former
   if (failure !== undefined) throw failure
 }
 

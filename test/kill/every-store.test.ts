@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
-import { orderedWorkloads, workloads } from './workloads.js'
+import { compactionWorkloads, orderedWorkloads, workloads } from './workloads.js'
 
 const child = fileURLToPath(new URL('./every-store-child.js', import.meta.url))
 const silenceMsMax = 60_000
@@ -52,7 +52,7 @@ function run(args: readonly string[]): Promise<Outcome> {
 }
 
 describe('a writer may die before any store to shared memory', () => {
-  for (const { name } of [...workloads, ...orderedWorkloads]) {
+  for (const { name } of [...workloads, ...orderedWorkloads, ...compactionWorkloads]) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
       const stride = isThorough ? 1 : 4
       const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])

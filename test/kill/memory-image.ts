@@ -17,7 +17,7 @@ import {
 } from '../../src/log/slot-table.js'
 import { copyStore, overwrite, readDoubles, writeDoubles } from '../support/directory.js'
 
-const slotSizeDoubles = 8
+const slotSizeDoubles = 16
 
 /** Copies the store in `from` to `to`; the next opening of `to` takes it for a killed one. */
 export function copyAsKilled(from: string, to: string): void {

@@ -125,6 +125,8 @@ export class World {
         await this.#store.sync()
         assert.equal(this.#store.stats().durable, this.#store.stats().tail)
         return
+      case 'compact':
+        return this.#compact(operation.minGarbageRatio)
       case 'read':
         return this.#compareAll(this.#store)
       case 'range':
@@ -156,6 +158,23 @@ export class World {
       case 'copy':
         return this.#copy(operation.sync, operation.goOn)
     }
+  }
+
+  /** Nothing of what the store answers changes by it; without snapshots the bound on its size holds. */
+  async #compact(minGarbageRatio: number): Promise<void> {
+    const before = this.#store.stats()
+    const report = await this.#store.compact({ minGarbageRatio })
+    assert.equal(report.isPostponed, false)
+    this.#compareStats(before)
+    this.#compareAll(this.#store)
+    const after = this.#store.stats()
+    assert.equal(after.records, before.records)
+    if (after.oldestSnapshotSequence === undefined) {
+      const bound = 2 * after.liveBytes + 2 * after.segmentSizeBytes
+      assert.ok(after.fileBytes <= bound, `${after.fileBytes} bytes for ${after.liveBytes} live ones`)
+    }
+    const { problems } = await this.#store.verify()
+    assert.deepEqual(problems, [])
   }
 
   #keyspace(store: AnyStore, space: number): AnyKeyspace {

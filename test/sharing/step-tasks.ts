@@ -132,7 +132,7 @@ const otherValue = (key: string): Change => put(key, key.length + 5, key.length)
 
 /** A put that is in none of the changes. */
 export function putOther({ path, key }: { readonly path: string; readonly key: string }): void {
-  applyChangeNow(held(path), otherValue(key) as Exclude<Change, { do: 'sync' }>)
+  applyChangeNow(held(path), otherValue(key) as Parameters<typeof applyChangeNow>[1])
 }
 
 /** What the survivor finds when the owner is gone; undefined where all is as it must be. */

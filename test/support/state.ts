@@ -32,6 +32,7 @@ export type Change =
   | { readonly do: 'make'; readonly space: string }
   | { readonly do: 'drop'; readonly space: string }
   | { readonly do: 'sync' }
+  | { readonly do: 'compact' }
   /** Builds the ordered index; opens a snapshot; closes it, so that what it held back is swept. */
   | { readonly do: 'order' | 'snapshot' | 'close' }
 
@@ -76,10 +77,11 @@ function keyspaceOf(store: BinaryStore, space: string): Keyspace<Buffer> {
 /** Does one change; a sync has reached the medium when this resolves. */
 export async function applyChange(store: BinaryStore, change: Change): Promise<void> {
   if (change.do === 'sync') await store.sync()
+  else if (change.do === 'compact') await store.compact({ minGarbageRatio: 0.05 })
   else applyChangeNow(store, change)
 }
 
-export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do: 'sync' }>): void {
+export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do: 'sync' | 'compact' }>): void {
   if (change.do === 'order') store.count({})
   else if (change.do === 'snapshot') snapshots.set(store, store.snapshot())
   else if (change.do === 'close') snapshots.get(store)?.close()
