@@ -152,11 +152,12 @@ export class Compaction {
   #choose(
     segments: readonly SurveyedSegment[],
     minGarbageRatio: number,
+    end: number = Number.POSITIVE_INFINITY,
     done: ReadonlySet<number> = new Set(),
   ): SurveyedSegment | undefined {
     const excessBytes = excessOf(segments, this.#engine.control.read(layout.liveBytes))
     const excluded = new Set([...done, ...this.#damaged])
-    return chooseVictim(segments, { excessBytes, excluded, minGarbageRatio })
+    return chooseVictim(segments, { end, excessBytes, excluded, minGarbageRatio })
   }
 
   async #run(options: RunOptions): Promise<CompactionReport> {
@@ -191,6 +192,8 @@ export class Compaction {
     let segmentsDropped = 0
     let isHeld = false
     const copied = new Set<number>()
+    // What this run fills itself is not looked at again: some of a segment always stays unused.
+    const end = engine.control.read(layout.nextSegmentNumber)
     const done = new Set<number>()
     const damage: unknown[] = []
     const report = (): CompactionReport => ({
@@ -213,8 +216,7 @@ export class Compaction {
     await drop()
     let bytesMovedBefore = 0
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
-      const segments = surveySegments(engine)
-      const victim = this.#choose(segments, minGarbageRatio, done)
+      const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
       if (victim === undefined) break
       done.add(victim.segmentNumber)
       try {
@@ -230,11 +232,13 @@ export class Compaction {
       await drop()
     }
     if (!this.#isOver(isBackground) && done.size > 0) await drop()
-    const end = report()
+    const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
-    if (segmentsDropped > 0 || tally.recordsMoved > 0) this.onProgress?.({ ...end, isDone: true })
+    if (segmentsDropped > 0 || tally.recordsMoved > 0) {
+      this.onProgress?.({ ...result, isDone: true })
+    }
     if (damage.length > 0) throw damage[0]
-    return end
+    return result
   }
 
   /** True where all that counts in the segment was copied. */

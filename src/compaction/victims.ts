@@ -26,17 +26,23 @@ export interface VictimRule {
   /** Segments of which this part can be given back are compacted, whatever the excess. */
   readonly minGarbageRatio: number
   readonly excessBytes: number
+  /** Only segments with numbers below are looked at. */
+  readonly end: number
   /** Numbers of segments that are left alone. */
   readonly excluded: ReadonlySet<number>
 }
 
 export function chooseVictim(
   segments: readonly SurveyedSegment[],
-  { excessBytes, excluded, minGarbageRatio }: VictimRule,
+  { end, excessBytes, excluded, minGarbageRatio }: VictimRule,
 ): SurveyedSegment | undefined {
   const candidates = segments.filter(
     ({ isComplete, isPinned, kind, segmentNumber }) =>
-      kind === 'log' && isComplete && !isPinned && !excluded.has(segmentNumber),
+      kind === 'log' &&
+      isComplete &&
+      !isPinned &&
+      segmentNumber < end &&
+      !excluded.has(segmentNumber),
   )
   const best = bestOf(candidates)
   if (best === undefined) return undefined
