@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import {
   backgroundFileName,
+  compactFileName,
   isAttachmentFileName,
   isPreparedFileName,
   lifecycleFileName,
@@ -35,7 +36,13 @@ import { readManifest, readSuperblock } from '../recovery/store-files.js'
 export const copySuffix = '.copy'
 
 /** Names that reading a backup leaves in it. */
-const harmlessNames = [lockFileName, lifecycleFileName, backgroundFileName, 'lock.claim']
+const harmlessNames = [
+  lockFileName,
+  lifecycleFileName,
+  backgroundFileName,
+  compactFileName,
+  'lock.claim',
+]
 
 export interface BackupTarget {
   readonly platform: Platform

@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
+import { addCompact } from './commands/compact.js'
 import { addCount } from './commands/count.js'
 import { addDelete } from './commands/delete.js'
 import { addDemo } from './commands/demo.js'
@@ -37,6 +38,7 @@ addCount(program)
 addInfo(program)
 addStats(program)
 addVerify(program)
+addCompact(program)
 addImport(program)
 addExport(program)
 addBench(program)

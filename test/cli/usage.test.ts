@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../support/directory.js'
 import { varve } from './command.js'
 
 const subcommands = [
-  ...['get', 'put', 'delete', 'scan', 'count', 'info', 'stats', 'verify'],
+  ...['get', 'put', 'delete', 'scan', 'count', 'info', 'stats', 'verify', 'compact'],
   ...['import', 'export', 'bench', 'demo'],
 ]
 

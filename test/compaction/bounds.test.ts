@@ -12,7 +12,7 @@ import { open } from '../../src/store/index.js'
 import { copyStore, segmentNames, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
-import { type Model, options, requireBound, requireModel, type Round, write } from './support.js'
+import { type Model, options, type Round, requireBound, requireModel, write } from './support.js'
 
 const base: Round = { count: 3000, keyCount: 2000, deletePart: 0, batchPart: 0.1, sizeMax: 2500 }
 const workloads: Readonly<Record<string, readonly Round[]>> = {

@@ -49,7 +49,7 @@ describe(`a compactor that dies (VARVE_SEED=${seed})`, () => {
       const snapshot = store.snapshot()
       const shown = new Map(mine)
       const wanted = 2 + random.below(6)
-      for (let step = 0; messages < wanted; step++) {
+      while (messages < wanted) {
         requireOwn(store, 'while it compacts')
         const name = `mine ${random.below(50)}`
         const size = random.below(5000)

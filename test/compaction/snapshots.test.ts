@@ -12,7 +12,7 @@ import { describe, test } from 'node:test'
 import { open, type Snapshot, type Store } from '../../src/store/index.js'
 import { segmentNames, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
-import { type Model, options, requireModel, type Round, write } from './support.js'
+import { type Model, options, type Round, requireModel, write } from './support.js'
 
 const keyCount = 600
 const round: Round = { count: 2500, keyCount, deletePart: 0.2, batchPart: 0.1, sizeMax: 3000 }

@@ -18,14 +18,25 @@ import {
 } from '../support/state.js'
 import { copyAsKilled, moveToOtherBoot } from './memory-image.js'
 import { trapStores } from './store-traps.js'
-import { compactionWorkloads, orderedWorkloads, prepareWorkload, segmentSizeBytes, workloads } from './workloads.js'
+import {
+  compactionWorkloads,
+  orderedWorkloads,
+  prepareWorkload,
+  segmentSizeBytes,
+  workloads,
+} from './workloads.js'
 
 /** It takes longer to look at a store of another boot, and there is less that could go wrong. */
 const otherBootEvery = 3
 
 const [directory, name, ...numbers] = process.argv.slice(2)
 const [stride, seed] = numbers.map(Number)
-const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0, autoCompact: false } as const
+const options = {
+  encoding: 'binary',
+  segmentSizeBytes,
+  syncIntervalMs: 0,
+  autoCompact: false,
+} as const
 const live = join(directory, 'live')
 // The places are others with each seed.
 let place = seed % stride
@@ -132,7 +143,9 @@ async function imagesOf(store: BinaryStore, change: Change): Promise<Image[]> {
 }
 
 async function run(): Promise<void> {
-  const workload = [...workloads, ...orderedWorkloads, ...compactionWorkloads].find((candidate) => candidate.name === name)
+  const workload = [...workloads, ...orderedWorkloads, ...compactionWorkloads].find(
+    (candidate) => candidate.name === name,
+  )
   if (workload === undefined) throw new Error(`no workload ${name}`)
   const store = open<Buffer>(live, options)
   let { state, sinceSync } = await prepareWorkload(workload, store)

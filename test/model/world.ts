@@ -174,7 +174,10 @@ export class World {
     assert.ok(after.liveBytes <= before.liveBytes)
     if (after.oldestSnapshotSequence === undefined) {
       const bound = 2 * after.liveBytes + 2 * after.segmentSizeBytes
-      assert.ok(after.fileBytes <= bound, `${after.fileBytes} bytes for ${after.liveBytes} live ones`)
+      assert.ok(
+        after.fileBytes <= bound,
+        `${after.fileBytes} bytes for ${after.liveBytes} live ones`,
+      )
     }
     const { problems } = await this.#store.verify()
     assert.deepEqual(problems, [])

@@ -81,7 +81,10 @@ export async function applyChange(store: BinaryStore, change: Change): Promise<v
   else applyChangeNow(store, change)
 }
 
-export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do: 'sync' | 'compact' }>): void {
+export function applyChangeNow(
+  store: BinaryStore,
+  change: Exclude<Change, { do: 'sync' | 'compact' }>,
+): void {
   if (change.do === 'order') store.count({})
   else if (change.do === 'snapshot') snapshots.set(store, store.snapshot())
   else if (change.do === 'close') snapshots.get(store)?.close()
