@@ -3,8 +3,8 @@
  * in the background.
  *
  * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
- * are dead, too. It works in slices of the event loop, each shorter than a millisecond, and takes the
- * writer's word for one record at a time. Of all that have the store open one compacts: whoever has the lock
+ * are dead, too. It works in slices of the event loop, each half a millisecond long (three where others write
+ * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open one compacts: whoever has the lock
  * on a file of its own. It may die anywhere: the next one finds what it announced in the slot table.
  *
  * Its own memory is a window of a segment and a few numbers for each segment, whatever the store holds.
@@ -60,7 +60,8 @@ const lookIntervalMs = 250
 /** After a failure, or where somebody walks along the log. */
 const restMs = 5000
 const sliceMs = 0.5
-/** Between two slices in the background, unless the store grows faster than that. */
+/** Where the store grows faster than that allows. */
+const sliceMsMax = 3
 const backgroundPauseMs = 1
 const lockPauseMs = 10
 const timerMsMax = 2 ** 31 - 1
@@ -244,27 +245,32 @@ export class Compaction {
   /** True where all that counts in the segment was copied. */
   async #copy(victim: SurveyedSegment, tally: CopyTally, isBackground: boolean): Promise<boolean> {
     const steps = copyRecords(this.#engine, victim, tally)
-    let sliceEndMs = performance.now() + sliceMs
+    const asked = { pauseMs: 0, sliceMs }
+    let pace = isBackground ? this.#pace() : asked
+    let sliceEndMs = performance.now() + pace.sliceMs
     try {
       for (;;) {
         const isEnd = steps.next().done === true
         if (tally.isHeld) return false
         if (isEnd) return true
         if (performance.now() < sliceEndMs) continue
-        await this.#pause(isBackground && !this.#isUrgent() ? backgroundPauseMs : 0, isBackground)
+        await this.#pause(pace.pauseMs, isBackground)
         if (this.#isOver(isBackground)) return false
-        sliceEndMs = performance.now() + sliceMs
+        if (isBackground) pace = this.#pace()
+        sliceEndMs = performance.now() + pace.sliceMs
       }
     } finally {
       steps.return()
     }
   }
 
-  /** The store is a half larger than it should be: what is written comes faster than it is compacted. */
-  #isUrgent(): boolean {
+  /** The more the store takes above its bound, because others write faster than this works. */
+  #pace(): Pace {
     const engine = this.#engine
     const liveBytes = engine.control.read(layout.liveBytes)
-    return excessOf(surveySegments(engine), liveBytes) > liveBytes + 2 * engine.log.segmentSizeBytes
+    const excessBytes = excessOf(surveySegments(engine), liveBytes) - engine.log.segmentSizeBytes
+    if (excessBytes <= liveBytes / 8) return { pauseMs: backgroundPauseMs, sliceMs }
+    return { pauseMs: 0, sliceMs: excessBytes <= liveBytes / 3 ? sliceMs : sliceMsMax }
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
@@ -289,6 +295,11 @@ export class Compaction {
     const { control, isClosed } = this.#engine
     return this.#isStopped || isClosed || control.isPoisoned || (isBackground && this.isPaused)
   }
+}
+
+interface Pace {
+  readonly pauseMs: number
+  readonly sliceMs: number
 }
 
 const alone: FileLock = { release: () => undefined, share: () => undefined }

@@ -10,16 +10,19 @@
  */
 import { gainOf, type SurveyedSegment } from './survey.js'
 
-/** A store of sealed segments may take so many times what is live in it. */
-export const sizeFactorMax = 2
+/**
+ * The sealed segments are to take at most so many times what is live: a little below the bound of 2, so that
+ * what others write while it is brought back there stays within.
+ */
+const sizeFactor = 1.8
 
-/** Bytes that the sealed segments have above what the bound allows; pinned ones do not count. */
+/** Bytes that the sealed segments have above that; pinned ones do not count. */
 export function excessOf(segments: readonly SurveyedSegment[], liveBytes: number): number {
   let sizeBytes = 0
   for (const segment of segments) {
     if (segment.isComplete && !segment.isPinned) sizeBytes += segment.sizeBytes
   }
-  return sizeBytes - sizeFactorMax * liveBytes
+  return sizeBytes - sizeFactor * liveBytes
 }
 
 export interface VictimRule {

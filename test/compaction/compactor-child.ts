@@ -7,7 +7,7 @@ const [directory, seed] = process.argv.slice(2)
 const random = new Random(Number(seed))
 const store = open<Buffer>(directory, sharedOptions)
 process.send?.('ready')
-for (let turn = 0; ; turn++) {
+for (;;) {
   for (let index = 0; index < 120; index++) {
     const key = random.below(ownKeys)
     if (random.chance(0.2)) store.delete(`own ${key}`)
