@@ -2,10 +2,13 @@
  * The directory that a backup is made in: empty, or with an older backup of the same store that
  * nobody has opened for writing since.
  */
-import { join } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, sep } from 'node:path'
 import { StoreError } from '../base/errors.js'
+import { shown } from '../base/shown.js'
 import {
   backgroundFileName,
+  checkpointLockFileName,
   compactFileName,
   isAttachmentFileName,
   isPreparedFileName,
@@ -23,10 +26,9 @@ import {
   type SegmentHeader,
   segmentHeaderSizeBytes,
 } from '../format/segment-header.js'
-import type { Superblock } from '../format/superblock.js'
+import { isSameId, type Superblock } from '../format/superblock.js'
 import { createFilePlatform } from '../platform/file-platform.js'
 import { loadLibc } from '../platform/libc.js'
-import { lockedBy } from '../platform/lock.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
 import type { Lock, Platform } from '../platform/platform.js'
 import { thisHolder } from '../recovery/session.js'
@@ -40,6 +42,7 @@ const harmlessNames = [
   lockFileName,
   lifecycleFileName,
   backgroundFileName,
+  checkpointLockFileName,
   compactFileName,
   'lock.claim',
 ]
@@ -57,6 +60,21 @@ export interface BackupTarget {
   readonly lock: Lock
 }
 
+/** Throws a RangeError where `target` would lie among the files of the store in `directory`. */
+export function requireOutside(directory: string, target: string): void {
+  if (!realPath(target).startsWith(realPath(directory) + sep)) return
+  throw new RangeError(
+    `the target is ${shown(target)}, inside the store ${shown(directory)}; accepted: a directory outside it`,
+  )
+}
+
+/** Without symbolic links, as far as there is something at the path. */
+function realPath(path: string): string {
+  const parent = dirname(path)
+  if (existsSync(path)) return realpathSync(path)
+  return parent === path ? path : join(realPath(parent), basename(path))
+}
+
 /** For the files of a backup: nothing is mapped, but locks are as those of stores. */
 export function backupPlatform(): Platform {
   const libc = loadLibc()
@@ -72,22 +90,14 @@ export function openTarget(directory: string, storeId: Uint8Array): BackupTarget
   } else {
     platform.createDirectory(directory)
   }
-  const lock = lockTarget(platform, directory)
+  // As a store's: who opens the backup meanwhile is told so.
+  const lock = platform.lock(join(directory, lockFileName), 'write', thisHolder())
   try {
     return { platform, directory, lock, ...surveyTarget(platform, directory, storeId) }
   } catch (error) {
     lock.release()
     throw error
   }
-}
-
-/** As a store's: who opens the backup meanwhile is told so. */
-function lockTarget(platform: Platform, directory: string): Lock {
-  const path = join(directory, lockFileName)
-  if (platform.kind === 'file') return platform.lock(path, 'write', thisHolder())
-  const lock = platform.tryLock(path, 'exclusive')
-  if (lock === undefined) throw lockedBy(path, platform.holders.read(path))
-  return lock
 }
 
 function surveyTarget(
@@ -158,8 +168,4 @@ export function occupied(directory: string, what: string): StoreError {
   return new StoreError('STORE_EXISTS', `no backup can be made in ${directory}: ${what}`, {
     details: { file: directory, what },
   })
-}
-
-export function isSameId(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => b[index] === byte)
 }

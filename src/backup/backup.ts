@@ -35,7 +35,13 @@ import {
 } from '../log/slot-table.js'
 import { readSuperblock, writeManifest, writeSuperblock } from '../recovery/store-files.js'
 import { inSlices } from '../verify/slices.js'
-import { type BackupTarget, copySuffix, occupied, openTarget } from './backup-target.js'
+import {
+  type BackupTarget,
+  copySuffix,
+  occupied,
+  openTarget,
+  requireOutside,
+} from './backup-target.js'
 import { SegmentCopier, type SegmentSource } from './copy-segment.js'
 
 export interface BackupOptions {
@@ -67,13 +73,14 @@ export async function backup(
   options: BackupOptions,
 ): Promise<BackupReport> {
   engine.requireOpen()
+  const directory = resolve(path)
+  if (engine.platform.kind !== 'memory') requireOutside(engine.directory, directory)
   await sync(engine)
   engine.requireOpen()
   // No segment goes before it is copied.
   const release = holdLog(engine)
   try {
     const plan = planBackup(engine)
-    const directory = resolve(path)
     const target = openTarget(directory, engine.log.storeId)
     try {
       requireSameHistory(target, plan)

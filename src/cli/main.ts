@@ -5,7 +5,9 @@
  */
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
+import { addBackup, addRestore } from './commands/backup.js'
 import { addBench } from './commands/bench.js'
+import { addCheckpoint } from './commands/checkpoint.js'
 import { addCompact } from './commands/compact.js'
 import { addCount } from './commands/count.js'
 import { addDelete } from './commands/delete.js'
@@ -15,6 +17,7 @@ import { addGet } from './commands/get.js'
 import { addImport } from './commands/import.js'
 import { addInfo } from './commands/info.js'
 import { addPut } from './commands/put.js'
+import { addRepair } from './commands/repair.js'
 import { addScan } from './commands/scan.js'
 import { addStats } from './commands/stats.js'
 import { addVerify } from './commands/verify.js'
@@ -38,7 +41,11 @@ addCount(program)
 addInfo(program)
 addStats(program)
 addVerify(program)
+addCheckpoint(program)
 addCompact(program)
+addBackup(program)
+addRestore(program)
+addRepair(program)
 addImport(program)
 addExport(program)
 addBench(program)

@@ -42,3 +42,11 @@ export class Progress {
     this.#bar.start(this.#total, value)
   }
 }
+
+/** For work that tells how many bytes of how many it has done; the bar's total is 100. */
+export function updateOf(
+  progress: Progress,
+): (done: { readonly bytes: number; readonly totalBytes: number }) => void {
+  return ({ bytes, totalBytes }) =>
+    progress.update(Math.floor((bytes / Math.max(1, totalBytes)) * 100))
+}

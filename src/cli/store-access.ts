@@ -88,8 +88,8 @@ function withStoredEncoding<T>(
 }
 
 /** The command's own processes could never see a store in memory again. */
-export function requireDirectoryPath(path: string): void {
-  if (path === '') throw new UsageError('PATH is empty; it must be a directory')
+export function requireDirectoryPath(path: string, name = 'PATH'): void {
+  if (path === '') throw new UsageError(`${name} is empty; it must be a directory`)
   if (path !== ':memory:') return
-  throw new UsageError('a store in memory ends with its process; PATH must be a directory')
+  throw new UsageError(`a store in memory ends with its process; ${name} must be a directory`)
 }

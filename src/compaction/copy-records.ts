@@ -45,7 +45,7 @@ export function* copyRecords(
     const identity = { storeId: log.storeId, shift: log.shift, segmentNumber, epoch }
     const reader = new SegmentReader(file, identity, sizeBytes)
     const end = log.slots.get(slot, slotEndBytes) / 8
-    const keepsTombstones = victim.tombstoneBytes > 0
+    const { keepsTombstones } = victim
     yield* walkSegment(reader, firstRecordOffset, end, {
       record: (_, offset) => {
         const type = recordType(reader.words, reader.start)

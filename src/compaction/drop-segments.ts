@@ -13,7 +13,7 @@
  *    between 2 and 4 may have read the former manifest.
  * 5. The files are removed.
  *
- * Every change of shared memory here is one word, so nothing needs to be announced beyond that. Killed
+ * A slot is freed as every change of more than one word is made: announced by a commit, then applied. Killed
  * before 2, nothing happened. Killed between 2 and 4, the next to compact goes on at 3. Killed between 4
  * and 5, the file is one that nothing names; the next opening removes it, and so does the next to compact.
  * On another boot the manifest decides: a file that it does not name is dead, one that it names and that
@@ -25,6 +25,7 @@
  */
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
+import { applyPending } from '../engine/apply.js'
 import type { Engine } from '../engine/engine.js'
 import { exclusively } from '../engine/keyspaces.js'
 import { sync } from '../engine/sync.js'
@@ -36,14 +37,13 @@ import {
   segmentKindLog,
   segmentKindValue,
 } from '../format/segment-header.js'
-import { freeSlot } from '../log/roll.js'
 import {
   kindDropped,
   kindLog,
-  kindPart,
   kindValue,
   slotEndBytes,
   slotEpoch,
+  slotIsUsed,
   slotKind,
   slotNumber,
   slotSizeBytes,
@@ -81,12 +81,15 @@ export async function dropSegments(
 
 /** Nothing in them counts, for anybody. */
 function deadSegments(engine: Engine, copied: ReadonlySet<number>): SurveyedSegment[] {
+  const isRemembering = engine.control.get(layout.tombstones) > 0
   let isBehindDead = false
   const found: SurveyedSegment[] = []
   for (const segment of surveySegments(engine)) {
     const { hasDeadPuts, isComplete, isPinned, kind, liveBytes, segmentNumber } = segment
     // What goes together needs no tombstones of each other.
-    const keepsTombstones = isBehindDead && segment.tombstoneBytes > 0 && !copied.has(segmentNumber)
+    const mayNeedTombstones = isBehindDead || isRemembering
+    const keepsTombstones =
+      mayNeedTombstones && segment.tombstoneBytes > 0 && !copied.has(segmentNumber)
     if (isComplete && !isPinned && liveBytes === 0 && !keepsTombstones) found.push(segment)
     else if (kind === 'log' && hasDeadPuts) isBehindDead = true
   }
@@ -206,11 +209,17 @@ function free(engine: Engine): DropResult {
     if (attachments.isLogHeld()) return undefined
     const dropped = announcedDrops(engine)
     const freed = dropped.map(({ segmentNumber, slot }) => {
-      const isLog = freeSegment(engine, slot)
+      // A value has no end that was sealed.
+      const isLog = log.slots.get(slot, slotEndBytes) !== 0
+      control.begin()
+      control.set(layout.usedBytes, control.get(layout.usedBytes) - usedBytesOf(engine, slot))
+      control.set(layout.begin, oldestRecord(engine))
+      control.set(layout.pendingFreedSlot, slot)
+      control.commit()
+      applyPending(engine)
       return segmentFileName(isLog ? 'log' : 'value', segmentNumber)
     })
     Atomics.add(control.words, layout.slotGenerationWord, 1)
-    moveBegin(engine)
     log.forgetDropped()
     return freed
   })
@@ -223,27 +232,21 @@ function free(engine: Engine): DropResult {
   return { segmentsDropped: names.length, isHeld: false }
 }
 
-/** Parts from the last to the first: the slot that says how many there are comes last. */
-function freeSegment({ log }: Engine, first: number): boolean {
-  const { slots } = log
-  // A value has no end that was sealed.
-  const isLog = slots.get(first, slotEndBytes) !== 0
-  let last = first
-  while (slots.get(last + 1, slotKind) === kindPart) last++
-  for (let slot = last; slot >= first; slot--) freeSlot(log, slot)
-  return isLog
+/** What `usedBytes` has counted of a segment. */
+function usedBytesOf({ log: { slots } }: Engine, slot: number): number {
+  const endBytes = slots.get(slot, slotEndBytes)
+  if (endBytes !== 0) return endBytes - segmentHeaderSizeBytes
+  return slots.get(slot, slotIsUsed) === 1 ? slots.get(slot, slotSizeBytes) : 0
 }
 
-function moveBegin({ control, log }: Engine): void {
+function oldestRecord({ control, log }: Engine): number {
   const slotEnd = control.get(layout.slotEnd)
   let oldest = Number.POSITIVE_INFINITY
   for (let slot = 0; slot < slotEnd; slot++) {
     if (log.slots.get(slot, slotKind) !== kindLog) continue
     oldest = Math.min(oldest, log.slots.get(slot, slotNumber))
   }
-  control.begin()
-  control.set(layout.begin, oldest * log.segmentWords + segmentHeaderSizeBytes / 8)
-  control.commit()
+  return oldest * log.segmentWords + segmentHeaderSizeBytes / 8
 }
 
 /** Files of segments that one who was killed had dropped: no slot names them, and none ever will. */

@@ -21,8 +21,10 @@ export interface SurveyedSegment {
   readonly kind: 'log' | 'value'
   readonly sizeBytes: number
   readonly liveBytes: number
-  /** Of tombstones that an older segment makes necessary. */
+  /** Of tombstones that would have to be copied. */
   readonly tombstoneBytes: number
+  /** An older segment has dead puts: a tombstone keeps them from coming back. */
+  readonly keepsTombstones: boolean
   /** A snapshot needs what it has of dead records: it stays as it is. */
   readonly isPinned: boolean
   /** Puts in it were superseded: what tombstones keep from coming back. */
@@ -54,6 +56,7 @@ export function surveySegments(engine: Engine): SurveyedSegment[] {
       sizeBytes,
       liveBytes: isValue || isSealed(slot) ? liveBytesOf(log, slot) : liveBytesAtTail(engine, slot),
       tombstoneBytes: slots.get(slot, slotTombstoneBytes),
+      keepsTombstones: true,
       isPinned: isPinned(log, slot, lowestPin),
       hasDeadPuts: hasDeadPuts(log, slot),
       isComplete: isValue
@@ -62,10 +65,13 @@ export function surveySegments(engine: Engine): SurveyedSegment[] {
     })
   }
   found.sort((a, b) => a.segmentNumber - b.segmentNumber)
-  let isBehindDead = false
+  // In the index: remembered, or kept for a snapshot, wherever they lie.
+  const isRemembering = control.read(layout.tombstones) > 0
+  let keepsTombstones = false
   return found.map((segment) => {
-    const needed = isBehindDead ? segment : { ...segment, tombstoneBytes: 0 }
-    isBehindDead ||= segment.hasDeadPuts
+    const tombstoneBytes = keepsTombstones || isRemembering ? segment.tombstoneBytes : 0
+    const needed = { ...segment, keepsTombstones, tombstoneBytes }
+    keepsTombstones ||= segment.hasDeadPuts
     return needed
   })
 }

@@ -16,13 +16,20 @@ import { gainOf, type SurveyedSegment } from './survey.js'
  */
 const sizeFactor = 1.8
 
-/** Bytes that the sealed segments have above that; pinned ones do not count. */
+/**
+ * Bytes that the sealed segments have above that. Pinned ones do not count, nor do those that are dead as a
+ * whole and only wait to be dropped; tombstones that are remembered count as live.
+ */
 export function excessOf(segments: readonly SurveyedSegment[], liveBytes: number): number {
   let sizeBytes = 0
+  let keptBytes = liveBytes
   for (const segment of segments) {
-    if (segment.isComplete && !segment.isPinned) sizeBytes += segment.sizeBytes
+    if (!segment.isComplete || segment.isPinned) continue
+    if (segment.liveBytes === 0 && segment.tombstoneBytes === 0) continue
+    sizeBytes += segment.sizeBytes
+    if (!segment.keepsTombstones) keptBytes += segment.tombstoneBytes
   }
-  return sizeBytes - sizeFactor * liveBytes
+  return sizeBytes - sizeFactor * keptBytes
 }
 
 export interface VictimRule {

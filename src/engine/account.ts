@@ -14,6 +14,7 @@ export function accountAppend(control: Control, sizeDoubles: number, checksum: n
   const { doubles, next } = control
   doubles[next + layout.lastRecord] = doubles[next + layout.tail]
   doubles[next + layout.tail] += sizeDoubles
+  doubles[next + layout.usedBytes] += sizeDoubles * 8
   addToDigest(control, checksum)
 }
 
@@ -22,6 +23,15 @@ export function accountOverhead(control: Control, sizeDoubles: number, isTombsto
   const { doubles, next } = control
   doubles[next + layout.tailOverheadBytes] += sizeDoubles * 8
   if (isTombstone) doubles[next + layout.tailTombstoneBytes] += sizeDoubles * 8
+}
+
+/** A padding record before the one that is appended. */
+export function accountPadding(control: Control, sizeDoubles: number, checksum: number): void {
+  const { doubles, next } = control
+  doubles[next + layout.tail] += sizeDoubles
+  doubles[next + layout.usedBytes] += sizeDoubles * 8
+  accountOverhead(control, sizeDoubles, false)
+  addToDigest(control, checksum)
 }
 
 const twoTo32 = 2 ** 32

@@ -15,10 +15,17 @@ import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
 import { applyOrderedChange } from '../index/ordered-apply.js'
 import { imageWords } from '../index/split.js'
-import { slotDeadBytes, slotDeadSequence, slotSizeBytes, slotUnsynced } from '../log/slot-table.js'
+import { freeSegment } from '../log/roll.js'
+import {
+  slotDeadBytes,
+  slotDeadSequence,
+  slotIsUsed,
+  slotSizeBytes,
+  slotUnsynced,
+} from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
-type Change = 0 | 1 | 2 | 3 | 4 | 5
+type Change = 0 | 1 | 2 | 3 | 4
 
 /*
  * The fields of a state are doubles. Those that are small whole numbers become integers with `| 0`
@@ -42,11 +49,12 @@ export function applyPending(engine: Engine): void {
     case layout.changeBuckets:
       applyBuckets(engine)
       break
-    case layout.changeOrder:
-      applyOrderedChange(engine.order, engine.control.redo)
-      break
     default:
       assertNever(kind)
+  }
+  const { control, order } = engine
+  if (control.doubles[control.state + layout.pendingOrder] !== 0) {
+    applyOrderedChange(order, control.redo)
   }
   applyCounts(engine)
 }
@@ -146,12 +154,15 @@ function applyCounts(engine: Engine): void {
     log.slots.set(liveValueSlot, slotDeadBytes, 0)
     // Also where a sync came by while it was filled.
     log.slots.set(liveValueSlot, slotUnsynced, 1)
+    log.slots.set(liveValueSlot, slotIsUsed, 1)
   }
   const deadValueSlot = doubles[state + layout.pendingDeadValueSlot] | 0
   if (deadValueSlot >= 0) {
     log.slots.set(deadValueSlot, slotDeadBytes, log.slots.get(deadValueSlot, slotSizeBytes))
     log.slots.set(deadValueSlot, slotDeadSequence, doubles[state + layout.pendingDeadSequence])
   }
+  const freedSlot = doubles[state + layout.pendingFreedSlot] | 0
+  if (freedSlot >= 0) freeSegment(log, freedSlot)
   const keyspaceId = doubles[state + layout.pendingKeyspace] | 0
   if (keyspaceId >= 0) {
     counts.set(

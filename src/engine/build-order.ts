@@ -11,7 +11,6 @@
  * range begins anew.
  */
 import { join } from 'node:path'
-import { StoreError } from '../base/errors.js'
 import { pause } from '../base/pause.js'
 import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
@@ -21,6 +20,7 @@ import { wordOf } from '../index/hash-index.js'
 import { KeyList } from '../index/key-list.js'
 import { applyOrderedChange } from '../index/ordered-apply.js'
 import { planBuild } from '../index/ordered-build.js'
+import type { OrderedIndex } from '../index/ordered-index.js'
 import { planInsert } from '../index/ordered-insert.js'
 import { planRemove } from '../index/ordered-remove.js'
 import { LogWalk } from '../log/log-walk.js'
@@ -28,6 +28,7 @@ import { recordKeyspace } from '../log/record-fields.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
+import { requireOwnOrder } from './own-order.js'
 import { hashKey, probe } from './probe.js'
 import { takeKey } from './take-key.js'
 
@@ -38,25 +39,16 @@ const recordsAtOnce = 1024
 const pauseMs = 1
 
 /**
- * Sees to it that there is an ordered index: a second or so for a million keys, where it has to be
- * built.
+ * The ordered index, with the key of every live record: a second or so for a million keys, where it
+ * has to be built.
  */
-export function requireOrder(engine: Engine): void {
-  if (engine.control.read(layout.orderBuilt) === 1) return
-  const { directory, log, platform } = engine
-  if (log.access === 'private' && !engine.isCopy) {
-    throw new StoreError(
-      'STORE_READ_ONLY',
-      `the ordered index of ${directory} is not built, and this reader may not write there: ask for a range once where it may be written`,
-      { details: { file: directory } },
-    )
-  }
+export function requireOrder(engine: Engine): OrderedIndex {
+  if (engine.control.read(layout.orderBuilt) === 1) return engine.order
+  const { directory, log, order, platform } = engine
+  if (log.access === 'private') return requireOwnOrder(engine)
   let lock: FileLock | undefined
   for (;;) {
-    lock =
-      log.access === 'private'
-        ? alone
-        : platform.tryLock(join(directory, buildFileName), 'exclusive')
+    lock = platform.tryLock(join(directory, buildFileName), 'exclusive')
     if (engine.control.read(layout.orderBuilt) === 1 || lock !== undefined) break
     pause(pauseMs)
   }
@@ -65,9 +57,8 @@ export function requireOrder(engine: Engine): void {
   } finally {
     lock?.release()
   }
+  return order
 }
-
-const alone: FileLock = { release: () => undefined, share: () => undefined }
 
 function build(engine: Engine): void {
   const startedAtMs = performance.now()
@@ -158,7 +149,6 @@ function finish(engine: Engine, address: number): boolean {
   if (address !== control.get(layout.tail)) return false
   control.begin()
   control.set(layout.orderBuilt, 1)
-  control.set(layout.orderKind, 0)
   control.commit()
   return true
 }

@@ -16,6 +16,8 @@
 import * as layout from '../format/control-layout.js'
 import {
   checksumWord,
+  expiresAtDouble,
+  flagExpiry,
   flagInBatch,
   flagMoved,
   keySizeWord,
@@ -24,11 +26,25 @@ import {
   typePut,
   typeTombstone,
 } from '../format/record.js'
+import {
+  alignmentDoublesMax,
+  isAligned,
+  paddingBefore,
+  slackBefore,
+  writePadding,
+} from '../log/alignment.js'
 import { advanceTail, type RecordTarget, seal, targetTail } from '../log/append.js'
-import { recordFlags, recordKeyspace, recordSpan, recordType } from '../log/record-fields.js'
+import {
+  recordFlags,
+  recordKeySize,
+  recordKeyspace,
+  recordSpan,
+  recordType,
+  recordValueSize,
+} from '../log/record-fields.js'
 import { makeRoom } from '../log/roll.js'
 import { slotDeadBytes, slotDeadSequence } from '../log/slot-table.js'
-import { accountAppend, accountOverhead } from './account.js'
+import { accountAppend, accountOverhead, accountPadding } from './account.js'
 import { asWriteFailure } from './append-record.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
@@ -67,37 +83,60 @@ export function moveRecord(
   const isEntry = isFound && log.starts[lookup.slot] + lookup.offset === address
   if (!isEntry && (isFound || type === typePut || !keepsTombstones)) return 0
   const sizeDoubles = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
-  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch, true)
+  const flags = (recordFlags(words, start) & ~flagInBatch) | flagMoved
+  const keySizeBytes = recordKeySize(words, start)
+  const wantsPlace = type === typePut && isAligned(recordValueSize(words, start), flags)
+  const roomDoubles = wantsPlace ? sizeDoubles + alignmentDoublesMax : sizeDoubles
+  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch, true)
   const slot = log.tailSlot
   const offset = log.tailOffset
+  const padding = wantsPlace ? paddingBefore(offset, keySizeBytes, flags) : 0
+  const slack = wantsPlace ? slackBefore(offset + padding + sizeDoubles, keySizeBytes, flags) : 0
   try {
-    writeCopy(engine, words, start, sizeDoubles)
-    announceMove(engine, { address, hash, isEntry, sizeDoubles, type })
+    const paddingChecksum = padding === 0 ? 0 : writePadding(log, target, padding)
+    // The writer's own tail runs ahead; the state's passes both records by one commit.
+    advanceTail(log, padding)
+    writeCopy(engine, words, start, { flags, keySizeBytes, sizeDoubles, slack })
+    if (log.isAppendOnly) log.writeThrough(slot, offset, padding + sizeDoubles)
+    const move = { address, hash, isEntry, padding, paddingChecksum, type }
+    announceMove(engine, move, sizeDoubles + slack)
   } catch (error) {
-    log.words[slot].fill(0, offset * 2, (offset + sizeDoubles) * 2)
+    log.words[slot].fill(0, offset * 2, (offset + padding + sizeDoubles) * 2)
+    log.adoptTail()
     throw asWriteFailure(engine, error)
   }
   engine.control.commit()
-  advanceTail(log, sizeDoubles)
+  advanceTail(log, sizeDoubles + slack)
   applyPending(engine)
-  return sizeDoubles * 8
+  return (sizeDoubles + slack) * 8
 }
 
-function writeCopy(engine: Engine, words: Int32Array, start: number, sizeDoubles: number): void {
-  const { log } = engine
+interface CopyShape {
+  readonly flags: number
+  readonly keySizeBytes: number
+  /** Without slack. */
+  readonly sizeDoubles: number
+  readonly slack: number
+}
+
+function writeCopy(engine: Engine, words: Int32Array, start: number, shape: CopyShape): void {
+  const { expiries, log } = engine
+  const { flags, keySizeBytes, sizeDoubles, slack } = shape
   targetTail(log, target, false)
-  const to = target.offset * 2
+  const { offset } = target
+  const to = offset * 2
   target.words.set(words.subarray(start, start + sizeDoubles * 2), to)
-  const flags = (recordFlags(words, start) & ~flagInBatch) | flagMoved
   target.words[to + kindWord] = kindWordOf(
     recordType(words, start),
     flags,
     recordKeyspace(words, start),
   )
-  // Without the slack that updates in place left.
-  target.words[to + keySizeWord] = words[start + keySizeWord] & 0xffff
+  target.words[to + keySizeWord] = keySizeBytes | (slack << 16)
+  // Before it is reachable: what expires here is looked for here.
+  if ((flags & flagExpiry) !== 0) {
+    expiries.note(log, log.tailSlot, offset, target.doubles[offset + expiresAtDouble])
+  }
   seal(target, sizeDoubles)
-  if (log.isAppendOnly) log.writeThrough(log.tailSlot, target.offset, sizeDoubles)
 }
 
 interface Move {
@@ -105,16 +144,21 @@ interface Move {
   readonly hash: number
   /** The index leads to the record. */
   readonly isEntry: boolean
-  readonly sizeDoubles: number
+  /** 8-byte words of the padding before it, and its checksum. */
+  readonly padding: number
+  readonly paddingChecksum: number
   readonly type: number
 }
 
-function announceMove(engine: Engine, { address, hash, isEntry, sizeDoubles, type }: Move): void {
+/** `sizeDoubles`: with slack. */
+function announceMove(engine: Engine, move: Move, sizeDoubles: number): void {
   const { control, log, lookup } = engine
+  const { address, hash, isEntry, padding, type } = move
   const { doubles, next } = control
   const last = control.get(layout.lastRecord)
-  const to = control.get(layout.tail)
+  const to = control.get(layout.tail) + padding
   control.begin()
+  if (padding !== 0) accountPadding(control, padding, move.paddingChecksum)
   accountAppend(control, sizeDoubles, target.words[target.offset * 2 + checksumWord])
   doubles[next + layout.lastRecord] = last === address ? to : last
   doubles[next + layout.movedRecords] += 1

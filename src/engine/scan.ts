@@ -11,6 +11,7 @@
 import { corrupt, StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { sequenceDouble, typeMarker, typePut } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { recordKeyspace, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { SegmentScan } from '../log/segment-scan.js'
@@ -20,14 +21,23 @@ import type { Engine } from './engine.js'
 import type { RecordFacts } from './get-entry.js'
 import { holdLog } from './hold.js'
 import { hashKey } from './probe.js'
-import { closeSnapshot, findHashedAt, foundRecord, openSnapshot } from './snapshot.js'
+import {
+  beforeAllTime,
+  closeSnapshot,
+  findHashedAt,
+  foundRecord,
+  openSnapshot,
+  requireShown,
+  snapshotTime,
+} from './snapshot.js'
 import { takeKey } from './take-key.js'
+import { expiryFound, isExpiredAt } from './time.js'
 
 export class LogReader {
   readonly #engine: Engine
   readonly #keyspaceId: number
   readonly #sequence: number
-  readonly #isPinned: boolean
+  readonly #timeMs: number
   readonly #release: () => void
   /** Of compaction, for one that may not hold it off. */
   readonly #moved: number
@@ -38,23 +48,16 @@ export class LogReader {
 
   constructor(engine: Engine, keyspaceId: number, isReverse: boolean) {
     engine.requireOpen()
-    const { control, counts, log } = engine
+    const { counts } = engine
     this.#engine = engine
     this.#keyspaceId = keyspaceId
-    // Who may not pin what others write to can only notice that they do.
-    this.#isPinned = log.access !== 'private' || engine.isCopy
-    this.#moved = control.read(layout.movedRecords)
+    this.#moved = engine.control.read(layout.movedRecords)
     this.#release = holdLog(engine)
-    const count = (): void => {
+    this.#sequence = openSnapshot(engine, () => {
       this.#missing = counts.get(keyspaceId, 0)
-    }
-    if (this.#isPinned) {
-      this.#sequence = openSnapshot(engine, count)
-      watchPin(this, engine, this.#sequence, undefined, this.#release)
-    } else {
-      this.#sequence = control.read(layout.sequence)
-      count()
-    }
+    })
+    this.#timeMs = snapshotTime(engine)
+    watchPin(this, engine, this.#sequence, undefined, this.#release)
     this.#offsets = placesInLog(engine, isReverse)
   }
 
@@ -76,29 +79,37 @@ export class LogReader {
 
   /** What there is of the record; before anything else is read. */
   record(): RecordFacts {
-    return foundRecord(this.#engine)
+    const record = foundRecord(this.#engine)
+    requireShown(this.#engine, this.#sequence)
+    return record
   }
 
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#release()
-    if (!this.#isPinned) return
     unwatchPin(this)
     closeSnapshot(this.#engine, this.#sequence)
   }
 
   #isNextFound(): boolean {
-    const { directory } = this.#engine
+    const engine = this.#engine
     while (this.#missing > 0) {
-      this.#requireUnchanged()
+      engine.requireOpen()
+      requireShown(engine, this.#sequence)
+      this.#requireUnmoved()
       const step = this.#offsets.next()
       if (step.done === true) {
-        throw corrupt(directory, 0, `the log lacks ${this.#missing} records of the index`)
+        requireShown(engine, this.#sequence)
+        this.#requireUnmoved()
+        throw corrupt(engine.directory, 0, `the log lacks ${this.#missing} records of the index`)
       }
       if (!this.#isLive(step.value)) continue
       this.#missing--
-      return true
+      // Of those that have expired the counts may still know.
+      if (expiryFound(this.#engine) === noExpiry || !isExpiredAt(this.#engine, this.#timeMs)) {
+        return true
+      }
     }
     return false
   }
@@ -112,18 +123,17 @@ export class LogReader {
     if (recordKeyspace(words, offset * 2) !== this.#keyspaceId) return false
     takeKey(engine, words, offset * 2)
     const hash = hashKey(engine, this.#keyspaceId)
-    if (!findHashedAt(engine, hash, this.#keyspaceId, this.#sequence)) return false
+    if (!findHashedAt(engine, hash, this.#keyspaceId, this.#sequence, beforeAllTime)) return false
     // In an oversized segment, the index names the slot of the part that the record begins in.
     return log.starts[lookup.slot] + lookup.offset === log.starts[slot] + offset
   }
 
-  #requireUnchanged(): void {
-    this.#engine.requireOpen()
-    if (this.#isPinned) return
-    const state = this.#engine.control.readState()
-    const isMoved = state[layout.movedRecords] !== this.#moved
-    if (state[layout.sequence] === this.#sequence && !isMoved) return
-    throw new StoreError('STORE_IN_USE', 'the store was changed while it was being scanned')
+  /** One that may not write cannot hold compaction off. */
+  #requireUnmoved(): void {
+    const { control, directory, isCopy, log } = this.#engine
+    if (log.access !== 'private' || isCopy) return
+    if (control.read(layout.movedRecords) === this.#moved) return
+    throw new StoreError('STORE_IN_USE', `${directory} was compacted while it was being scanned`)
   }
 }
 
@@ -135,6 +145,7 @@ export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | un
   const { log, lookup } = engine
   const release = holdLog(engine)
   const sequence = openSnapshot(engine)
+  const timeMs = snapshotTime(engine)
   try {
     let slot = -1
     let offset = 0
@@ -147,18 +158,22 @@ export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | un
       if (type !== typePut || written <= newest || written > sequence) continue
       if (recordKeyspace(words, place.offset * 2) !== keyspaceId) continue
       takeKey(engine, words, place.offset * 2)
-      if (!findHashedAt(engine, hashKey(engine, keyspaceId), keyspaceId, sequence)) continue
+      const hash = hashKey(engine, keyspaceId)
+      if (!findHashedAt(engine, hash, keyspaceId, sequence, timeMs)) continue
       if (log.doubles[lookup.slot][lookup.offset + sequenceDouble] !== written) continue
       newest = written
       slot = lookup.slot
       offset = lookup.offset
     }
+    requireShown(engine, sequence)
     if (slot === -1) return undefined
     takeKey(engine, log.words[slot], offset * 2)
     lookup.slot = slot
     lookup.offset = offset
     lookup.recordWords = log.words[slot]
-    return foundRecord(engine)
+    const record = foundRecord(engine)
+    requireShown(engine, sequence)
+    return record
   } finally {
     release()
     // It changes the key at hand.

@@ -9,8 +9,12 @@
  * Reading is as in read.ts, and then back along the previous addresses to the newest record that is
  * not newer than the snapshot. All but the first of these records lie below the boundary and never
  * change, so the home bucket's version needs to be looked at for the first one only.
+ *
+ * One that may not write can set neither boundary nor pin. Its snapshots show what they should until
+ * somebody else writes, and nothing from then on: {@link requireShown}, behind every read.
  */
 import { StoreError } from '../base/errors.js'
+import { fence } from '../base/shared-words.js'
 import * as layout from '../format/control-layout.js'
 import {
   expiresAtDouble,
@@ -22,14 +26,36 @@ import {
   typePut,
   versionDouble,
 } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { recordFlags, recordSpan } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
+import { freezeLog } from './freeze.js'
 import type { RecordFacts } from './get-entry.js'
 import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
+import { readSettled } from './settled.js'
 import { scheduleSweep } from './sweep-tombstones.js'
+import { isExpiredAt, noteSeen, timeNow } from './time.js'
 import { verifyFound, verifyMissing, verifyOlder } from './verified-read.js'
+
+/** What a snapshot shows: everything up to a sequence that had not expired at a time. */
+export interface Moment {
+  readonly sequence: number
+  readonly timeMs: number
+}
+
+/** The time that goes with a snapshot which was just opened. */
+export function snapshotTime(engine: Engine): number {
+  // Nothing that it shows expires: the clock need not be asked.
+  return engine.expiries.nextMs === noExpiry ? beforeAllTime : timeNow(engine)
+}
+
+/** The time at which nothing has expired: for what is in the indexes and counts. */
+export const beforeAllTime = Number.NEGATIVE_INFINITY
+
+const expiryInKindWord = flagExpiry << 8
+const typeAndExpiry = expiryInKindWord | 0xff
 
 /**
  * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. `look` is
@@ -38,21 +64,13 @@ import { verifyFound, verifyMissing, verifyOlder } from './verified-read.js'
 export function openSnapshot(engine: Engine, look?: () => void): number {
   engine.requireOpen()
   const { attachments, control, log, pins } = engine
-  if (log.access === 'private') {
-    const sequence = openOnCopy(engine)
-    look?.()
-    return sequence
-  }
+  if (log.access === 'private') return openWithoutPin(engine, look)
   enter(engine)
   try {
     const sequence = control.get(layout.sequence)
-    if (control.get(layout.readOnly) !== control.get(layout.tail)) {
-      control.begin()
-      control.set(layout.readOnly, control.get(layout.tail))
-      control.commit()
-    }
-    pins.add(sequence)
-    attachments.setPin(pins.lowest)
+    freezeLog(control)
+    pins.add(sequence, control.get(layout.usedBytes) - control.get(layout.liveBytes))
+    attachments.setPin(pins.lowest, pins.garbageAtLowest)
     look?.()
     return sequence
   } finally {
@@ -60,16 +78,31 @@ export function openSnapshot(engine: Engine, look?: () => void): number {
   }
 }
 
-/** A copy does not change; what others write to is not to be pinned by one who may not write. */
-function openOnCopy(engine: Engine): number {
-  if (engine.isCopy) {
-    const sequence = engine.control.get(layout.sequence)
-    engine.pins.add(sequence)
-    return sequence
-  }
+/**
+ * What is committed is applied by then, so that reads show all of it. Counted among the pins, so that
+ * this one does not go on to files that replaced those it reads.
+ */
+function openWithoutPin(engine: Engine, look: (() => void) | undefined): number {
+  const sequence = readSettled(engine, () => {
+    look?.()
+    return engine.control.read(layout.sequence)
+  })
+  engine.pins.add(sequence, 0)
+  return sequence
+}
+
+/**
+ * For one that could set no pin: throws where anything was committed since, so that what was read may
+ * be newer than the snapshot, or gone. A copy does not change, and a pin lets nothing change.
+ */
+export function requireShown(engine: Engine, sequence: number): void {
+  if (engine.log.access !== 'private' || engine.isCopy) return
+  // What was read comes before the look at what was committed.
+  fence()
+  if (engine.control.read(layout.sequence) === sequence) return
   throw new StoreError(
-    'STORE_READ_ONLY',
-    `ranges and snapshots mark in ${engine.directory} what they read, and this reader may not write there`,
+    'STORE_IN_USE',
+    `${engine.directory} was changed while a range or a snapshot of it was read; this reader may not write there, and cannot hold on to what is replaced`,
     { details: { file: engine.directory } },
   )
 }
@@ -83,25 +116,33 @@ export function closeSnapshot(engine: Engine, sequence: number): void {
   const lowest = pins.lowest
   if (lowest === before) return
   // Without the writer's word: who still sees the old pin holds back more than it must.
-  attachments.setPin(lowest)
+  attachments.setPin(lowest, pins.garbageAtLowest)
   scheduleSweep(engine)
+}
+
+/** True where a snapshot shows the key at hand. */
+export function hasAt(engine: Engine, keyspaceId: number, moment: Moment): boolean {
+  const isThere = findAt(engine, keyspaceId, moment)
+  requireShown(engine, moment.sequence)
+  return isThere
+}
+
+export function findAt(engine: Engine, keyspaceId: number, moment: Moment): boolean {
+  const hash = hashKey(engine, keyspaceId)
+  return findHashedAt(engine, hash, keyspaceId, moment.sequence, moment.timeMs)
 }
 
 /**
  * Finds the record of the key at hand that a snapshot shows. True where it is a put; the lookup then
- * has it, and its bytes count without a further look.
+ * has it, and its bytes count without a further look where there is a pin: {@link requireShown}.
+ * Hot path: `bench/compare`, rows "full scan", "range of 100".
  */
-export function findAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
-  const hash = hashKey(engine, keyspaceId)
-  return findHashedAt(engine, hash, keyspaceId, sequence)
-}
-
-/** Hot path: `bench/compare`, rows "full scan", "range of 100". */
 export function findHashedAt(
   engine: Engine,
   hash: number,
   keyspaceId: number,
   sequence: number,
+  timeMs: number,
 ): boolean {
   const { lookup, log } = engine
   for (;;) {
@@ -115,9 +156,17 @@ export function findHashedAt(
     const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
     const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
     if (!isStable(engine)) continue
-    if (newest <= sequence) return (kind & 0xff) === typePut
-    return followPrevious(engine, keyspaceId, previous, sequence)
+    if (newest > sequence) return followPrevious(engine, keyspaceId, previous, sequence, timeMs)
+    return (kind & typeAndExpiry) === typePut || isThereAt(engine, kind, timeMs)
   }
+}
+
+/** Whether the record that the lookup has is a put that had not expired. */
+function isThereAt(engine: Engine, kind: number, timeMs: number): boolean {
+  if ((kind & 0xff) !== typePut) return false
+  if ((kind & expiryInKindWord) === 0 || !isExpiredAt(engine, timeMs)) return true
+  noteSeen(engine, timeMs)
+  return false
 }
 
 function followPrevious(
@@ -125,6 +174,7 @@ function followPrevious(
   keyspaceId: number,
   from: number,
   sequence: number,
+  timeMs: number,
 ): boolean {
   const { lookup, log } = engine
   for (let address = from; address !== 0; ) {
@@ -138,7 +188,7 @@ function followPrevious(
       lookup.slot = slot
       lookup.offset = offset | 0
       lookup.recordWords = log.words[slot]
-      return (log.words[slot][(offset << 1) + kindWord] & 0xff) === typePut
+      return isThereAt(engine, log.words[slot][(offset << 1) + kindWord], timeMs)
     }
     address = log.doubles[slot][offset + previousDouble]
   }
@@ -146,13 +196,17 @@ function followPrevious(
 }
 
 /** A copy of the value that the caller owns. */
-export function getBytesAt(
-  engine: Engine,
-  keyspaceId: number,
-  sequence: number,
-): Buffer | undefined {
-  if (!findAt(engine, keyspaceId, sequence)) return undefined
-  return copyFoundValue(engine)
+export function getBytesAt(engine: Engine, keyspaceId: number, moment: Moment): Buffer | undefined {
+  const value = findAt(engine, keyspaceId, moment) ? copyFoundValue(engine) : undefined
+  requireShown(engine, moment.sequence)
+  return value
+}
+
+/** The value as text. */
+export function getTextAt(engine: Engine, keyspaceId: number, moment: Moment): string | undefined {
+  const text = findAt(engine, keyspaceId, moment) ? foundText(engine) : undefined
+  requireShown(engine, moment.sequence)
+  return text
 }
 
 /** A copy of the value of the record that the lookup has. */
@@ -177,9 +231,11 @@ export function foundText(engine: Engine): string {
 export function getRecordAt(
   engine: Engine,
   keyspaceId: number,
-  sequence: number,
+  moment: Moment,
 ): RecordFacts | undefined {
-  return findAt(engine, keyspaceId, sequence) ? foundRecord(engine) : undefined
+  const record = findAt(engine, keyspaceId, moment) ? foundRecord(engine) : undefined
+  requireShown(engine, moment.sequence)
+  return record
 }
 
 /** Everything that is known of the record that the lookup has. */

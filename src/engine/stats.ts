@@ -14,7 +14,7 @@ import {
   slotSizeBytes,
 } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
-import { readSettled } from './settled.js'
+import { readCounts } from './expiry.js'
 import { unsweptIds } from './sweep-keyspaces.js'
 
 export interface StoreStats {
@@ -58,6 +58,7 @@ export interface StoreStats {
   readonly compactions: number
   /** What stopped compaction in the background, until it goes on; undefined for nothing. */
   readonly compactionFailure: unknown
+  /** Checkpoints that this attachment has made since opening. */
   readonly checkpoints: number
   readonly lastRecovery: RecoveryReport
   /** Threads and processes that have the store open. */
@@ -72,27 +73,33 @@ export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
   const { attachments, control, counts, index, log, order, pins } = engine
   const unnamedIds = [systemKeyspaceId, ...unsweptIds(engine).map(([id]) => id)]
-  const { state, unnamed } = readSettled(engine, () => ({
-    state: control.readState(),
-    // The registry, and what dropped keyspaces left that is not swept out yet.
-    unnamed: ([0, 1, 2] as const).map((field) =>
-      unnamedIds.reduce((sum, id) => sum + counts.get(id, field), 0),
-    ),
-  }))
+  const { due, state, unnamed } = readCounts(
+    engine,
+    (id) => !unnamedIds.includes(id),
+    (left) => ({
+      due: left,
+      state: control.readState(),
+      // The registry, and what dropped keyspaces left that is not swept out yet.
+      unnamed: ([0, 1, 2] as const).map((field) =>
+        unnamedIds.reduce((sum, id) => sum + counts.get(id, field), 0),
+      ),
+    }),
+  )
   const oldest = attachments.lowestPin()
   const liveBytes = state[layout.liveBytes]
+  const garbageBytes = usedBytes - liveBytes
   const logBytes = state[layout.tail] - state[layout.readOnly]
   const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: state[layout.records] - unnamed[0],
-    keyBytes: state[layout.keyBytes] - unnamed[1],
-    valueBytes: state[layout.valueBytes] - unnamed[2],
+    records: state[layout.records] - unnamed[0] - due[0],
+    keyBytes: state[layout.keyBytes] - unnamed[1] - due[1],
+    valueBytes: state[layout.valueBytes] - unnamed[2] - due[2],
     liveBytes,
-    garbageBytes: usedBytes - liveBytes,
-    garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
+    garbageBytes,
+    garbageRatio: usedBytes === 0 ? 0 : garbageBytes / usedBytes,
     fileBytes,
-    indexBytes: index.sizeBytes + order.sizeBytes,
+    indexBytes: index.sizeBytes + order.sizeBytes + (engine.ownOrder?.index.sizeBytes ?? 0),
     segments,
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),
@@ -108,7 +115,7 @@ export function stats(engine: Engine): StoreStats {
     syncs: engine.syncQueue.completedCount,
     compactions: engine.compacted.runCount,
     compactionFailure: engine.compacted.failure,
-    checkpoints: 0,
+    checkpoints: engine.checkpointCount,
     lastRecovery: engine.lastRecovery,
     // One that reads from a copy of its own is in no list.
     attachments: Math.max(1, attachments.list().length),

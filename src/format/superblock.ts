@@ -59,6 +59,10 @@ export interface Superblock {
   readonly createdAtMs: number
 }
 
+export function isSameId(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => b[index] === byte)
+}
+
 /** Bytes of a segment of ordinary size. */
 export function segmentSizeOf(superblock: Superblock): number {
   return 2 ** superblock.segmentShift * 8
@@ -88,12 +92,24 @@ export function encodeSuperblock(superblock: Superblock): Uint8Array {
  * foreign file is called foreign and not damaged.
  */
 export function decodeSuperblock(bytes: Uint8Array, file: string, readOnly: boolean): Superblock {
-  const copies = [bytes.slice(0, copySizeBytes), bytes.slice(copySizeBytes, superblockSizeBytes)]
-  const own = copies.filter((copy) => magic.every((byte, index) => copy[index] === byte))
+  const own = copiesOf(bytes).filter(hasMagic)
   if (own.length === 0) throw wrongFormat(file, 'it does not begin as a Varve store does')
   const intact = own.find(isIntact)
   if (intact === undefined) throw corrupt(file, 0, 'neither copy of the superblock verifies')
   return decodeCopy(intact, file, readOnly)
+}
+
+/** True where a copy that verifies says who the store is, in whatever version of the format. */
+export function hasIntactSuperblock(bytes: Uint8Array): boolean {
+  return copiesOf(bytes).some((copy) => hasMagic(copy) && isIntact(copy))
+}
+
+function copiesOf(bytes: Uint8Array): Uint8Array[] {
+  return [bytes.slice(0, copySizeBytes), bytes.slice(copySizeBytes, superblockSizeBytes)]
+}
+
+function hasMagic(copy: Uint8Array): boolean {
+  return magic.every((byte, index) => copy[index] === byte)
 }
 
 function isIntact(copy: Uint8Array): boolean {

@@ -17,7 +17,7 @@
  */
 import { join } from 'node:path'
 import { assert } from '../base/assert.js'
-import { StoreError } from '../base/errors.js'
+import { StoreError, systemErrorCode } from '../base/errors.js'
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName, segmentFileName } from '../format/file-names.js'
@@ -90,6 +90,8 @@ export class Log {
   /** Flushes of them that are under way: none is closed meanwhile. */
   flushCount = 0
   readonly #slotByNumber: Map<number, number> = new Map()
+  /** Told of a slot whose segment was dropped. */
+  onForget: ((slot: number) => void) | undefined
   /** As of which the mapped slots are those of the slot table. */
   slotGeneration: number
 
@@ -207,6 +209,7 @@ export class Log {
     for (const list of [this.words, this.doubles, this.bytes, this.buffers]) delete list[slot]
     this.#mappings[slot]?.discard()
     this.#mappings[slot] = undefined
+    this.onForget?.(slot)
   }
 
   /** The slot of a segment that exists, or -1. */
@@ -227,7 +230,7 @@ export class Log {
     return slot < this.slots.region.reservedSoFar() && this.slots.get(slot, slotNumber) > 0
   }
 
-  /** Maps the segment of a slot. Throws `STORE_CORRUPT` where its file is gone. */
+  /** Maps the segment of a slot. Throws `STORE_CORRUPT` where its file is gone; what the system says else. */
   mapSlot(slot: number): void {
     const first = this.firstSlotOf(slot)
     const number = this.slots.get(first, slotNumber)
@@ -238,6 +241,7 @@ export class Log {
     try {
       file = this.platform.openFile(path, this.access === 'shared' ? 'write' : 'read')
     } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error
       throw new StoreError('STORE_CORRUPT', `segment file ${path} cannot be opened`, {
         details: { file: path, address: 0, what: 'the segment is missing' },
         cause: error,
@@ -289,6 +293,20 @@ export class Log {
     const start = (slot - first) * this.segmentSizeBytes + offset * 8
     const size = Math.min(sizeDoubles * 8, this.slots.get(first, slotSizeBytes) - start)
     if (size > 0) this.#mappings[first]?.prefault(start, size)
+  }
+
+  /** False where reading a stretch, in bytes of a mapped slot, may have to wait for the medium. */
+  isResident(slot: number, offset: number, sizeBytes: number): boolean {
+    const first = this.firstSlotOf(slot)
+    const start = (slot - first) * this.segmentSizeBytes + offset
+    const size = Math.min(sizeBytes, this.slots.get(first, slotSizeBytes) - start)
+    return size <= 0 || (this.#mappings[first]?.isResident(start, size) ?? true)
+  }
+
+  /** The name of the file of the segment that begins in a slot. */
+  pathOf(slot: number): string {
+    const kind = this.slots.get(slot, slotKind) === kindValue ? 'value' : 'log'
+    return this.path(segmentFileName(kind, this.slots.get(slot, slotNumber)))
   }
 
   /** Brings changed bytes of a segment to its file, where memory is not the file. */

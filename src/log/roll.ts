@@ -44,6 +44,7 @@ import {
   slotEndBytes,
   slotEpoch,
   slotInode,
+  slotIsUsed,
   slotKind,
   slotNumber,
   slotOverheadBytes,
@@ -236,6 +237,14 @@ export function freeUncommitted(log: Log): void {
   }
 }
 
+/** Parts from the last to the first: the slot that says how many there are comes last. */
+export function freeSegment(log: Log, first: number): void {
+  const { slots } = log
+  let last = first
+  while (slots.get(last + 1, slotKind) === kindPart) last++
+  for (let slot = last; slot >= first; slot--) freeSlot(log, slot)
+}
+
 /** The number first: without one, whatever else a slot says counts for nobody. */
 export function freeSlot({ slots }: Log, slot: number): void {
   slots.set(slot, slotNumber, 0)
@@ -351,6 +360,7 @@ const zeroFields = [
   slotPrevious,
   slotOverheadBytes,
   slotTombstoneBytes,
+  slotIsUsed,
 ]
 
 interface SlotEntry {

@@ -39,6 +39,9 @@ export interface MendedRecord {
   readonly words: Int32Array
 }
 
+/** What is wanted of a file that is only read. */
+export type ReadableFile = Pick<PlatformFile, 'path' | 'read' | 'sizeBytes'>
+
 /** 8-byte words of a window. Records above this are read, and verified, in pieces. */
 const windowDoubles = 32_768
 /** Header, expiry and the longest key: what is to be seen of a record that is read in pieces. */
@@ -53,7 +56,7 @@ export const lookRecord = 2
 export const lookLarge = 3
 
 export class SegmentReader {
-  readonly file: PlatformFile
+  readonly file: ReadableFile
   readonly identity: SegmentIdentity
   /** 8-byte words that the file has. */
   readonly endOffset: number
@@ -72,7 +75,7 @@ export class SegmentReader {
   readonly #mended: MendedRecord | undefined
 
   constructor(
-    file: PlatformFile,
+    file: ReadableFile,
     identity: SegmentIdentity,
     sizeBytes: number,
     mended?: MendedRecord,
@@ -110,7 +113,7 @@ export class SegmentReader {
       return lookLarge
     }
     this.#load(offset, size)
-    const seed = this.#seedAt(offset)
+    const seed = this.seedAt(offset)
     return checksumRecord(words, this.start, size * 2, seed) === this.checksum
       ? lookRecord
       : lookBad
@@ -120,7 +123,7 @@ export class SegmentReader {
   *verifyLarge(offset: number): Generator<void, boolean> {
     const { checksum, words } = this
     const size = this.span - (words[this.start + keySizeWord] >>> 16)
-    const running = new RunningChecksum(this.#seedAt(offset))
+    const running = new RunningChecksum(this.seedAt(offset))
     let actual: number | undefined
     for (let done = 0; done < size; ) {
       const count = Math.min(windowDoubles, size - done)
@@ -175,6 +178,15 @@ export class SegmentReader {
     return offset + recordSpan(words, start) <= this.endOffset
   }
 
+  /** What the checksum of the record starts from that begins at `offset` and was looked at. */
+  seedAt(offset: number): number {
+    const { epoch, segmentNumber, shift, storeId } = this.identity
+    const part = Math.floor(offset / 2 ** shift)
+    this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
+    const isInBatch = (recordFlags(this.words, this.start) & flagInBatch) !== 0
+    return recordSeed(this.#seeds[part], offset - part * 2 ** shift, isInBatch)
+  }
+
   /** Brings `count` 8-byte words from `offset` on into the window. */
   #load(offset: number, count: number): void {
     if (offset < this.#windowStart || offset + count > this.#windowEnd) {
@@ -198,14 +210,6 @@ export class SegmentReader {
       const at = shift + word
       if (part >= 0 && at >= 0 && at < limit) this.words[at] = words[word]
     }
-  }
-
-  #seedAt(offset: number): number {
-    const { epoch, segmentNumber, shift, storeId } = this.identity
-    const part = Math.floor(offset / 2 ** shift)
-    this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
-    const isInBatch = (recordFlags(this.words, this.start) & flagInBatch) !== 0
-    return recordSeed(this.#seeds[part], offset - part * 2 ** shift, isInBatch)
   }
 }
 

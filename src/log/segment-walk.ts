@@ -143,8 +143,8 @@ function openBatch(reader: SegmentReader, offset: number): OpenBatch | undefined
   }
 }
 
-/** Where the next record that verifies begins, or `limit`. */
-function* nextRecord(
+/** Where the next record that verifies begins behind `damaged`, or `limit`. */
+export function* nextRecord(
   reader: SegmentReader,
   damaged: number,
   limit: number,

@@ -24,7 +24,8 @@
  *     80 |    8 | previous: f64, number of the log segment before; 0 for the first of an epoch
  *     88 |    8 | overheadBytes: f64; if sealed: all that is no put, the unused rest included
  *     96 |    8 | tombstoneBytes: f64; if sealed
- *    104 |   24 | reserved: 0
+ *    104 |    8 | isUsed: f64; of a value segment: 1 once a record referred to it
+ *    112 |   16 | reserved: 0
  */
 import type { MapAccess, MappingSpace, PlatformFile } from '../platform/platform.js'
 import { indexInPiece, pieceOf, Region } from '../platform/region.js'
@@ -46,6 +47,7 @@ export const slotEndBytes = 9
 export const slotPrevious = 10
 export const slotOverheadBytes = 11
 export const slotTombstoneBytes = 12
+export const slotIsUsed = 13
 
 export const kindLog = 1
 export const kindValue = 2

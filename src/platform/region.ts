@@ -9,6 +9,7 @@
  * Invariant: elements below `reservedCount` have real blocks behind them. Others may have reserved
  * more, in the same file; their pieces are mapped when one of their elements is first asked for.
  */
+import { StoreError } from '../base/errors.js'
 import type { MapAccess, Mapping, MappingSpace, PlatformFile } from './platform.js'
 
 const reserveStepMinBytes = 65_536
@@ -57,6 +58,11 @@ export class Region {
   /** Makes elements up to `count` usable. Throws `STORE_FULL`. */
   reserve(count: number): void {
     if (count <= this.#reservedCount) return
+    if (this.#access === 'private') {
+      this.#requireReserved(count)
+      this.ensure(count)
+      return
+    }
     const usedBytes = count * this.#elementSizeBytes
     const step = Math.max(reserveStepMinBytes, Math.floor(usedBytes / reserveStepPart))
     const wanted = Math.ceil((usedBytes + step) / 4096) * 4096
@@ -73,7 +79,15 @@ export class Region {
 
   /** Maps the pieces of elements up to `count`, which somebody reserved. */
   ensure(count: number): void {
+    if (count <= this.#reservedCount) return
     while (this.#firstElement(this.words.length) < count) this.#mapPiece(this.words.length)
+  }
+
+  /** False where reading an element may have to wait for the medium; its piece is mapped. */
+  isResident(index: number): boolean {
+    const size = this.#elementSizeBytes
+    const offset = indexInPiece(index, this.#firstShift) * size
+    return this.#mappings[pieceOf(index, this.#firstShift)].isResident(offset, size)
   }
 
   close(): void {
@@ -84,8 +98,17 @@ export class Region {
   }
 
   #reserveBytes(sizeBytes: number): void {
-    if (this.#access === 'shared') this.file.reserve(sizeBytes)
+    this.file.reserve(sizeBytes)
     this.#reservedCount = Math.floor(sizeBytes / this.#elementSizeBytes)
+  }
+
+  /** The file is as it is, and behind its end a mapping has no memory: touched, it ends the process. */
+  #requireReserved(count: number): void {
+    this.#reservedCount = this.reservedSoFar()
+    if (count <= this.#reservedCount) return
+    throw new StoreError('STORE_FULL', `${this.file.path} cannot grow: it may not be written`, {
+      details: { file: this.file.path },
+    })
   }
 
   #firstElement(piece: number): number {

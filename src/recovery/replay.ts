@@ -17,10 +17,13 @@ import * as layout from '../format/control-layout.js'
 import {
   batchFrameSizeWords,
   batchSizeDouble,
+  expiresAtDouble,
+  flagExpiry,
   recordHeaderSizeBytes,
   sequenceDouble,
   typeBatch,
   typeMarker,
+  typePadding,
   typePut,
   typeTombstone,
   versionDouble,
@@ -28,6 +31,7 @@ import {
 import type { Log } from '../log/log.js'
 import {
   occupiedBytes,
+  recordFlags,
   recordKeyspace,
   recordSpan,
   recordType,
@@ -40,7 +44,7 @@ import {
   kindPart,
   kindValue,
   slotDeadBytes,
-  slotEndBytes,
+  slotIsUsed,
   slotOverheadBytes,
   slotPrevious,
   slotTombstoneBytes,
@@ -92,7 +96,10 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
         count++
         inner += recordSpan(words, inner * 2)
       }
-    } else if (type !== typeMarker) {
+      addUsed(engine, batchFrameSizeWords * 8)
+    } else if (type === typeMarker || type === typePadding) {
+      addUsed(engine, recordSpan(words, offset * 2) * 8)
+    } else {
       replayRecord(engine, bytes, offset)
       count++
     }
@@ -100,9 +107,11 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
   return count
 }
 
-/** A sealed segment's records end here; what came before has counted its records already. */
-export function sealReplayed({ log }: Engine, segmentNumber: number, endBytes: number): void {
-  log.slots.set(log.slotOf(segmentNumber), slotEndBytes, endBytes)
+function addUsed(engine: Engine, bytes: number): void {
+  const { control } = engine
+  control.begin()
+  control.set(layout.usedBytes, control.get(layout.usedBytes) + bytes)
+  control.commit()
 }
 
 function addTo({ slots }: Log, slot: number, field: number, bytes: number): void {
@@ -132,6 +141,8 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
     Math.max(control.get(layout.version), doubles[fileOffset + versionDouble]),
   )
   control.set(layout.nextKeyspaceId, Math.max(control.get(layout.nextKeyspaceId), keyspaceId + 1))
+  let used = control.get(layout.usedBytes) + span * 8
+  control.set(layout.usedBytes, used)
   const first = log.firstSlotOf(slot)
   if (type === typeTombstone) addTo(log, first, slotTombstoneBytes, span * 8)
   else addTo(log, first, slotOverheadBytes, -span * 8)
@@ -142,9 +153,18 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
     const occupied = occupiedBytes(log, slot, offset)
+    if ((recordFlags(words, start) & flagExpiry) !== 0) {
+      engine.expiries.note(log, slot, offset, doubles[fileOffset + expiresAtDouble])
+    }
     addTo(log, slot, slotDeadBytes, -span * 8)
     const valueSlot = referencedSlot(log, slot, offset)
-    if (valueSlot !== -1) log.slots.set(valueSlot, slotDeadBytes, 0)
+    if (valueSlot !== -1) {
+      log.slots.set(valueSlot, slotDeadBytes, 0)
+      log.slots.set(valueSlot, slotIsUsed, 1)
+    }
+    // The value segment's bytes count as used with the first record that refers to it.
+    used += occupied - span * 8
+    control.set(layout.usedBytes, used)
     engine.counts.region.reserve(keyspaceId + 1)
     if (found) {
       accountReplace(engine, keyspaceId, valueSizeBytes, occupied)

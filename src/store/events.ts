@@ -12,8 +12,8 @@ export interface StoreEvents {
   /** The first range of a store built its ordered index, and it took more than 100 ms. */
   built: [info: { readonly keys: number; readonly durationMs: number }]
   /**
-   * Something works that should be done otherwise: a snapshot that was never closed and was collected
-   * as garbage. Without a listener it is a warning of the process.
+   * Something works that should be otherwise: a snapshot that was never closed and was collected as
+   * garbage, a checkpoint that recovery could not use. Without a listener it is a warning of the process.
    */
   warning: [words: string]
   /** Compaction gave something back, or came to its end; of whoever asked for it, and in the background. */

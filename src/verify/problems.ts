@@ -10,18 +10,27 @@ export interface Problem {
 }
 
 /** A store of which everything is wrong must not fill memory with saying so. */
-const listedMax = 1000
+const listedMaxDefault = 1000
 
 export class Problems {
   readonly #list: Problem[] = []
+  readonly #listedMax: number
   #count = 0
+
+  constructor(listedMax = listedMaxDefault) {
+    this.#listedMax = listedMax
+  }
 
   get count(): number {
     return this.#count
   }
 
-  add(file: string, address: number, what: string): void {
-    if (++this.#count <= listedMax) this.#list.push({ file, address, what })
+  /** Undefined where it is only counted. */
+  add(file: string, address: number, what: string): Problem | undefined {
+    if (++this.#count > this.#listedMax) return undefined
+    const problem = { file, address, what }
+    this.#list.push(problem)
+    return problem
   }
 
   /** For what the system says when a file is read. Anything else is thrown on. */

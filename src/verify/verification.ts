@@ -13,7 +13,7 @@ import { StoreError } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave } from '../engine/exclusive.js'
 import { holdLog } from '../engine/hold.js'
-import { readRegistry } from '../engine/keyspaces.js'
+import { defaultKeyspaceId, defaultKeyspaceName, readRegistry } from '../engine/keyspaces.js'
 import { closeSnapshot, openSnapshot } from '../engine/snapshot.js'
 import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
@@ -141,7 +141,10 @@ export class Verification {
   #readNames(): Map<number, string> {
     try {
       const { keyspaces } = readRegistry(this.engine)
-      return new Map(Object.entries(keyspaces).map(([name, { id }]) => [id, name]))
+      // The default one is there also where nothing is registered of it.
+      const named = new Map([[defaultKeyspaceId, defaultKeyspaceName]])
+      for (const [name, { id }] of Object.entries(keyspaces)) named.set(id, name)
+      return named
     } catch (error) {
       if (!(error instanceof SyntaxError || error instanceof StoreError)) throw error
       this.hasDamagedLog = true

@@ -28,6 +28,7 @@ import { Verification } from './verification.js'
 import {
   compareManifest,
   type ExpectedSegment,
+  verifyCheckpoints,
   verifyHeader,
   verifyManifest,
   verifySuperblock,
@@ -96,6 +97,7 @@ function* steps(verification: Verification): Generator<void, void> {
   if (platform.kind !== 'memory') {
     verifySuperblock(platform, directory, log.storeId, problems)
     manifest = verifyManifest(platform, directory, log.storeId, problems)
+    yield* verifyCheckpoints(platform, directory, log.storeId, problems)
   }
   const expected = expectedSegments(verification)
   if (manifest !== undefined) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { checksumBytes, checksumWords } from '../../src/base/checksum.js'
+import { checksumBytes, checksumWords, RunningChecksum } from '../../src/base/checksum.js'
 import { checksumWord } from '../../src/format/record.js'
 import { checksumRecord, recordSeed } from '../../src/format/record-checksum.js'
 import { fc } from '../support/properties.js'
@@ -122,4 +122,20 @@ describe('XXH32', () => {
     }
     assert.equal(seeds.size, 100_000)
   })
+})
+
+test('a checksum of pieces is that of the whole', () => {
+  const words = Int32Array.from({ length: 64 }, (_, index) => Math.imul(index + 1, 0x9e3779b1))
+  for (let count = 0; count <= words.length; count++) {
+    for (const pieces of [[], [4], [8, 4], [16, 16]]) {
+      const running = new RunningChecksum(7)
+      let done = 0
+      for (const piece of pieces) {
+        if (done + piece > count) break
+        running.add(words, done, piece)
+        done += piece
+      }
+      assert.equal(running.end(words, done, count - done), checksumWords(words, 0, count, 7))
+    }
+  }
 })

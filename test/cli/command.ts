@@ -13,13 +13,16 @@ export interface Outcome {
 export interface RunOptions {
   readonly input?: string | Uint8Array
   readonly cwd?: string
+  /** Whose rights the command has. */
+  readonly uid?: number
+  readonly gid?: number
 }
 
 export function varve(args: readonly string[], options: RunOptions = {}): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [mainPath, ...args], {
     encoding: 'utf8',
+    ...options,
     input: options.input ?? '',
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   })
   return { exitCode: status, stdout, stderr }
 }

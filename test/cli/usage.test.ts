@@ -11,7 +11,21 @@ import { temporaryDirectory } from '../support/directory.js'
 import { varve } from './command.js'
 
 const subcommands = [
-  ...['get', 'put', 'delete', 'scan', 'count', 'info', 'stats', 'verify', 'compact'],
+  ...[
+    'get',
+    'put',
+    'delete',
+    'scan',
+    'count',
+    'info',
+    'stats',
+    'verify',
+    'compact',
+    'checkpoint',
+    'backup',
+    'restore',
+    'repair',
+  ],
   ...['import', 'export', 'bench', 'demo'],
 ]
 

@@ -138,8 +138,15 @@ describe('I9: a recovery on another boot', () => {
       const named = steps.indexOf('sync copied', renamed)
       assert.ok(renamed > 0 && named > renamed, 'the name of the manifest is flushed')
       const before = steps.slice(0, renamed)
-      for (const name of [...kept, 'manifest.next'])
-        assert.ok(before.includes(`sync ${name}`), name)
+      const synced = (name: string): boolean => before.includes(`sync ${name}`)
+      assert.ok(synced('manifest.next'))
+      // Without the control file nothing tells whether a sync failed on this boot: it is copied then.
+      for (const name of kept) assert.ok(synced(name) || synced(`${name}.copy`), name)
+      const names = before.lastIndexOf('sync copied')
+      for (const name of kept) {
+        assert.ok(names > before.indexOf(`rename ${name}.copy to ${name}`), 'their names are, too')
+      }
+      assert.ok(names >= 0)
       for (const name of lost) {
         assert.ok(steps.indexOf(`remove ${name}`) > named, `${name} is removed last`)
       }

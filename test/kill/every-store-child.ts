@@ -20,6 +20,7 @@ import { copyAsKilled, moveToOtherBoot } from './memory-image.js'
 import { trapStores } from './store-traps.js'
 import {
   compactionWorkloads,
+  operationWorkloads,
   orderedWorkloads,
   prepareWorkload,
   segmentSizeBytes,
@@ -143,7 +144,8 @@ async function imagesOf(store: BinaryStore, change: Change): Promise<Image[]> {
 }
 
 async function run(): Promise<void> {
-  const workload = [...workloads, ...orderedWorkloads, ...compactionWorkloads].find(
+  const all = [...workloads, ...orderedWorkloads, ...operationWorkloads, ...compactionWorkloads]
+  const workload = all.find(
     (candidate) => candidate.name === name,
   )
   if (workload === undefined) throw new Error(`no workload ${name}`)

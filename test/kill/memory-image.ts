@@ -41,7 +41,7 @@ function sign(directory: string): void {
   const own = statSync(join(directory, 'control'))
   control[layout.deviceDouble] = own.dev
   control[layout.inodeDouble] = own.ino
-  const parts = ['buckets', 'overflow', 'slots', 'keyspaces', 'order']
+  const parts = ['buckets', 'overflow', 'slots', 'keyspaces', 'order', 'expiry']
   parts.forEach((name, index) => {
     const { dev, ino } = statSync(join(directory, name))
     control[layout.identitiesDouble + 2 * index] = dev

@@ -4,13 +4,15 @@
  *
  * Keys: `r-n` are registers, read and written one at a time, also by compare-and-set, sometimes
  * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
- * written once, so that the index grows.
+ * written once, so that the index grows. `x-client-n` are its own, too, and cleared by a range. Ranges and
+ * snapshots are read beside, and held meanwhile (ordered-reads.ts).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open, type Store, type StoreEntry, type WriteOperation } from '../../src/store/index.js'
 import { Random } from '../support/random.js'
 import { HistoryWriter, type Told } from './history-file.js'
 import type { SharedOptions } from './options.js'
+import { OrderedReads } from './ordered-reads.js'
 import { bytesOfValue, nameOfBytes, nameOfValue } from './values.js'
 
 export interface ClientSetup {
@@ -24,6 +26,8 @@ export interface ClientSetup {
   readonly operationsMax: number
   readonly registers: number
   readonly groups: number
+  /** Keys that were there before. */
+  readonly prepared: number
   /** Puts, not only reads. */
   readonly writes: boolean
 }
@@ -32,8 +36,12 @@ export const keysPerGroup = 3
 
 export const registerKey = (register: number): string => `r-${register}`
 export const fillKey = (client: string, index: number): string => `f-${client}-${index}`
+export const clearedPrefix = (client: string): string => `x-${client}-`
 export const groupKeys = (group: number): string[] =>
   Array.from({ length: keysPerGroup }, (_, index) => `g-${group}-${index}`)
+
+/** On a busy machine, however long they take. */
+const operationsMin = 60
 
 type BinaryStore = Store<Buffer>
 
@@ -66,18 +74,23 @@ class Client {
   #store: BinaryStore
   #syncs: Promise<void>[] = []
   #fillCount = 0
+  readonly #reads: OrderedReads
 
   constructor(setup: ClientSetup) {
     this.#setup = setup
     this.#random = new Random(setup.seed)
     this.history = new HistoryWriter(setup.file)
+    this.#reads = new OrderedReads(setup, this.#random, this.history)
     this.#store = this.#open()
   }
 
   async run(): Promise<void> {
     const { durationMs, operationsMax } = this.#setup
     const endMs = performance.now() + durationMs
-    while (performance.now() < endMs && this.operationCount < operationsMax) {
+    const isWanted = (): boolean =>
+      this.operationCount < operationsMin ||
+      (performance.now() < endMs && this.operationCount < operationsMax)
+    while (isWanted()) {
       const slow = this.#step()
       if (slow !== undefined) await slow
       // Background syncs have their turn.
@@ -91,6 +104,7 @@ class Client {
   }
 
   async #close(): Promise<void> {
+    this.#reads.end()
     await Promise.all(this.#syncs)
     this.#syncs = []
     await this.#store.close()
@@ -99,10 +113,13 @@ class Client {
   #step(): Promise<void> | undefined {
     const random = this.#random
     this.operationCount++
+    if (random.chance(0.1)) return this.#reads.step(this.#store, this.#fillCount) as undefined
     const roll = random.below(1000)
     if (roll < 4) return this.#reopen()
     if (!this.#setup.writes) return roll < 500 ? this.#readRegister() : this.#readGroup()
     if (roll < 14) return this.#sync()
+    if (roll < 18) return this.#clearOwn()
+    if (roll < 22) return this.#clearRegisters()
     if (roll < 34) return this.#fill()
     if (roll < 64) return this.#checkFill()
     if (roll < 290) return this.#readRegister()
@@ -206,6 +223,28 @@ class Client {
       }
     }
     this.history.run({ kind: 'fill', from, to }, write, nothing)
+  }
+
+  /** Keys of its own, some hundreds, that nobody else writes: none is left. */
+  #clearOwn(): undefined {
+    const prefix = clearedPrefix(this.#setup.client)
+    const count = this.#random.below(600)
+    for (let index = 0; index < count; index++) {
+      this.#store.put(`${prefix}${index}`, Buffer.from('x'))
+    }
+    const counted = this.#store.count({ prefix })
+    if (counted !== count) throw new Error(`${counted} of ${count} keys ${prefix} are there`)
+    this.#store.clear({ prefix })
+    const left = this.#store.keys({ prefix }).toArray()
+    if (left.length > 0) throw new Error(`${left.join()} were cleared, and are there`)
+  }
+
+  #clearRegisters(): undefined {
+    const { registers } = this.#setup
+    const first = this.#random.below(registers)
+    const keys = Array.from({ length: registers - first }, (_, index) => registerKey(first + index))
+    const clear = (): void => this.#store.clear({ gte: keys[0], lt: 'r-~' })
+    this.history.run({ kind: 'clear', keys }, clear, nothing)
   }
 
   /** A key of its own that was acknowledged is there, whatever the table does meanwhile. */

@@ -44,6 +44,12 @@ export async function readAll(setup: FinalSetup): Promise<string[]> {
     for (let index = from; index < to; index++) checkOwn(fillKey(client, index), isAcknowledged)
   }
   for (const key of prepared) checkOwn(key, true)
+  // Of those who were killed before they had cleared them.
+  found += store.count({ prefix: 'x-' })
+  const keys = store.keys().toArray()
+  if (keys.length !== found) problems.push(`there are ${keys.length} keys in order, not ${found}`)
+  const unordered = keys.findIndex((key, index) => index > 0 && keys[index - 1] >= key)
+  if (unordered !== -1) problems.push(`${keys[unordered]} is not in order`)
   if (store.count() !== found) problems.push(`count() is ${store.count()}, but ${found} were found`)
   const { records } = store.stats()
   if (records !== found) problems.push(`stats().records is ${records}, but ${found} were found`)

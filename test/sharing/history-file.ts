@@ -3,7 +3,7 @@
  * written at once, so that whatever kills the client leaves what it had been told.
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
-import type { Condition, Operation } from './linearizability.js'
+import type { Condition, Get, Operation } from './linearizability.js'
 
 /** What is written before an operation. */
 export type Intent =
@@ -19,11 +19,26 @@ export type Intent =
   | { readonly kind: 'batch'; readonly keys: readonly string[]; readonly value: string | undefined }
   /** Keys of the client's own that are written once and never changed. */
   | { readonly kind: 'fill'; readonly from: number; readonly to: number }
+  /** All of these keys at one moment. */
+  | { readonly kind: 'look'; readonly keys: readonly string[] }
+  /** Each of these keys is deleted at a moment of its own. */
+  | { readonly kind: 'clear'; readonly keys: readonly string[] }
 
 /** What a read was told: null for a missing key; version and sequence where it asked for them. */
 export type Told = readonly [value: string, version?: number, sequence?: number] | null
 
-type Answer = Told | boolean | undefined
+/** What was seen of the keys of a look, in order; of a snapshot, with its sequence. */
+export interface Seen {
+  readonly sequence: number | undefined
+  readonly found: readonly Told[]
+}
+
+type Answer = Told | Seen | boolean | undefined
+
+/** An operation that is over; what it was told is still to come. */
+export interface Begun {
+  answer(answer: Answer): void
+}
 
 export class HistoryWriter {
   readonly #fd: number
@@ -35,13 +50,22 @@ export class HistoryWriter {
 
   /** Runs an operation, and keeps when and what it was told. */
   run<T>(intent: Intent, action: () => T, answerOf: (result: T) => Answer): T {
+    const { begun, result } = this.begin(intent, action)
+    begun.answer(answerOf(result))
+    return result
+  }
+
+  /** The same, where what it was told is found out later. */
+  begin<T>(intent: Intent, action: () => T): { readonly begun: Begun; readonly result: T } {
     const id = this.#count++
     this.#write(['i', id, String(process.hrtime.bigint()), intent])
     const invokedAt = process.hrtime.bigint()
     const result = action()
     const respondedAt = process.hrtime.bigint()
-    this.#write(['r', id, String(invokedAt), String(respondedAt), answerOf(result)])
-    return result
+    const answer = (told: Answer): void => {
+      this.#write(['r', id, String(invokedAt), String(respondedAt), told])
+    }
+    return { begun: { answer }, result }
   }
 
   close(): void {
@@ -60,16 +84,28 @@ export interface Fill {
   readonly isAcknowledged: boolean
 }
 
+/** A snapshot that was read. */
+export interface Look {
+  readonly client: string
+  /** When it was made. */
+  readonly invokedAtNs: number
+  readonly respondedAtNs: number
+  readonly sequence: number
+  readonly keys: readonly string[]
+  readonly found: readonly Told[]
+}
+
 export interface History {
   readonly operations: Operation[]
   readonly fills: Fill[]
+  readonly looks: Look[]
   /** Of values that were read with their entry. */
   readonly sequences: Map<string, number>
   readonly problems: string[]
 }
 
 export function emptyHistory(): History {
-  return { operations: [], fills: [], sequences: new Map(), problems: [] }
+  return { operations: [], fills: [], looks: [], sequences: new Map(), problems: [] }
 }
 
 type Line = readonly ['i', number, string, Intent] | readonly ['r', number, string, string, Answer]
@@ -130,16 +166,29 @@ function addEntry(history: History, entry: Entry, client: string, batch: string)
           : { ...facts, key, kind: 'put', value },
       )
     }
+  } else if (intent.kind === 'clear') {
+    const facts = { ...timed, condition: undefined, done: undefined, batch }
+    for (const key of intent.keys) history.operations.push({ ...facts, key, kind: 'delete' })
+  } else if (intent.kind === 'look') {
+    if (answer === undefined) return
+    const { found, sequence } = answer as Seen
+    intent.keys.forEach((key, index) => {
+      addGet(history, { ...timed, key }, found[index])
+    })
+    if (sequence !== undefined) history.looks.push({ ...timed, sequence, keys: intent.keys, found })
   } else if (intent.kind === 'get') {
-    const told = (answer ?? null) as Told
-    const found = told === null ? undefined : { value: told[0], version: told[1] }
-    history.operations.push({ ...timed, key: intent.key, kind: 'get', found })
-    if (told !== null) addSequence(history, told)
+    addGet(history, { ...timed, key: intent.key }, (answer ?? null) as Told)
   } else {
     const facts = { ...timed, condition: intent.condition, batch: undefined }
     const done = answer as boolean | undefined
     history.operations.push({ ...facts, ...intent, condition: intent.condition, done })
   }
+}
+
+function addGet(history: History, timed: Omit<Get, 'kind' | 'found'>, told: Told): void {
+  const found = told === null ? undefined : { value: told[0], version: told[1] }
+  history.operations.push({ ...timed, kind: 'get', found })
+  if (told !== null) addSequence(history, told)
 }
 
 function addSequence(

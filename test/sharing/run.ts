@@ -20,6 +20,7 @@ import {
   describeViolation,
   type Operation,
 } from './linearizability.js'
+import { checkLooks } from './looks.js'
 import { type SharedOptions, smallOptions } from './options.js'
 
 export interface RunSetup {
@@ -127,6 +128,7 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
     plan.clients.map(async (planned, index) => {
       const { client, seed, durationMs, writes, readOnly, startsAtMs, killedAtMs } = planned
       const { registers, groups, options } = plan
+      const prepared = plan.prepared.length
       const host = hosts[index]
       await delay(startsAtMs)
       const killing =
@@ -134,7 +136,7 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
           ? undefined
           : delay(killedAtMs - startsAtMs).then(() => host.kill())
       const argument: ClientSetup = {
-        ...{ path, client, seed, durationMs, registers, groups, writes, operationsMax },
+        ...{ path, client, seed, durationMs, registers, groups, prepared, writes, operationsMax },
         ...{ file: fileOf(client), options: { ...options, readOnly } },
       }
       try {
@@ -208,6 +210,7 @@ function violationsOf(history: History, plan: Plan): string[] {
     ...checkHistory(operations),
     ...groups.map((keys) => checkGroup(operations, keys)),
     checkCommitOrder(registersOf(operations), sequences),
+    checkLooks(history),
   ]
   return violations.flatMap((violation) =>
     violation === undefined ? [] : [describeViolation(violation)],

@@ -13,8 +13,8 @@ export class Session {
   readonly process: ChildProcess
   readonly #answers: AsyncIterator<string>
 
-  constructor(command: string, args: readonly string[]) {
-    const running = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  constructor(command: string, args: readonly string[], identity: Identity = {}) {
+    const running = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], ...identity })
     this.process = running
     this.#answers = createInterface({ input: running.stdout })[Symbol.asyncIterator]()
   }
@@ -54,6 +54,12 @@ export class Session {
   }
 }
 
+/** Whose rights a process has; the ones of this process by default. */
+export interface Identity {
+  readonly uid?: number
+  readonly gid?: number
+}
+
 interface Test {
   after(action: () => Promise<void>): void
 }
@@ -64,8 +70,9 @@ export async function openSession(
   path: string,
   options: StoreOptions,
   node: string = process.execPath,
+  identity: Identity = {},
 ): Promise<Session> {
-  const session = new Session(node, [child])
+  const session = new Session(node, [child], identity)
   test.after(() => session.kill())
   await session.do({ do: 'open', path, options })
   return session

@@ -15,7 +15,9 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -199,16 +201,17 @@ describe('a backup', () => {
     const content = contentOf(store)
     fill(store, 2)
     await store.sync()
-    const name = segmentNames(store.path)
-      .filter((n) => n.startsWith('segment'))
-      .at(-2) as string
-    const path = join(store.path, name)
-    overwrite(path, 4000, Uint8Array.of(readFileSync(path)[4000] ^ 8))
+    store.put('damaged', Buffer.alloc(100, 1))
+    store.has('damaged')
+    const { log, lookup } = engineOf(store)
+    const bytes = log.bytes[lookup.slot]
+    const at = lookup.offset * 8 + 80
+    bytes[at] ^= 8
     await assert.rejects(store.backup(target), { code: 'STORE_CORRUPT' })
     await assert.rejects(store.backup(join(parent, 'fresh')), { code: 'STORE_CORRUPT' })
     assert.deepEqual(await contentOfBackup(t, target), content)
     assert.ok(!existsSync(join(parent, 'fresh', 'superblock')))
-    overwrite(path, 4000, Uint8Array.of(readFileSync(path)[4000] ^ 8))
+    bytes[at] ^= 8
     await store.backup(target)
     await store.backup(join(parent, 'fresh'))
     assert.deepEqual(await contentOfBackup(t, join(parent, 'fresh')), contentOf(store))
@@ -238,6 +241,12 @@ describe('a backup', () => {
       if (name !== 'store') assert.deepEqual(contentsOf(join(parent, name)), before)
     }
     await assert.rejects(store.backup(join(parent, 'file')), { code: 'STORE_EXISTS' })
+    symlinkSync(store.path, join(parent, 'link'))
+    for (const inside of ['backup', 'a/b', '../link/backup']) {
+      const before = readdirSync(store.path)
+      await assert.rejects(store.backup(join(store.path, inside)), RangeError, inside)
+      assert.deepEqual(readdirSync(store.path), before)
+    }
     await assert.rejects(store.backup(''), TypeError)
     await assert.rejects(store.backup(':memory:'), TypeError)
     await store.close()
@@ -288,7 +297,7 @@ test('a backup that is killed leaves no store, or the older backup, and the next
   const parent = temporaryDirectory(t)
   const path = join(parent, 'store')
   const target = join(parent, 'backup')
-  const child = fileURLToPath(new URL('./backup-child.js', import.meta.url))
+  const child = fileURLToPath(new URL('./copy-child.js', import.meta.url))
   const make = open<Buffer>(path, options)
   for (let round = 0; round < 4; round++) fill(make, round)
   await make.close()
@@ -305,7 +314,9 @@ test('a backup that is killed leaves no store, or the older backup, and the next
     }
     // The child ends itself at its n-th call that changes the target.
     const steps = 1 + random.below(round % 12 < 9 ? 80 : 25)
-    const run = spawn(process.execPath, [child, path, target, String(steps)], { stdio: 'inherit' })
+    const run = spawn(process.execPath, [child, 'backup', path, target, String(steps)], {
+      stdio: 'inherit',
+    })
     const [exitCode, signal] = await once(run, 'exit')
     if (signal === 'SIGKILL') killedCount++
     else assert.equal(exitCode, 0)
@@ -329,7 +340,6 @@ test('a backup that is killed leaves no store, or the older backup, and the next
     if (isDone) assert.ok(isSame(content, newer))
     if (round < 12 && readdirSync(target).includes('superblock')) {
       // Begin anew: fresh targets are to be killed, too.
-      const { rmSync } = await import('node:fs')
       rmSync(target, { recursive: true })
     }
   }

@@ -6,9 +6,12 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { open } from '../../src/store/index.js'
+import { openOnReadOnlyMount } from '../sharing/session.js'
+import { noMountNamespaces } from '../store/child.js'
 import { temporaryDirectory } from '../support/directory.js'
 import { seed } from '../support/seed.js'
 
@@ -36,5 +39,37 @@ test('a store is whole to those who verify it while threads write to it', async 
   assert.deepEqual(problems, [])
   assert.equal(records, store.count())
   await reader.close()
+  await store.close()
+})
+
+test('who may not write there verifies a live store, and backs it up', {
+  skip: noMountNamespaces,
+}, async (t) => {
+  const path = temporaryDirectory(t)
+  const target = join(temporaryDirectory(t), 'backup')
+  const store = open<Buffer>(path, { segmentSizeBytes: 2 ** 20, syncIntervalMs: 0 })
+  for (let index = 0; index < 3000; index++) store.put(`key ${index}`, Buffer.alloc(200, index))
+  await store.sync()
+  const reader = await openOnReadOnlyMount(t, path)
+  let isDone = false
+  const write = (): void => {
+    if (isDone) return
+    for (let count = 0; count < 50; count++) {
+      store.put(`key ${count}`, Buffer.alloc(count, 1))
+      store.delete(`key ${100 + count}`)
+      store.put(`key ${100 + count}`, Buffer.alloc(20, 2))
+    }
+    setImmediate(write)
+  }
+  write()
+  for (let round = 0; round < 5; round++) {
+    assert.deepEqual((await reader.do({ do: 'verify' })).value, [])
+    await reader.do({ do: 'backup', target })
+  }
+  isDone = true
+  const copy = open(target, { readOnly: true })
+  assert.equal(copy.count(), 3000)
+  assert.deepEqual((await copy.verify()).problems, [])
+  await copy.close()
   await store.close()
 })

@@ -13,7 +13,8 @@ import { abandon } from '../../src/engine/close.js'
 import * as layout from '../../src/format/control-layout.js'
 import { wordOf } from '../../src/index/hash-index.js'
 import { recordSpan } from '../../src/log/record-fields.js'
-import { open, type Store } from '../../src/store/index.js'
+import { salvage } from '../../src/repair/salvage.js'
+import { open, type Store, StoreError } from '../../src/store/index.js'
 import { makeFixture, segmentSizeBytes } from '../damage/fixture.js'
 import { contentsOf, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
@@ -193,6 +194,48 @@ for (const kind of ['closed', 'recovered'] as const) {
     assert.ok(found > 0)
     await store.close()
   })
+}
+
+for (const kind of ['closed', 'recovered'] as const) {
+  for (const mapping of ['mmap', 'file'] as const) {
+    test(`damage of a store that is not open (${kind}, ${mapping}) is named by opening or by verify`, async (t) => {
+      const fixture = await makeFixture(t, kind, mapping)
+      const { directory, state } = fixture
+      const random = new Random(seed)
+      const missed: string[] = []
+      let found = 0
+      for (const name of ['superblock', 'manifest', ...segmentNames(directory)]) {
+        const path = join(directory, name)
+        const bytes = readFileSync(path)
+        const end = usedEnd(bytes)
+        for (let count = 0; count < (isThorough ? 300 : 20); count++) {
+          const at = random.below(end)
+          const change = random.chance(0.3)
+            ? Buffer.alloc(Math.min(64, end - at))
+            : Buffer.of(bytes[at] ^ (1 << random.below(8)))
+          const before = bytes.subarray(at, at + change.length)
+          if (change.equals(before)) continue
+          overwrite(path, at, change)
+          const where = `${name} byte ${at}, ${change.length} bytes`
+          try {
+            const store = open<Buffer>(directory, { mapping, readOnly: true, syncIntervalMs: 0 })
+            const { problems } = await store.verify()
+            const isHarmless = differenceOf(store, state) === undefined
+            abandon(engineOf(store))
+            if (problems.some(({ file }) => file === path)) found++
+            else if (!isHarmless) missed.push(`${where}: ${JSON.stringify(problems)}`)
+          } catch (error) {
+            const details = error instanceof StoreError ? error.details : undefined
+            if (details?.file === undefined) missed.push(`${where}: ${String(error)}`)
+            else found++
+          }
+          overwrite(path, at, before)
+        }
+      }
+      assert.deepEqual(missed, [], `VARVE_SEED=${seed}`)
+      assert.ok(found > 20)
+    })
+  }
 }
 
 describe('damage of an open store', () => {
@@ -379,4 +422,38 @@ test('a store that is closed is not verified', async (t) => {
   await store.close()
   storeErrorOf(() => store.stats(), 'STORE_CLOSED')
   await assert.rejects(store.verify(), { code: 'STORE_CLOSED' })
+})
+
+test('records larger than what is read at once are verified, backed up and repaired', async (t) => {
+  const parent = temporaryDirectory(t)
+  const path = join(parent, 'store')
+  const store = open<Buffer>(path, { ...options, segmentSizeBytes: 2 ** 24 })
+  const random = new Random(3)
+  const sizes = [300_000, 2 ** 18 - 64, 2 ** 18 - 48, 2 ** 18, 2_000_001, 4_000_000, 10]
+  for (const [index, size] of sizes.entries()) store.put(`key ${index}`, random.bytes(size))
+  store.write(
+    sizes.map((size, index) => ({ type: 'put', key: `batch ${index}`, value: random.bytes(size) })),
+  )
+  assert.deepEqual(await store.verify(), { ok: true, records: 14, problems: [] })
+  await store.backup(join(parent, 'backup'))
+  for (const key of ['key 4', 'batch 5']) {
+    store.has(key)
+    const { log, lookup } = engineOf(store)
+    const { offset, slot } = lookup
+    const bytes = log.bytes[slot]
+    bytes[offset * 8 + 1_500_000] ^= 1
+    const { problems } = await store.verify()
+    bytes[offset * 8 + 1_500_000] ^= 1
+    assert.ok(problems.length >= 1)
+    assert.equal(problems[0].address, offset * 8)
+  }
+  const values = [...store.values()]
+  await store.close()
+  assert.deepEqual((await salvage(path, join(parent, 'repaired'))).lost, [])
+  for (const name of ['backup', 'repaired']) {
+    const copy = open<Buffer>(join(parent, name))
+    assert.ok([...copy.values()].every((value, index) => value.equals(values[index])))
+    assert.deepEqual((await copy.verify()).problems, [])
+    await copy.close()
+  }
 })

@@ -2,10 +2,10 @@
 import type { Command } from 'commander'
 import { StoreError } from '../../base/errors.js'
 import type { Problem, VerifyReport } from '../../store/index.js'
-import { Failure } from '../failure.js'
+import { Failure, UsageError } from '../failure.js'
 import { jsonOption, parseCount, pathDescription } from '../options.js'
 import { printJson, printLines, say } from '../output.js'
-import { Progress } from '../progress.js'
+import { Progress, updateOf } from '../progress.js'
 import { counted, formatBytes, formatMs } from '../quantities.js'
 import { openForReading } from '../store-access.js'
 import { textAsLine } from '../text.js'
@@ -32,6 +32,7 @@ what is wrong there. Exit code 0 where the store is whole, 1 where it is not.`,
 }
 
 async function verifyStore(path: string, options: VerifyCommandOptions): Promise<void> {
+  if (options.maxMegabytes === 0) throw new UsageError('--max-megabytes must be 1 or more')
   const startedAtMs = performance.now()
   const { bytes, report } = await reportOn(path, options)
   const durationMs = performance.now() - startedAtMs
@@ -50,10 +51,11 @@ async function reportOn(
   try {
     await using store = openForReading(path)
     using progress = new Progress('verify', 100)
+    const update = updateOf(progress)
     const report = await store.verify({
       onProgress: (at) => {
         bytes = at.bytes
-        progress.update(Math.floor((at.bytes / Math.max(1, at.totalBytes)) * 100))
+        update(at)
       },
       ...(options.maxMegabytes ? { maxBytesPerSecond: options.maxMegabytes * 1e6 } : {}),
     })
