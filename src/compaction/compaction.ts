@@ -15,6 +15,7 @@
  */
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
+import { betweenCheckpoints } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
@@ -207,7 +208,7 @@ export class Compaction {
       isPostponed: isHeld || tally.isHeld,
     })
     const drop = async (): Promise<void> => {
-      const result = await dropSegments(engine, copied)
+      const result = await dropSegments(engine, copied, isBackground)
       segmentsDropped += result.segmentsDropped
       isHeld = result.isHeld
       if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
@@ -221,7 +222,9 @@ export class Compaction {
       if (victim === undefined) break
       done.add(victim.segmentNumber)
       try {
-        if (await this.#copy(victim, tally, isBackground)) copied.add(victim.segmentNumber)
+        const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
+        if (isCopied === undefined) isHeld = true
+        if (isCopied === true) copied.add(victim.segmentNumber)
       } catch (error) {
         if (!isDamage(error)) throw error
         this.#damaged.add(victim.segmentNumber)
@@ -240,6 +243,21 @@ export class Compaction {
     }
     if (damage.length > 0) throw damage[0]
     return result
+  }
+
+  /** Undefined where somebody makes a checkpoint: the background tries again later. */
+  async #copyBetweenCheckpoints(
+    victim: SurveyedSegment,
+    tally: CopyTally,
+    isBackground: boolean,
+  ): Promise<boolean | undefined> {
+    for (;;) {
+      const isCopied = await betweenCheckpoints(this.#engine, () =>
+        this.#copy(victim, tally, isBackground),
+      )
+      if (isCopied !== undefined || isBackground || this.#isOver(isBackground)) return isCopied
+      await this.#pause(lockPauseMs, isBackground)
+    }
   }
 
   /** True where all that counts in the segment was copied. */

@@ -27,6 +27,8 @@ import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import { applyPending } from '../engine/apply.js'
 import type { Engine } from '../engine/engine.js'
+import { checkpoint } from '../engine/checkpoint.js'
+import { checkpointsReferring, removeOld } from '../engine/checkpoints.js'
 import { exclusively } from '../engine/keyspaces.js'
 import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
@@ -60,16 +62,17 @@ export interface DropResult {
 
 /**
  * Drops all that can go. `copied`: numbers of segments out of which all that counts was copied, tombstones
- * included.
+ * included. `isUnhurried`: what a checkpoint leads into waits until it is worth another checkpoint.
  */
 export async function dropSegments(
   engine: Engine,
   copied: ReadonlySet<number>,
+  isUnhurried: boolean,
 ): Promise<DropResult> {
   const isLeft = announcedDrops(engine).length > 0
-  const noted = new Set(
-    exclusively(engine, () => deadSegments(engine, copied)).map((s) => s.segmentNumber),
-  )
+  const dead = exclusively(engine, () => deadSegments(engine, copied))
+  const noted = await withoutReferences(engine, dead, isUnhurried)
+  if (engine.isClosed) return { segmentsDropped: 0, isHeld: false }
   if (noted.size === 0 && !isLeft) return { segmentsDropped: 0, isHeld: false }
   await sync(engine)
   if (engine.isClosed) return { segmentsDropped: 0, isHeld: false }
@@ -77,6 +80,36 @@ export async function dropSegments(
   await nameWhatIsLeft(engine)
   if (engine.isClosed) return { segmentsDropped: 0, isHeld: false }
   return free(engine)
+}
+
+/**
+ * Numbers of those that no checkpoint leads into. Where one does, another one is made first: these segments
+ * are dead by now, so it does not; and the older ones go.
+ */
+async function withoutReferences(
+  engine: Engine,
+  dead: readonly SurveyedSegment[],
+  isUnhurried: boolean,
+): Promise<ReadonlySet<number>> {
+  const referred = dead.filter(
+    ({ segmentNumber }) => checkpointsReferring(engine, segmentNumber).length > 0,
+  )
+  const all = new Set(dead.map(({ segmentNumber }) => segmentNumber))
+  if (referred.length === 0) return all
+  const referredBytes = referred.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  if (isUnhurried && referredBytes < engine.index.sizeBytes) {
+    for (const { segmentNumber } of referred) all.delete(segmentNumber)
+    return all
+  }
+  try {
+    await checkpoint(engine)
+    removeOld(engine, 1)
+  } catch (error) {
+    // On a full disk the log alone has to do: it is whole.
+    if (!(error instanceof StoreError && error.code === 'STORE_FULL')) throw error
+    removeOld(engine, 0)
+  }
+  return all
 }
 
 /** Nothing in them counts, for anybody. */

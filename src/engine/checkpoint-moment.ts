@@ -14,12 +14,15 @@ import type { CheckpointExpiry, CheckpointKeyspace } from '../format/checkpoint.
 import * as layout from '../format/control-layout.js'
 import { checksumWord, systemKeyspaceId } from '../format/record.js'
 import {
+  kindDropped,
   slotDeadBytes,
   slotEndBytes,
   slotEpoch,
   slotKind,
   slotNumber,
+  slotOverheadBytes,
   slotSizeBytes,
+  slotTombstoneBytes,
 } from '../log/slot-table.js'
 import { type Engine, poisonedError } from './engine.js'
 import { exclusively, readRegistry } from './keyspaces.js'
@@ -33,6 +36,8 @@ export interface MomentSegment {
   readonly sizeBytes: number
   readonly endBytes: number
   readonly deadBytes: number
+  readonly overheadBytes: number
+  readonly tombstoneBytes: number
   readonly kind: number
 }
 
@@ -116,20 +121,33 @@ function countedKeyspaces({ counts }: Engine, nextKeyspaceId: number): Checkpoin
   return found
 }
 
+/**
+ * The segment of the tail is given as if it were sealed where the checkpoint ends: replay goes on counting
+ * from there as it does for every other one.
+ */
 function segmentsAt({ log }: Engine, state: Float64Array): MomentSegment[] {
   const tailSlot = log.firstSlotOf(state[layout.tailSlot])
   const { slots } = log
   const found: MomentSegment[] = []
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
-    const segmentNumber = slots.get(slot, slotNumber)
+    // What is being dropped is not there any more.
+    const isDropped = slots.get(slot, slotKind) === kindDropped
+    const segmentNumber = isDropped ? 0 : slots.get(slot, slotNumber)
+    const sizeBytes = slots.get(slot, slotSizeBytes)
     const tailEndBytes = (state[layout.tail] - segmentNumber * log.segmentWords) * 8
+    const isTail = slot === tailSlot
+    const restBytes = isTail ? state[layout.tailOverheadBytes] + sizeBytes - tailEndBytes : 0
     found.push({
       segmentNumber,
       epoch: slots.get(slot, slotEpoch),
-      sizeBytes: slots.get(slot, slotSizeBytes),
-      endBytes: slot === tailSlot ? tailEndBytes : slots.get(slot, slotEndBytes),
-      deadBytes: slots.get(slot, slotDeadBytes),
-      kind: slots.get(slot, slotKind),
+      sizeBytes,
+      endBytes: isTail ? tailEndBytes : slots.get(slot, slotEndBytes),
+      deadBytes: slots.get(slot, slotDeadBytes) + restBytes,
+      overheadBytes: isTail ? restBytes : slots.get(slot, slotOverheadBytes),
+      tombstoneBytes: isTail
+        ? state[layout.tailTombstoneBytes]
+        : slots.get(slot, slotTombstoneBytes),
+      kind: isDropped ? 0 : slots.get(slot, slotKind),
     })
   }
   return found

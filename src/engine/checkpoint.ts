@@ -72,6 +72,26 @@ export async function checkpointUnasked(
   })
 }
 
+/**
+ * Runs `action` while nobody makes a checkpoint: for who moves records. Undefined, and nothing done, where
+ * somebody does.
+ */
+export async function betweenCheckpoints<T>(
+  engine: Engine,
+  action: () => Promise<T>,
+): Promise<T | undefined> {
+  if (engine.checkpointing !== undefined) return undefined
+  return inTurn(engine, async () => {
+    const lock = tryLock(engine)
+    if (lock === undefined) return undefined
+    try {
+      return await action()
+    } finally {
+      lock.release()
+    }
+  })
+}
+
 /** One at a time in this thread, where locks may tell nothing. */
 async function inTurn<T>(engine: Engine, action: () => Promise<T>): Promise<T> {
   while (engine.checkpointing !== undefined) await Promise.allSettled([engine.checkpointing])

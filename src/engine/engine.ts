@@ -211,6 +211,7 @@ export class Engine {
     this.lastRecovery = parts.lastRecovery
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
+    this.log.onForget = (slot) => this.views.forget(slot)
     this.background = new Background(this)
     this.checkpointDuty = new AutoCheckpoint(this)
   }
