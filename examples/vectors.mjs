@@ -48,7 +48,10 @@ const byCopy = (key) => {
 const query = random(new Float32Array(dimensions))
 const found = {}
 for (const round of ['first', 'second']) {
-  for (const [name, vectorOf] of [['copies', byCopy], ['views', byView]]) {
+  for (const [name, vectorOf] of [
+    ['copies', byCopy],
+    ['views', byView],
+  ]) {
     const startedAtMs = performance.now()
     found[name] = search(query, vectorOf)
     const perVectorNs = Math.round(((performance.now() - startedAtMs) * 1e6) / count)

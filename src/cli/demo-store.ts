@@ -8,22 +8,20 @@ import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import {
   backgroundFileName,
-  bucketsFileName,
   buildFileName,
+  checkpointLockFileName,
+  checkpointNextFileName,
   compactFileName,
-  controlFileName,
   isAttachmentFileName,
-  keyspacesFileName,
   lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
-  orderFileName,
-  overflowFileName,
+  parseCheckpointFileName,
   parseSegmentFileName,
-  slotsFileName,
   superblockFileName,
   superblockNextFileName,
+  volatileFileNames,
 } from '../format/file-names.js'
 import { Failure } from './failure.js'
 import { openForWriting } from './store-access.js'
@@ -32,19 +30,16 @@ const markFileName = 'made-by-varve-demo'
 
 const ownFileNames: readonly string[] = [
   markFileName,
+  ...volatileFileNames,
   backgroundFileName,
-  bucketsFileName,
   buildFileName,
+  checkpointLockFileName,
+  checkpointNextFileName,
   compactFileName,
-  controlFileName,
-  keyspacesFileName,
   lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
-  orderFileName,
-  overflowFileName,
-  slotsFileName,
   superblockFileName,
   superblockNextFileName,
 ]
@@ -69,8 +64,9 @@ function requireDemoStore(path: string): void {
 }
 
 function isOwnFileName(name: string): boolean {
-  const isSegment = parseSegmentFileName(name) !== undefined
-  return ownFileNames.includes(name) || isSegment || isAttachmentFileName(name)
+  const isNumbered =
+    parseSegmentFileName(name) !== undefined || parseCheckpointFileName(name) !== undefined
+  return ownFileNames.includes(name) || isNumbered || isAttachmentFileName(name)
 }
 
 /** Whatever is wrong with the old store does not matter, unless somebody has it open. */

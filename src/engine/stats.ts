@@ -86,10 +86,10 @@ export function stats(engine: Engine): StoreStats {
     }),
   )
   const oldest = attachments.lowestPin()
+  const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const liveBytes = state[layout.liveBytes]
   const garbageBytes = usedBytes - liveBytes
   const logBytes = state[layout.tail] - state[layout.readOnly]
-  const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
     records: state[layout.records] - unnamed[0] - due[0],

@@ -105,7 +105,7 @@ export function syncNow(engine: Engine): void {
   const begun = beginFlush(engine, false)
   if (begun === undefined) return
   try {
-    for (const slot of begun.slots) engine.log.fileOf(slot).syncNow()
+    for (const { file } of begun.segments) file.syncNow()
     if (begun.needsDirectory) engine.platform.syncDirectory(engine.log.directory)
   } catch (error) {
     throw asSyncFailure(engine, error)

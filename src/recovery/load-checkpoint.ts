@@ -45,7 +45,10 @@ export function loadCheckpoint(engine: Engine, checkpoint: ChosenCheckpoint): vo
   control.set(layout.keyBytes, header.keyBytes)
   control.set(layout.valueBytes, header.valueBytes)
   control.set(layout.liveBytes, header.liveBytes)
-  control.set(layout.usedBytes, Math.max(header.liveBytes, header.usedBytes - goneBytes(checkpoint)))
+  control.set(
+    layout.usedBytes,
+    Math.max(header.liveBytes, header.usedBytes - goneBytes(checkpoint)),
+  )
   control.set(layout.lastRecord, header.lastRecord)
   control.set(layout.bucketCount, header.bucketCount)
   control.set(layout.overflowEnd, header.overflowCount)

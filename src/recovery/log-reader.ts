@@ -9,7 +9,8 @@
  *   before the first one lie in a segment that the manifest names, or that compaction dropped, that marker
  *   is one that the manifest knows to be synced, and stands for them.
  * - Behind that marker: as far as the old control file says and proves by the digest it kept, or,
- *   in segments that were only ever appended to, as far as records verify.
+ *   in segments that were only ever appended to, as far as records verify; not across the end of a
+ *   segment where the next one says that there was more: what was lost there reads as its end.
  * A bad record is the end, unless something says that more than this had been synced: then it is
  * corruption.
  */
@@ -26,6 +27,8 @@ import {
   recordHeaderSizeBytes,
   referenceChecksumWord,
   referenceSegmentDouble,
+  sequenceDouble,
+  typeBatch,
   typeMarker,
 } from '../format/record.js'
 import {
@@ -106,6 +109,8 @@ interface Stretch {
   offsets: number[]
   /** Behind the last verified record, in 8-byte words. */
   endOffset: number
+  /** False where records are missing between the segment before and this one. */
+  readonly isContinuous: boolean
 }
 
 /** Reads the log and hands every believed stretch to `believe`, in order. */
@@ -118,6 +123,8 @@ export class LogReader {
   #digest: Digest | undefined = { low: 0, high: 0 }
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
+  /** Of the last record that was read; below 0 before anything was. */
+  #sequence = -1
   readonly #endBySegment = new Map<number, number>()
   /** Records that verify behind the last marker that counts, believed or not. */
   #recordsBehind = 0
@@ -181,7 +188,11 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
-    if (!isNamed) this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset })
+    if (this.#sequence < 0) this.#sequence = file.header.firstSequence - 1
+    if (!isNamed) {
+      const isContinuous = file.header.firstSequence === this.#sequence + 1
+      this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
+    }
     const named: number[] = []
     for (;;) {
       const result = scan.look()
@@ -204,6 +215,7 @@ export class LogReader {
       } else if (!this.#take(scan)) {
         return scan.offset
       }
+      this.#noteSequence(scan)
       scan.skip()
     }
     if (isNamed) {
@@ -238,6 +250,14 @@ export class LogReader {
       this.#believePending()
     }
     return true
+  }
+
+  #noteSequence(scan: SegmentScan): void {
+    const { doubles, words } = scan.segment
+    const isBatch = recordType(words, scan.offset * 2) === typeBatch
+    const last = isBatch ? scan.recordOffsets().at(-1) : scan.offset
+    if (last !== undefined)
+      this.#sequence = Math.max(this.#sequence, doubles[last + sequenceDouble])
   }
 
   /** A marker counts if its digest is that of the records before it. */
@@ -355,6 +375,7 @@ export class LogReader {
   #believeAppendOnly(): boolean {
     for (const stretch of this.#pending) {
       if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return false
+      if (!stretch.isContinuous) return true
       if (stretch.offsets.length === 0) continue
       this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)

@@ -160,7 +160,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   transaction<T>(action: (tx: Transaction<V, K>) => T): T {
     requireFunction('action', action)
-    const transaction = new Transaction<V, K>(this.engine, this, (name) => this.#keyspaceOf(name))
+    const draft = this.#takeDraft()
+    const transaction = new Transaction<V, K>(this.engine, draft, this, (name) =>
+      this.#keyspaceOf(name),
+    )
     const run = (): T => {
       const result = action(transaction)
       if (!isThenable(result)) return result
@@ -172,6 +175,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       return transact(this.engine, run, () => transaction.commit())
     } finally {
       transaction.end()
+      if (draft.isWorthKeeping) this.#spareDraft = draft
     }
   }
 
@@ -239,6 +243,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   /**
    * The store as it is now, in all keyspaces, however it changes afterwards. O(1); close it when it is
    * no longer needed: it holds back the space of what is replaced and deleted meanwhile.
+   *
+   * One that may not write the directory can hold nothing back: reads of its snapshots, and of its ranges,
+   * throw StoreError `STORE_IN_USE` where another one wrote meanwhile.
    */
   snapshot(): Snapshot<V, K> {
     this.engine.requireOpen()
@@ -452,8 +459,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
  * gave, in whatever thread. Options given beside a handle go before what it names.
  * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
  * or somebody who opens or closes it stands still), `STORE_NOT_FOUND` (of a handle: all that had the
- * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT`,
- * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
+ * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT` (another
+ * database's directory, too), `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte
+ * as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
   path: string | StoreHandle,

@@ -3,7 +3,7 @@
  * transaction has written so far before it. Writes are kept in memory until the function has returned.
  */
 import { StoreError } from '../base/errors.js'
-import { BatchDraft } from '../engine/batch-draft.js'
+import type { BatchDraft } from '../engine/batch-draft.js'
 import type { Engine } from '../engine/engine.js'
 import { writeBatchHeld } from '../engine/write-batch.js'
 import { noExpiry } from '../log/expiry-table.js'
@@ -21,12 +21,13 @@ import { requireFiniteNumber, requireFunction, requireNoPromise, sum } from './r
 /** What a transaction has written, in all keyspaces. */
 class Writes {
   readonly engine: Engine
-  readonly draft: BatchDraft = new BatchDraft()
+  readonly draft: BatchDraft
   readonly operations: OperationDraft[] = []
   isOpen = true
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, draft: BatchDraft) {
     this.engine = engine
+    this.draft = draft
   }
 
   requireOpen(): void {
@@ -201,10 +202,11 @@ export class Transaction<V = unknown, K extends StoreKey = string> extends Trans
   /** @internal */
   constructor(
     engine: Engine,
+    draft: BatchDraft,
     source: Keyspace<V, K>,
     keyspaceOf: (name: string) => Keyspace<unknown, StoreKey>,
   ) {
-    super(new Writes(engine), source)
+    super(new Writes(engine, draft), source)
     this.#keyspaceOf = keyspaceOf
   }
 

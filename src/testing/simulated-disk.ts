@@ -62,7 +62,8 @@ export class SimulatedDisk {
   /** @internal What the store is opened on. */
   readonly platform: Platform
   readonly mapping: 'mmap' | 'file'
-  readonly bootId: string = `simulated-boot-${++bootCount}`
+  /** Of the machine's boot: memory is believed only on the one that wrote it. */
+  bootId: string = `simulated-boot-${++bootCount}`
   /** Of the mount: another one is a reason not to believe memory. */
   mountId = 'simulated'
   /** Failures on demand. May be handed on to the disk of the next boot. */
@@ -151,6 +152,14 @@ export class SimulatedDisk {
     for (const directory of this.#directories) next.#directories.add(directory)
     next.#nextInode = this.#nextInode
     next.#nowMs = this.#nowMs
+    return next
+  }
+
+  /** The disk as the processes left it that were killed this moment: no byte of the page cache is lost. */
+  kill(): SimulatedDisk {
+    const next = this.crash(({ count }) => count - 1)
+    next.bootId = this.bootId
+    next.mountId = this.mountId
     return next
   }
 

@@ -32,20 +32,23 @@ interface Moment {
   readonly image: SimulatedDisk
   readonly durable: number
   readonly stateCount: number
+  readonly isKill: boolean
   readonly what: string
 }
 
-let observed: SimulatedDisk | undefined
+let onStep: (() => void) | undefined
 
-/** The medium may have what memory held between any two steps of a change. */
 for (const name of ['begin', 'commit'] as const) {
   const original = Control.prototype[name]
   Control.prototype[name] = function around(this: Control): void {
-    observed?.observe()
+    onStep?.()
     original.call(this)
-    observed?.observe()
+    onStep?.()
   }
 }
+
+/** Of so many steps that an operation takes, more or less, one is drawn by lot. */
+const stepsOfOperation = 12
 
 export async function explore(
   base: Base,
@@ -71,7 +74,10 @@ export async function explore(
         seen.add(key)
         const { durable, states } = run
         const image = run.disk.crash(pick)
-        moments.push({ image, durable, stateCount: states.length, what: `${what}: ${description}` })
+        moments.push({
+          ...{ image, durable, isKill: false, stateCount: states.length },
+          what: `${what}: ${description}`,
+        })
       }
     }
     const watch = (what: string): void => {
@@ -79,27 +85,36 @@ export async function explore(
         if (call === 'sync' || call === 'syncDirectory') look(`${what}, before ${call}`)
       }
     }
-    for (const operation of sequence.slice(0, -1)) {
-      observed = run.disk
-      await operation.run(run)
+    let killsLeft = 0
+    let step = 0
+    onStep = () => {
+      // The medium may have what memory held between any two steps of a change.
+      run.disk.observe()
+      if (killsLeft === 0 || !random.chance(1 / stepsOfOperation)) return
+      killsLeft--
+      const { acknowledged, disk, states } = run
+      const what = `killed at step ${++step}`
+      const image = disk.kill()
+      moments.push({ image, durable: acknowledged, isKill: true, stateCount: states.length, what })
     }
-    observed = run.disk
+    for (const operation of sequence.slice(0, -1)) await operation.run(run)
     const last = sequence[sequence.length - 1]
     watch(last.name)
+    killsLeft = exploration.limits.kills
     const statesBefore = run.states
     await last.run(run)
-    observed = run.disk
+    killsLeft = 0
     // What was noted before a crash within the workload does not apply any more.
     if (run.states !== statesBefore) dropAll(moments)
     watch('sync at the end')
     look('end')
     await run.sync()
     look('synced')
-    observed = undefined
+    onStep = undefined
     run.disk.onChange = undefined
     const { universe, states } = run
-    for (const { durable, image, stateCount, what } of moments) {
-      const permitted = { universe, durable, states: states.slice(0, stateCount) }
+    for (const { durable, image, isKill, stateCount, what } of moments) {
+      const permitted = { universe, durable, isKill, states: states.slice(0, stateCount) }
       await guarded(exploration, `${title} seed ${caseSeed}, ${what}`, () =>
         checkImage(image, permitted, random, exploration.tally),
       )
@@ -109,7 +124,7 @@ export async function explore(
   } catch (error) {
     exploration.failures.push(`${title} seed ${caseSeed}: ${messageOf(error)}`)
   } finally {
-    observed = undefined
+    onStep = undefined
   }
 }
 

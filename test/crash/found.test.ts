@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { basename } from 'node:path'
 import { describe, test } from 'node:test'
 import { openOn, type Pick, SimulatedDisk } from '../../src/testing/index.js'
+import { engineOf } from '../support/engine-of.js'
 
 const options = { encoding: 'utf8' } as const
 
@@ -176,4 +177,28 @@ test('a manifest names only segments whose names are on the medium', async () =>
   openOn<string>(disk, options)
   assert.ok(image !== undefined)
   assert.equal(openOn<string>(image, options).count(), 0)
+})
+
+test('without a mapping, what a segment lost at its end is a gap that nothing behind it counts after', () => {
+  const disk = new SimulatedDisk({ mapping: 'file' })
+  const store = openOn<string>(disk, options)
+  store.put('pad', '')
+  // From here on every record begins with a sector: where sectors are lost, so are whole records.
+  const { log } = engineOf(store)
+  store.put('pad', 'x'.repeat(1024 - ((log.tailOffset * 8 + 56) % 512)))
+  for (let index = 0; index < 8; index++) store.put(`k${index}`, 'x'.repeat(2504))
+  // All arrives but the last sectors of the first of two segments: zeros, as if it ended there.
+  for (let lost = 0; lost < 32; lost++) {
+    const after = disk.crash(({ kind, path, sector, count }) =>
+      // Of the first sector the header arrived.
+      kind === 'sector' && path.endsWith('1') && sector >= lost
+        ? sector === 0
+          ? 1
+          : 0
+        : count - 1,
+    )
+    const kept = [...openOn<string>(after, options).keys({ prefix: 'k' })]
+    const expected = Array.from(kept, (_, index) => `k${index}`)
+    assert.deepEqual(kept, expected, `from sector ${lost} on`)
+  }
 })

@@ -33,6 +33,9 @@ export const operations: readonly Operation[] = [
       if (!run.young.has('/u')) run.put('u', 400)
       run.put('u', 400)
       run.put('u', 390)
+      // Small enough to lie in one sector.
+      if (!run.young.has('/v')) run.put('v', 20)
+      run.put('v', 20)
     },
   },
   { name: 'replace', run: (run) => run.put('a', 100 + 40 * run.states.length) },

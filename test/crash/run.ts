@@ -8,6 +8,7 @@ import {
   areEqual,
   type BinaryStore,
   type Contents,
+  described,
   makeValue,
   nameOf,
   readContents,
@@ -37,6 +38,8 @@ export class Run {
   states: Contents[]
   /** The state that the last completed sync covered. */
   durable = 0
+  /** The state of the last change that returned: what a killed process leaves is not older. */
+  acknowledged = 0
   /** Every name that was ever used. */
   readonly universe: Set<string>
   /** Names written since the last sync: an update of them is made in place. */
@@ -103,9 +106,11 @@ export class Run {
   beginSync(): void {
     if (this.begun !== undefined) return
     const covered = this.states.length - 1
+    const { states } = this
     this.disk.holdsSyncs = true
     this.begun = this.store.sync().then(() => {
-      this.durable = Math.max(this.durable, covered)
+      // Where there was nothing to do it may end behind a crash.
+      if (this.states === states) this.durable = Math.max(this.durable, covered)
     })
     this.young.clear()
   }
@@ -152,10 +157,14 @@ export class Run {
     this.reopen()
     const { contents } = readContents(this.store, this.universe)
     const found = this.states.findLastIndex((state) => areEqual(state, contents))
-    if (found < this.durable) throw new Error('a state that is older than the last sync, or none')
+    if (found < this.durable) {
+      const what = `found ${found}, covered ${this.durable}: ${described(contents)}`
+      throw new Error(`a state that is older than the last sync, or none: ${what}`)
+    }
     // An opened store is settled: there is no way back, and none forward.
     this.states = [contents]
     this.durable = 0
+    this.acknowledged = 0
     this.young.clear()
   }
 
@@ -173,6 +182,7 @@ export class Run {
   #keyspace(space: string): BinaryStore | ReturnType<BinaryStore['keyspace']> {
     if (space === '') return this.store
     if (!this.contents.has(nameOf(space, ''))) {
+      this.acknowledged = this.states.length - 1
       this.states.push(withSpace(this.contents, space))
       this.universe.add(nameOf(space, ''))
     }
@@ -181,6 +191,7 @@ export class Run {
 
   /** Before it happens: a crash in the middle may leave it done. */
   #note(changes: readonly Change[]): void {
+    this.acknowledged = this.states.length - 1
     const next = new Map(this.contents)
     for (const { space = '', key, value } of changes) {
       const name = nameOf(space, key)

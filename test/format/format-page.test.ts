@@ -406,7 +406,7 @@ describe('docs/format.md', () => {
     assert.equal(checkpoint.checksumChunk(words, 1, 5), stored)
     const segment = {
       ...{ segmentNumber: 1, epoch: 2, sizeBytes: 3, endBytes: 4 },
-      ...{ deadBytes: 5, entries: 6, kind: 7 },
+      ...{ deadBytes: 5, entries: 6, kind: 7, overheadBytes: 8, tombstoneBytes: 16 },
     }
     const keyspace = { keyspaceId: 1, records: 2, keyBytes: 3, valueBytes: 4 }
     const element = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))

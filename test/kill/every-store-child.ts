@@ -145,9 +145,7 @@ async function imagesOf(store: BinaryStore, change: Change): Promise<Image[]> {
 
 async function run(): Promise<void> {
   const all = [...workloads, ...orderedWorkloads, ...operationWorkloads, ...compactionWorkloads]
-  const workload = all.find(
-    (candidate) => candidate.name === name,
-  )
+  const workload = all.find((candidate) => candidate.name === name)
   if (workload === undefined) throw new Error(`no workload ${name}`)
   const store = open<Buffer>(live, options)
   let { state, sinceSync } = await prepareWorkload(workload, store)

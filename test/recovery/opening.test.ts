@@ -87,7 +87,7 @@ describe('C4: memory is not believed', () => {
     const { at, to } = await live(t)
     copyStore(at, to)
     assert.deepEqual(openAnd(to), {
-      rows: ['other-boot', 'whole-log', 'old-control-file', 'synced'],
+      rows: ['other-boot', 'whole-log', 'old-control-file', 'copied-in-doubt'],
       ...both,
     })
   })
@@ -111,7 +111,7 @@ describe('C4: memory is not believed', () => {
     // The page of the record before never arrived.
     overwrite(join(to, segment), tailOffset * 8 - 64, Buffer.alloc(64))
     assert.deepEqual(openAnd(to), {
-      rows: ['killed-and-torn', 'whole-log', 'last-marker', 'synced'],
+      rows: ['killed-and-torn', 'whole-log', 'last-marker', 'copied-in-doubt'],
       ...synced,
     })
   })
@@ -136,7 +136,7 @@ describe('C4: memory is not believed', () => {
     copyAsKilled(at, `${to}-2`)
     truncateSync(join(`${to}-2`, segment), 2 ** 19)
     assert.deepEqual(openAnd(`${to}-2`), {
-      rows: ['segments-changed', 'whole-log', 'old-control-file', 'synced'],
+      rows: ['segments-changed', 'whole-log', 'old-control-file', 'copied-in-doubt'],
       ...both,
     })
   })
@@ -146,7 +146,7 @@ describe('C4: memory is not believed', () => {
     copyStore(at, to)
     for (const name of volatileFileNames) rmSync(join(to, name))
     assert.deepEqual(openAnd(to), {
-      rows: ['no-control-file', 'whole-log', 'cut-at-marker', 'synced'],
+      rows: ['no-control-file', 'whole-log', 'cut-at-marker', 'copied-in-doubt'],
       ...synced,
     })
     copyStore(at, `${to}-2`)
@@ -157,7 +157,7 @@ describe('C4: memory is not believed', () => {
     // The one before the recovery that raised the epoch.
     copyFileSync(join(at, 'control'), join(`${to}-3`, 'control'))
     assert.deepEqual(openAnd(`${to}-3`), {
-      rows: ['foreign-control-file', 'whole-log', 'last-marker', 'synced'],
+      rows: ['foreign-control-file', 'whole-log', 'last-marker', 'copied-in-doubt'],
       ...both,
     })
   })
@@ -171,7 +171,7 @@ describe('without a mapping', () => {
     await store.close()
     const found = openAnd(at, { mapping: 'file' })
     assert.deepEqual(found, {
-      rows: ['unmapped-after-close', 'whole-log', 'last-marker', 'synced'],
+      rows: ['unmapped-after-close', 'whole-log', 'last-marker', 'copied-in-doubt'],
       ...both,
     })
     storeErrorOf(() => {
@@ -194,7 +194,7 @@ describe('without a mapping', () => {
     const to = join(parent, 'found')
     copyStore(at, to)
     assert.deepEqual(openAnd(to, { mapping: 'file' }), {
-      rows: ['no-control-file', 'whole-log', 'appended-only', 'synced'],
+      rows: ['no-control-file', 'whole-log', 'appended-only', 'copied-in-doubt'],
       ...both,
     })
     await store.close()
@@ -236,7 +236,7 @@ describe('an update in place that the log lacks', () => {
       overwrite(join(to, segment), 0, old)
       const { rows, a } = openAnd(to)
       assert.equal(a, 'two')
-      assert.equal(rows[3], isPoisoned ? 'updated-and-copied' : 'updated-and-synced')
+      assert.equal(rows[3], isPoisoned ? 'updated-and-copied' : 'updated-and-copied-in-doubt')
       abandon(engineOf(store))
     }
   })
