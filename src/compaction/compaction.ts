@@ -65,6 +65,8 @@ const sliceMs = 0.5
 const sliceMsMax = 3
 const backgroundPauseMs = 1
 const lockPauseMs = 10
+/** Who waits for a checkpoint in another thread looks oftener than that pause is long (checkpoint.ts). */
+const giveWayIntervalMs = 200
 const timerMsMax = 2 ** 31 - 1
 
 export class Compaction {
@@ -76,6 +78,7 @@ export class Compaction {
   #running: Promise<CompactionReport> | undefined
   #isStopped = false
   #restUntilMs = 0
+  #gaveWayAtMs = 0
   #wake: (() => void) | undefined
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
   readonly #damaged: Set<number> = new Set()
@@ -207,15 +210,15 @@ export class Compaction {
       durationMs: performance.now() - startedAtMs,
       isPostponed: isHeld || tally.isHeld,
     })
-    const drop = async (): Promise<void> => {
-      const result = await dropSegments(engine, copied, isBackground)
+    const drop = async (isUnhurried: boolean): Promise<void> => {
+      const result = await dropSegments(engine, copied, isUnhurried)
       segmentsDropped += result.segmentsDropped
       isHeld = result.isHeld
       if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
     }
 
     if (!isBackground) this.#damaged.clear()
-    await drop()
+    await drop(true)
     let bytesMovedBefore = 0
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
@@ -223,8 +226,7 @@ export class Compaction {
       done.add(victim.segmentNumber)
       try {
         const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
-        if (isCopied === undefined) isHeld = true
-        if (isCopied === true) copied.add(victim.segmentNumber)
+        if (isCopied) copied.add(victim.segmentNumber)
       } catch (error) {
         if (!isDamage(error)) throw error
         this.#damaged.add(victim.segmentNumber)
@@ -233,9 +235,9 @@ export class Compaction {
       // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
       if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
       bytesMovedBefore = tally.bytesMoved
-      await drop()
+      await drop(true)
     }
-    if (!this.#isOver(isBackground) && done.size > 0) await drop()
+    if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground)
     const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
     if (segmentsDropped > 0 || tally.recordsMoved > 0) {
@@ -245,19 +247,25 @@ export class Compaction {
     return result
   }
 
-  /** Undefined where somebody makes a checkpoint: the background tries again later. */
+  /** As {@link #copy}; waits for whoever makes a checkpoint, and lets them begin now and then. */
   async #copyBetweenCheckpoints(
     victim: SurveyedSegment,
     tally: CopyTally,
     isBackground: boolean,
-  ): Promise<boolean | undefined> {
-    for (;;) {
+  ): Promise<boolean> {
+    if (performance.now() - this.#gaveWayAtMs > giveWayIntervalMs) {
+      await this.#pause(lockPauseMs, isBackground)
+      this.#gaveWayAtMs = performance.now()
+    }
+    while (!this.#isOver(isBackground)) {
       const isCopied = await betweenCheckpoints(this.#engine, () =>
         this.#copy(victim, tally, isBackground),
       )
-      if (isCopied !== undefined || isBackground || this.#isOver(isBackground)) return isCopied
+      if (isCopied !== undefined) return isCopied
       await this.#pause(lockPauseMs, isBackground)
+      this.#gaveWayAtMs = performance.now()
     }
+    return false
   }
 
   /** True where all that counts in the segment was copied. */

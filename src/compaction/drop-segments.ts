@@ -105,6 +105,7 @@ async function withoutReferences(
     await checkpoint(engine)
     removeOld(engine, 1)
   } catch (error) {
+    if (engine.isClosed) return new Set()
     // On a full disk the log alone has to do: it is whole.
     if (!(error instanceof StoreError && error.code === 'STORE_FULL')) throw error
     removeOld(engine, 0)

@@ -6,7 +6,7 @@
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
 import { recordKeySize, recordSpan, recordValueSize, referencedSlot } from '../log/record-fields.js'
-import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
+import { slotDeadBytes, slotDeadSequence, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
 /** A record of `sizeDoubles` at the tail, with its checksum in the digest. */
@@ -91,6 +91,20 @@ export function accountReplace(
   if (oldValueSize === valueSizeBytes) return
   doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize
   announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
+}
+
+/**
+ * The record of the lookup is live in another place, of `sizeDoubles`. In its old one it is dead for the
+ * space only: a snapshot that needs it finds it in the new one.
+ */
+export function accountMove({ control, lookup, log }: Engine, sizeDoubles: number): void {
+  const { doubles, next } = control
+  const { offset, recordWords, slot } = lookup
+  const spanBytes = recordSpan(recordWords, offset << 1) << 3
+  doubles[next + layout.liveBytes] += sizeDoubles * 8 - spanBytes
+  doubles[next + layout.pendingDeadSlot] = slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + spanBytes
+  doubles[next + layout.pendingDeadSequence] = log.slots.get(slot, slotDeadSequence)
 }
 
 /** A key is live no more; the record of the lookup is dead. */

@@ -13,8 +13,11 @@
 import type { CheckpointExpiry, CheckpointKeyspace } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
 import { checksumWord, systemKeyspaceId } from '../format/record.js'
+import type { Log } from '../log/log.js'
 import {
   kindDropped,
+  kindLog,
+  kindValue,
   slotDeadBytes,
   slotEndBytes,
   slotEpoch,
@@ -130,9 +133,7 @@ function segmentsAt({ log }: Engine, state: Float64Array): MomentSegment[] {
   const { slots } = log
   const found: MomentSegment[] = []
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
-    // What is being dropped is not there any more.
-    const isDropped = slots.get(slot, slotKind) === kindDropped
-    const segmentNumber = isDropped ? 0 : slots.get(slot, slotNumber)
+    const segmentNumber = slots.get(slot, slotNumber)
     const sizeBytes = slots.get(slot, slotSizeBytes)
     const tailEndBytes = (state[layout.tail] - segmentNumber * log.segmentWords) * 8
     const isTail = slot === tailSlot
@@ -147,8 +148,16 @@ function segmentsAt({ log }: Engine, state: Float64Array): MomentSegment[] {
       tombstoneBytes: isTail
         ? state[layout.tailTombstoneBytes]
         : slots.get(slot, slotTombstoneBytes),
-      kind: isDropped ? 0 : slots.get(slot, slotKind),
+      kind: kindOf(log, slot),
     })
   }
   return found
+}
+
+/** What is being dropped counts as what it was: the manifest may name it still. Nothing leads into it. */
+function kindOf({ slots }: Log, slot: number): number {
+  const kind = slots.get(slot, slotKind)
+  if (kind !== kindDropped) return kind
+  // A value has no end that was sealed.
+  return slots.get(slot, slotEndBytes) === 0 ? kindValue : kindLog
 }

@@ -105,6 +105,7 @@ function nameDurable(engine: Engine): void {
 export function abandon(engine: Engine): void {
   const { control } = engine
   engine.isClosed = true
+  void engine.compacted.stop?.()
   engine.background.stop()
   engine.log.dropPrepared()
   engine.session.end(() => {

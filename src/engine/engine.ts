@@ -171,6 +171,10 @@ export class Engine {
   readonly inlineValueSizeBytesMax: number
   /** The checkpoint that this one is making. */
   checkpointing: Promise<unknown> | undefined
+  /** How many wait for that to end, to make one. */
+  checkpointsWaiting = 0
+  /** What {@link checkpointing} is then: nobody makes one, so that records may be moved. */
+  isMovingRecords = false
   /** Checkpoints that this one has made. */
   checkpointCount = 0
   isClosed = false

@@ -43,8 +43,7 @@ import {
   recordValueSize,
 } from '../log/record-fields.js'
 import { makeRoom } from '../log/roll.js'
-import { slotDeadBytes, slotDeadSequence } from '../log/slot-table.js'
-import { accountAppend, accountOverhead, accountPadding } from './account.js'
+import { accountAppend, accountMove, accountOverhead, accountPadding } from './account.js'
 import { asWriteFailure } from './append-record.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
@@ -152,7 +151,7 @@ interface Move {
 
 /** `sizeDoubles`: with slack. */
 function announceMove(engine: Engine, move: Move, sizeDoubles: number): void {
-  const { control, log, lookup } = engine
+  const { control, log } = engine
   const { address, hash, isEntry, padding, type } = move
   const { doubles, next } = control
   const last = control.get(layout.lastRecord)
@@ -165,12 +164,5 @@ function announceMove(engine: Engine, move: Move, sizeDoubles: number): void {
   if (type === typeTombstone) accountOverhead(control, sizeDoubles, true)
   if (!isEntry) return
   announceReplace(engine, hash, log.tailSlot, log.tailOffset)
-  if (type === typeTombstone) return
-  // Dead in its old place for the space only: who needs it finds it in the new one.
-  const { offset, recordWords, slot } = lookup
-  const spanBytes = recordSpan(recordWords, offset << 1) << 3
-  doubles[next + layout.liveBytes] += sizeDoubles * 8 - spanBytes
-  doubles[next + layout.pendingDeadSlot] = slot
-  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + spanBytes
-  doubles[next + layout.pendingDeadSequence] = log.slots.get(slot, slotDeadSequence)
+  if (type !== typeTombstone) accountMove(engine, sizeDoubles)
 }

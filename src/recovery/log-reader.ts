@@ -65,6 +65,8 @@ export interface BelievedStretch {
 /** Where reading begins: behind a marker whose sync was completed, so all before it is believed. */
 export interface LogStart {
   readonly address: number
+  /** Of the last commit before it. */
+  readonly sequence: number
   /** Where the records before it end, in bytes, by number of the segment. */
   readonly ends: ReadonlyMap<number, number>
 }
@@ -188,11 +190,13 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
-    if (this.#sequence < 0) this.#sequence = file.header.firstSequence - 1
+    const sequenceBefore = file.header.firstSequence - 1
     if (!isNamed) {
-      const isContinuous = file.header.firstSequence === this.#sequence + 1
+      const isContinuous = this.#sequence < 0 || sequenceBefore === this.#sequence
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
+    // The last ones before it may have been dropped, or be a checkpoint's.
+    this.#sequence = Math.max(this.#sequence, sequenceBefore, this.#options.start?.sequence ?? 0)
     const named: number[] = []
     for (;;) {
       const result = scan.look()
@@ -298,7 +302,8 @@ export class LogReader {
       if (stretch.offsets.length > 0) this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)
     }
-    this.#pending = [{ ...last, offsets: [] }]
+    // What is missing before is known to count for nothing.
+    this.#pending = [{ ...last, offsets: [], isContinuous: true }]
   }
 
   #setEnd(file: SegmentFile, endOffset: number): void {

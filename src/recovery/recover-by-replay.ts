@@ -212,7 +212,7 @@ function readLog(
     {
       platform,
       shift: superblock.segmentShift,
-      start: chosen && { address: chosen.header.address, ends: chosen.ends },
+      start: chosen && { ...chosen.header, ends: chosen.ends },
       durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
       claim: former.claim,
       update: former.update,

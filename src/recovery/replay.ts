@@ -3,11 +3,11 @@
  *
  * The records come in the order of the log. Per key the highest sequence wins; compaction keeps
  * sequences, so the order in which copies lie does not matter (I8): a copy and what it was copied from are
- * the same record, and either may be found. What a segment holds of dead bytes and tombstones is
- * counted on the way: at first all of it counts as dead.
+ * the same record. Of these the copy is taken, as it was before: what was copied need not be again. What
+ * a segment holds of dead bytes and tombstones is counted on the way: at first all of it counts as dead.
  */
 
-import { accountInsert, accountRemove, accountReplace } from '../engine/account.js'
+import { accountInsert, accountMove, accountRemove, accountReplace } from '../engine/account.js'
 import { applyPending } from '../engine/apply.js'
 import type { Engine } from '../engine/engine.js'
 import { hashKey, probe } from '../engine/probe.js'
@@ -19,6 +19,7 @@ import {
   batchSizeDouble,
   expiresAtDouble,
   flagExpiry,
+  flagMoved,
   recordHeaderSizeBytes,
   sequenceDouble,
   typeBatch,
@@ -114,6 +115,24 @@ function addUsed(engine: Engine, bytes: number): void {
   control.commit()
 }
 
+/** Before the record is reachable. */
+function noteExpiry({ expiries, log }: Engine, slot: number, offset: number): void {
+  if ((recordFlags(log.words[slot], offset * 2) & flagExpiry) === 0) return
+  expiries.note(log, slot, offset, log.doubles[slot][offset + expiresAtDouble])
+}
+
+/** The index leads to the copy from now on, and what it was copied from is dead for the space only. */
+function announceMoved(
+  engine: Engine,
+  hash: number,
+  slot: number,
+  offset: number,
+  sizeDoubles: number,
+): void {
+  accountMove(engine, sizeDoubles)
+  announceReplace(engine, hash, slot, offset)
+}
+
 function addTo({ slots }: Log, slot: number, field: number, bytes: number): void {
   slots.set(slot, field, slots.get(slot, field) + bytes)
 }
@@ -132,7 +151,9 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
   takeKey(engine, words, start)
   const hash = hashKey(engine, keyspaceId)
   const found = probe(engine, hash, keyspaceId)
-  const isNewest = !found || log.doubles[lookup.slot][lookup.offset + sequenceDouble] < sequence
+  const former = found ? log.doubles[lookup.slot][lookup.offset + sequenceDouble] : -1
+  const isCopy = former === sequence && (recordFlags(words, start) & flagMoved) !== 0
+  const isNewest = former < sequence
 
   control.begin()
   control.set(layout.sequence, Math.max(control.get(layout.sequence), sequence))
@@ -153,9 +174,7 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
     const occupied = occupiedBytes(log, slot, offset)
-    if ((recordFlags(words, start) & flagExpiry) !== 0) {
-      engine.expiries.note(log, slot, offset, doubles[fileOffset + expiresAtDouble])
-    }
+    noteExpiry(engine, slot, offset)
     addTo(log, slot, slotDeadBytes, -span * 8)
     const valueSlot = referencedSlot(log, slot, offset)
     if (valueSlot !== -1) {
@@ -173,6 +192,11 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
       accountInsert(engine, keyspaceId, valueSizeBytes, occupied)
       announceInsert(engine, hash, slot, offset)
     }
+  } else if (isCopy && type === typePut) {
+    if (log.words[slot] === undefined) log.mapSlot(slot)
+    noteExpiry(engine, slot, offset)
+    addTo(log, slot, slotDeadBytes, -span * 8)
+    announceMoved(engine, hash, slot, offset, span)
   } else if (isNewest && found && type === typeTombstone) {
     accountRemove(engine, keyspaceId)
     announceRemove(engine)

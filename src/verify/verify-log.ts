@@ -174,13 +174,13 @@ class LogVisitor implements SegmentVisitor {
     return false
   }
 
-  /** What the index leads to in the place of a record must be a later one. */
+  /** What the index leads to in the place of a record must be a later one, or a copy of it that was moved. */
   #compareSequence(reader: SegmentReader, offset: number, keyspaceId: number, hash: number): void {
     const { engine, problems, sequence: snapshot } = this.#verification
     const { log, lookup } = engine
     const sequence = reader.doubles[reader.start / 2 + sequenceDouble]
     const isLater = (): boolean =>
-      log.doubles[lookup.slot][lookup.offset + sequenceDouble] > sequence
+      log.doubles[lookup.slot][lookup.offset + sequenceDouble] >= sequence
     if (isLater()) return
     const isOlder = this.#verification.exclusively(() => {
       takeKeyOf(this.#verification, reader)
