@@ -232,6 +232,8 @@ function manifestOf(engine: Engine, former: Manifest): Manifest {
     epoch: engine.epoch,
     nextSegmentNumber: boundary,
     durable: hasMarker ? control.get(layout.durable) : logEnd,
+    losses: former.losses,
+    isOfCompaction: true,
     segments,
   }
 }

@@ -1,11 +1,14 @@
 /** What each segment has of live and dead bytes, and what may be done with it: from the slot table alone. */
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
+import { firstSequenceDouble } from '../format/segment-header.js'
+import type { Log } from '../log/log.js'
 import { deadBytesOf, hasDeadPuts, isPinned, liveBytesOf } from '../log/sealed-segment.js'
 import {
   kindDropped,
   kindLog,
   kindValue,
+  slotDeadSequence,
   slotEndBytes,
   slotKind,
   slotNumber,
@@ -25,7 +28,7 @@ export interface SurveyedSegment {
   readonly tombstoneBytes: number
   /** An older segment has dead puts: a tombstone keeps them from coming back. */
   readonly keepsTombstones: boolean
-  /** A snapshot needs what it has of dead records: it stays as it is. */
+  /** A snapshot or a watcher needs what it has of dead records: it stays as it is. */
   readonly isPinned: boolean
   /** Puts in it were superseded: what tombstones keep from coming back. */
   readonly hasDeadPuts: boolean
@@ -37,6 +40,7 @@ export interface SurveyedSegment {
 export function surveySegments(engine: Engine): SurveyedSegment[] {
   const { attachments, control, log } = engine
   const { slots } = log
+  log.refreshSlots()
   const lowestPin = attachments.lowestPin()
   const slotEnd = control.read(layout.slotEnd)
   const isSealed = (slot: number): boolean => slots.get(slot, slotEndBytes) !== 0
@@ -65,15 +69,52 @@ export function surveySegments(engine: Engine): SurveyedSegment[] {
     })
   }
   found.sort((a, b) => a.segmentNumber - b.segmentNumber)
+  const unread = unreadSegments(engine, found)
   // In the index: remembered, or kept for a snapshot, wherever they lie.
   const isRemembering = control.read(layout.tombstones) > 0
   let keepsTombstones = false
   return found.map((segment) => {
     const tombstoneBytes = keepsTombstones || isRemembering ? segment.tombstoneBytes : 0
-    const needed = { ...segment, keepsTombstones, tombstoneBytes }
+    const isPinned = segment.isPinned || unread.has(segment.segmentNumber)
+    const needed = { ...segment, isPinned, keepsTombstones, tombstoneBytes }
     keepsTombstones ||= segment.hasDeadPuts
     return needed
   })
+}
+
+/**
+ * What a watcher may not have seen yet: log segments with a change behind the one that it has come to, and
+ * values that a change referred to which lies there. A segment has no changes behind those of the next one's
+ * beginning, and a value none behind the one by which it died.
+ */
+function unreadSegments(
+  { attachments, log }: Engine,
+  segments: readonly SurveyedSegment[],
+): ReadonlySet<number> {
+  const unread = new Set<number>()
+  const watched = attachments.lowestWatched()
+  if (watched === Number.POSITIVE_INFINITY) return unread
+  let following = Number.POSITIVE_INFINITY
+  for (let index = segments.length - 1; index >= 0; index--) {
+    const { kind, segmentNumber, slot } = segments[index]
+    const isLog = kind === 'log'
+    const last = isLog ? following : log.slots.get(slot, slotDeadSequence)
+    if (last > watched) unread.add(segmentNumber)
+    if (!isLog) continue
+    following = firstSequenceIn(log, slot, segmentNumber) - 1
+  }
+  return unread
+}
+
+/** 0 for a segment that another one dropped meanwhile. */
+function firstSequenceIn(log: Log, slot: number, segmentNumber: number): number {
+  try {
+    if (log.words[slot] === undefined) log.mapSlot(slot)
+    return log.doubles[slot][firstSequenceDouble]
+  } catch (error) {
+    if (log.slots.get(slot, slotNumber) === segmentNumber) throw error
+    return 0
+  }
 }
 
 function liveBytesAtTail({ control, log }: Engine, slot: number): number {

@@ -59,6 +59,7 @@ export class Attachments {
       doubles[double + layout.attachmentSinceDouble] = nowMs
       doubles[double + layout.attachmentPinDouble] = 0
       words[word + layout.attachmentHoldsWord] = 0
+      doubles[double + layout.attachmentWatchedDouble] = 0
       words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
       words[word + layout.attachmentNodeWord] = nodeVersion
       words[word + layout.attachmentGenerationWord] = generation
@@ -84,27 +85,37 @@ export class Attachments {
     this.#lock = undefined
   }
 
-  /**
-   * The lowest sequence that a snapshot of this one shows, Infinity for none, and how many bytes of the
-   * log were garbage when it was made.
-   */
-  setPin(sequence: number, garbageBytes: number): void {
-    const { doubles } = this.#control
-    const double = wordOf(this.own) / 2
-    doubles[double + layout.attachmentGarbageDouble] = garbageBytes
-    doubles[double + layout.attachmentPinDouble] =
+  /** The lowest sequence that a snapshot of this one shows; Infinity for none. */
+  setPin(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] =
       sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
   }
 
   /** The lowest sequence that anybody's snapshot shows; Infinity where there is none. */
   lowestPin(): number {
+    return this.#lowest(layout.attachmentPinDouble)
+  }
+
+  /** The lowest sequence that a watcher of this one has come to; Infinity for none. */
+  setWatched(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentWatchedDouble] =
+      sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
+  }
+
+  /** The lowest sequence that anybody's watcher has come to; Infinity where there is none. */
+  lowestWatched(): number {
+    return this.#lowest(layout.attachmentWatchedDouble)
+  }
+
+  /** Of a field that has 1 + a sequence, or 0. */
+  #lowest(field: number): number {
     const { words, doubles } = this.#control
     let lowest = Number.POSITIVE_INFINITY
-    // One that is alone has no entry, and keeps its pin in the first one.
+    // One that is alone has no entry, and keeps it in the first one.
     const end = Math.max(1, words[layout.attachmentEndWord])
     for (let entry = 0; entry < end; entry++) {
-      const pin = doubles[wordOf(entry) / 2 + layout.attachmentPinDouble]
-      if (pin !== 0 && pin - 1 < lowest) lowest = pin - 1
+      const sequence = doubles[wordOf(entry) / 2 + field]
+      if (sequence !== 0 && sequence - 1 < lowest) lowest = sequence - 1
     }
     return lowest
   }
@@ -135,22 +146,6 @@ export class Attachments {
     return current === token && this.#isLive(entry)
   }
 
-  /** What was garbage when the snapshot of the lowest pin was made; undefined where there is none. */
-  garbageAtLowestPin(): number | undefined {
-    const { words, doubles } = this.#control
-    let lowest = Number.POSITIVE_INFINITY
-    let garbageBytes: number | undefined
-    const end = Math.max(1, words[layout.attachmentEndWord])
-    for (let entry = 0; entry < end; entry++) {
-      const double = wordOf(entry) / 2
-      const pin = doubles[double + layout.attachmentPinDouble]
-      if (pin === 0 || pin >= lowest) continue
-      lowest = pin
-      garbageBytes = doubles[double + layout.attachmentGarbageDouble]
-    }
-    return garbageBytes
-  }
-
   /** Frees the entries of those that are gone, and with them what their snapshots held back. */
   clearDead(): void {
     const { words } = this.#control
@@ -169,6 +164,7 @@ export class Attachments {
   clear(entry: number): void {
     const { words, doubles } = this.#control
     doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
+    doubles[wordOf(entry) / 2 + layout.attachmentWatchedDouble] = 0
     Atomics.store(words, wordOf(entry) + layout.attachmentHoldsWord, 0)
     Atomics.store(words, wordOf(entry) + layout.attachmentTakenWord, 0)
   }

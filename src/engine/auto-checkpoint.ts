@@ -11,7 +11,14 @@ import { StoreError } from '../base/errors.js'
 import { bucketSizeBytes } from '../format/bucket.js'
 import type { CheckpointHeader } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
-import { kindLog, kindValue, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
+import {
+  kindLog,
+  kindValue,
+  slotEndBytes,
+  slotKind,
+  slotNumber,
+  slotSizeBytes,
+} from '../log/slot-table.js'
 import { checkpointUnasked } from './checkpoint.js'
 import { newestHeader, removeOld } from './checkpoints.js'
 import type { Engine } from './engine.js'
@@ -97,7 +104,8 @@ export class AutoCheckpoint {
       if (kind === kindValue && segmentNumber >= firstValue) bytes += sizeBytes
       if (kind !== kindLog) continue
       const start = segmentNumber * segmentWords
-      const end = Math.min(start + sizeBytes / 8, state[layout.tail])
+      const endBytes = slots.get(slot, slotEndBytes) || sizeBytes
+      const end = Math.min(start + endBytes / 8, state[layout.tail])
       bytes += Math.max(0, end - Math.max(start, from)) * 8
     }
     return bytes

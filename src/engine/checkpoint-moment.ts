@@ -74,7 +74,7 @@ export function releaseMoment(engine: Engine): void {
   const { attachments, pins } = engine
   pins.ofCheckpoint = Number.POSITIVE_INFINITY
   if (!engine.isMapped) return
-  attachments.setPin(pins.lowest, pins.garbageAtLowest)
+  attachments.setPin(pins.lowest)
   if (!engine.isClosed) scheduleSweep(engine)
 }
 
@@ -91,8 +91,7 @@ function takeHeld(engine: Engine): CheckpointMoment | undefined {
   const { offset, slot } = log.locate(marker)
   const shownUntil = unswept.map(([, dropSequence]) => dropSequence - 1)
   pins.ofCheckpoint = Math.min(state[layout.sequence], ...shownUntil)
-  pins.garbageAtCheckpoint = state[layout.usedBytes] - state[layout.liveBytes]
-  attachments.setPin(pins.lowest, pins.garbageAtLowest)
+  attachments.setPin(pins.lowest)
   const nextKeyspaceId = Math.max(state[layout.nextKeyspaceId], readRegistry(engine).nextId)
   const keyspaces = countedKeyspaces(engine, nextKeyspaceId)
   const unnamed = new Set([systemKeyspaceId, ...unswept.map(([id]) => id)])

@@ -91,10 +91,16 @@ function nameDurable(engine: Engine): void {
   const manifest = decodeManifest(readWhole(platform, path), path)
   const { storeId } = engine.log
   const isOwn = storeId.every((byte, index) => manifest.storeId[index] === byte)
-  if (!isOwn || manifest.epoch !== engine.epoch || manifest.durable >= durable) return
+  if (!isOwn || manifest.epoch !== engine.epoch) return
+  if (manifest.durable >= durable && !manifest.isOfCompaction) return
+  const closed = {
+    ...manifest,
+    durable: Math.max(manifest.durable, durable),
+    isOfCompaction: false,
+  }
   const names = { name: manifestFileName, nextName: manifestNextFileName }
   try {
-    replaceFile(platform, directory, names, encodeManifest({ ...manifest, durable }))
+    replaceFile(platform, directory, names, encodeManifest(closed))
   } catch (error) {
     // On a full disk the former manifest stays: it names less, and everything is synced all the same.
     if (!noSpaceCodes.includes(systemErrorCode(error) ?? '')) throw error

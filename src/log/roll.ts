@@ -25,6 +25,7 @@ import { segmentFileName } from '../format/file-names.js'
 import { markerSizeWords } from '../format/record.js'
 import {
   encodeSegmentHeader,
+  type SegmentHeader,
   segmentFlagAppendOnly,
   segmentHeaderSizeBytes,
   segmentKindLog,
@@ -166,7 +167,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
       storeId: log.storeId,
       segmentNumber: number,
       epoch,
-      firstSequence: control.get(layout.sequence) + 1,
+      ...sequencesAt(log),
       previousSegment: previous,
       sizeBytes,
       kind: segmentKindLog,
@@ -198,6 +199,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   control.set(layout.tail, number * log.segmentWords + firstRecordOffset)
   control.set(layout.tailOverheadBytes, segmentHeaderSizeBytes)
   control.set(layout.tailTombstoneBytes, 0)
+  control.set(layout.skippedSequences, 0)
   control.commit()
   if (log.tailLimit !== 0) applySeal(log)
   control.doubles[layout.writeLimitDouble] = 0
@@ -251,6 +253,12 @@ export function freeSlot({ slots }: Log, slot: number): void {
   slots.set(slot, slotKind, 0)
 }
 
+function sequencesAt({ control }: Log): Pick<SegmentHeader, 'firstSequence' | 'sequenceBefore'> {
+  const sequence = control.get(layout.sequence)
+  const skipped = control.get(layout.skippedSequences)
+  return { firstSequence: sequence + 1, sequenceBefore: sequence - skipped }
+}
+
 /**
  * Makes a segment for one large value. The caller fills it and then names it in a record; until
  * then nothing refers to it. Returns its slot; the value begins behind the header. `token` is of who
@@ -273,7 +281,7 @@ export function createValueSegment(
       storeId: log.storeId,
       segmentNumber: number,
       epoch,
-      firstSequence: control.get(layout.sequence) + 1,
+      ...sequencesAt(log),
       previousSegment: 0,
       sizeBytes,
       kind: segmentKindValue,
@@ -346,7 +354,7 @@ function reserveSlots(log: Log, count: number): void {
   log.slots.region.reserve(count + 1)
 }
 
-function writeHeader(mapping: Mapping, header: Parameters<typeof encodeSegmentHeader>[0]): number {
+function writeHeader(mapping: Mapping, header: SegmentHeader): number {
   const { buffer, byteOffset } = mapping
   new Uint8Array(buffer, byteOffset, segmentHeaderSizeBytes).set(encodeSegmentHeader(header))
   return segmentHeaderSizeBytes

@@ -190,13 +190,14 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
-    const sequenceBefore = file.header.firstSequence - 1
+    const { firstSequence, sequenceBefore } = file.header
     if (!isNamed) {
       const isContinuous = this.#sequence < 0 || sequenceBefore === this.#sequence
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
     // The last ones before it may have been dropped, or be a checkpoint's.
-    this.#sequence = Math.max(this.#sequence, sequenceBefore, this.#options.start?.sequence ?? 0)
+    const sequenceOfStart = this.#options.start?.sequence ?? 0
+    this.#sequence = Math.max(this.#sequence, firstSequence - 1, sequenceOfStart)
     const named: number[] = []
     for (;;) {
       const result = scan.look()

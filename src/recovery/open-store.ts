@@ -468,6 +468,8 @@ function firstManifest(superblock: Superblock): Manifest {
     epoch: 0,
     nextSegmentNumber: 1,
     durable: 0,
+    losses: 0,
+    isOfCompaction: false,
     segments: [],
   }
 }
