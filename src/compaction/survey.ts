@@ -1,14 +1,12 @@
 /** What each segment has of live and dead bytes, and what may be done with it: from the slot table alone. */
 import type { Engine } from '../engine/engine.js'
+import { unreadSegments } from '../engine/unread.js'
 import * as layout from '../format/control-layout.js'
-import { firstSequenceDouble } from '../format/segment-header.js'
-import type { Log } from '../log/log.js'
 import { deadBytesOf, hasDeadPuts, isPinned, liveBytesOf } from '../log/sealed-segment.js'
 import {
   kindDropped,
   kindLog,
   kindValue,
-  slotDeadSequence,
   slotEndBytes,
   slotKind,
   slotNumber,
@@ -40,7 +38,6 @@ export interface SurveyedSegment {
 export function surveySegments(engine: Engine): SurveyedSegment[] {
   const { attachments, control, log } = engine
   const { slots } = log
-  log.refreshSlots()
   const lowestPin = attachments.lowestPin()
   const slotEnd = control.read(layout.slotEnd)
   const isSealed = (slot: number): boolean => slots.get(slot, slotEndBytes) !== 0
@@ -69,7 +66,7 @@ export function surveySegments(engine: Engine): SurveyedSegment[] {
     })
   }
   found.sort((a, b) => a.segmentNumber - b.segmentNumber)
-  const unread = unreadSegments(engine, found)
+  const unread = unreadSegments(engine)
   // In the index: remembered, or kept for a snapshot, wherever they lie.
   const isRemembering = control.read(layout.tombstones) > 0
   let keepsTombstones = false
@@ -80,41 +77,6 @@ export function surveySegments(engine: Engine): SurveyedSegment[] {
     keepsTombstones ||= segment.hasDeadPuts
     return needed
   })
-}
-
-/**
- * What a watcher may not have seen yet: log segments with a change behind the one that it has come to, and
- * values that a change referred to which lies there. A segment has no changes behind those of the next one's
- * beginning, and a value none behind the one by which it died.
- */
-function unreadSegments(
-  { attachments, log }: Engine,
-  segments: readonly SurveyedSegment[],
-): ReadonlySet<number> {
-  const unread = new Set<number>()
-  const watched = attachments.lowestWatched()
-  if (watched === Number.POSITIVE_INFINITY) return unread
-  let following = Number.POSITIVE_INFINITY
-  for (let index = segments.length - 1; index >= 0; index--) {
-    const { kind, segmentNumber, slot } = segments[index]
-    const isLog = kind === 'log'
-    const last = isLog ? following : log.slots.get(slot, slotDeadSequence)
-    if (last > watched) unread.add(segmentNumber)
-    if (!isLog) continue
-    following = firstSequenceIn(log, slot, segmentNumber) - 1
-  }
-  return unread
-}
-
-/** 0 for a segment that another one dropped meanwhile. */
-function firstSequenceIn(log: Log, slot: number, segmentNumber: number): number {
-  try {
-    if (log.words[slot] === undefined) log.mapSlot(slot)
-    return log.doubles[slot][firstSequenceDouble]
-  } catch (error) {
-    if (log.slots.get(slot, slotNumber) === segmentNumber) throw error
-    return 0
-  }
 }
 
 function liveBytesAtTail({ control, log }: Engine, slot: number): number {

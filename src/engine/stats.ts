@@ -16,6 +16,7 @@ import {
 import type { Engine, RecoveryReport } from './engine.js'
 import { readCounts } from './expiry.js'
 import { unsweptIds } from './sweep-keyspaces.js'
+import { unreadSegments } from './unread.js'
 
 export interface StoreStats {
   /** Live keys. */
@@ -46,7 +47,7 @@ export interface StoreStats {
   readonly version: number
   /** The sequence of the last commit. */
   readonly sequence: number
-  /** Bytes of segments in which there is something that only snapshots need: these wait for them. */
+  /** Bytes of segments in which there is something that only snapshots or watchers need: these wait for them. */
   readonly pinnedBytes: number
   /** Snapshots that this attachment has open, those of unfinished iterations included. */
   readonly snapshots: number
@@ -133,7 +134,9 @@ interface Measures {
   pinnedBytes: number
 }
 
-function measureSegments({ log }: Engine, state: Float64Array, lowestPin: number): Measures {
+function measureSegments(engine: Engine, state: Float64Array, lowestPin: number): Measures {
+  const { log } = engine
+  const unread = unreadSegments(engine)
   const { slots } = log
   const measures = { segments: 0, fileBytes: 0, usedBytes: 0, pinnedBytes: 0 }
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
@@ -145,7 +148,8 @@ function measureSegments({ log }: Engine, state: Float64Array, lowestPin: number
     if (kind === kindValue) measures.usedBytes += sizeBytes
     if (kind === kindLog)
       measures.usedBytes += endBytesOf(log, slot, state) - segmentHeaderSizeBytes
-    if (isPinned(log, slot, lowestPin)) measures.pinnedBytes += deadBytesOf(log, slot)
+    const isKept = isPinned(log, slot, lowestPin) || unread.has(slots.get(slot, slotNumber))
+    if (isKept) measures.pinnedBytes += deadBytesOf(log, slot)
   }
   if (log.prepared !== undefined) measures.fileBytes += log.segmentSizeBytes
   return measures
