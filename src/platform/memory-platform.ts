@@ -123,6 +123,7 @@ export function createMemoryPlatform(): Platform {
 
   return {
     kind: 'memory',
+    hasDirectory: false,
     isShared: false,
     createAddressSpace: () => undefined,
     bootId: () => '',

@@ -43,7 +43,7 @@ export async function importStream(
 ): Promise<void> {
   engine.requireWritable()
   requireSource(source)
-  const spool = await openSpool(engine.platform.kind === 'memory' ? undefined : engine.directory)
+  const spool = await openSpool(engine.platform.hasDirectory ? engine.directory : undefined)
   try {
     const { header, records } = await spoolRecords(source, spool)
     engine.requireWritable()
