@@ -1,7 +1,9 @@
 /**
  * Goal: a store on a simulated disk can do what a store in a directory can.
- * Method: the operations that keep bytes aside for a while, on simulated disks, mapped and not.
- * Properties checked: what was streamed or imported is there, also after a crash behind a sync.
+ * Method: the operations that keep bytes aside for a while, and expiry, on simulated disks, mapped and not,
+ *   with segments of every size that they may have.
+ * Properties checked: what was streamed or imported is there, also after a crash behind a sync; what has
+ *   expired does not count.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -32,5 +34,29 @@ for (const mapping of ['mmap', 'file'] as const) {
       binary,
     )
     assert.deepEqual(after.get('streamed'), Buffer.concat(pieces))
+  })
+}
+
+for (const segmentSizeBytes of [2 ** 14, 2 ** 15, 2 ** 16, 2 ** 17]) {
+  test(`what has expired does not count, in segments of ${segmentSizeBytes} bytes`, async () => {
+    const disk = new SimulatedDisk()
+    const store = openOn<Buffer>(disk, { ...binary, segmentSizeBytes })
+    for (let index = 0; index < 300; index++) {
+      const value = Buffer.alloc(1000, index)
+      if (index % 3 === 0) store.put(`past ${index}`, value, { expiresAtMs: 1 })
+      else if (index % 3 === 1) store.put(`later ${index}`, value, { ttlMs: 86_400_000 })
+      else store.put(`never ${index}`, value)
+      assert.equal(store.count(), index + 1 - Math.floor(index / 3) - 1)
+    }
+    await store.sync()
+    const after = openOn<Buffer>(
+      disk.crash(() => 0),
+      { ...binary, segmentSizeBytes },
+    )
+    for (const one of [store, after]) {
+      assert.equal(one.count(), 200)
+      assert.equal(one.keys().toArray().length, 200)
+      assert.equal(one.stats().records, 200)
+    }
   })
 }
