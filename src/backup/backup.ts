@@ -227,7 +227,15 @@ function writeHead(
   }
   if (manifest !== undefined && manifest.epoch > epoch) epoch = manifest.epoch
   else epoch += randomInt(epochRaiseMin, epochRaiseMax)
-  writeManifest(platform, directory, { storeId, epoch, nextSegmentNumber, durable, segments })
+  const losses = 0
+  writeManifest(platform, directory, {
+    storeId,
+    epoch,
+    nextSegmentNumber,
+    durable,
+    losses,
+    segments,
+  })
   if (target.superblock === undefined) {
     const lineageId = Uint8Array.from(randomBytes(16))
     writeSuperblock(platform, directory, { ...plan.superblock, lineageId })

@@ -58,6 +58,7 @@ export class Attachments {
       doubles[double + layout.attachmentThreadDouble] = threadId
       doubles[double + layout.attachmentSinceDouble] = nowMs
       doubles[double + layout.attachmentPinDouble] = 0
+      doubles[double + layout.attachmentWatchedDouble] = 0
       words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
       words[word + layout.attachmentNodeWord] = nodeVersion
       words[word + layout.attachmentGenerationWord] = generation
@@ -97,13 +98,29 @@ export class Attachments {
 
   /** The lowest sequence that anybody's snapshot shows; Infinity where there is none. */
   lowestPin(): number {
+    return this.#lowest(layout.attachmentPinDouble)
+  }
+
+  /** The lowest sequence that a watcher of this one has come to; Infinity for none. */
+  setWatched(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentWatchedDouble] =
+      sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
+  }
+
+  /** The lowest sequence that anybody's watcher has come to; Infinity where there is none. */
+  lowestWatched(): number {
+    return this.#lowest(layout.attachmentWatchedDouble)
+  }
+
+  /** Of a field that has 1 + a sequence, or 0. */
+  #lowest(field: number): number {
     const { words, doubles } = this.#control
     let lowest = Number.POSITIVE_INFINITY
-    // One that is alone has no entry, and keeps its pin in the first one.
+    // One that is alone has no entry, and keeps it in the first one.
     const end = Math.max(1, words[layout.attachmentEndWord])
     for (let entry = 0; entry < end; entry++) {
-      const pin = doubles[wordOf(entry) / 2 + layout.attachmentPinDouble]
-      if (pin !== 0 && pin - 1 < lowest) lowest = pin - 1
+      const sequence = doubles[wordOf(entry) / 2 + field]
+      if (sequence !== 0 && sequence - 1 < lowest) lowest = sequence - 1
     }
     return lowest
   }
@@ -141,6 +158,7 @@ export class Attachments {
   /** Marks the entry of one that is gone as free. */
   clear(entry: number): void {
     this.#control.doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
+    this.#control.doubles[wordOf(entry) / 2 + layout.attachmentWatchedDouble] = 0
     Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
   }
 

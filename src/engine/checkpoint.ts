@@ -179,7 +179,8 @@ async function writeImage(
       epoch,
       marker: moment.marker,
       markerChecksum: moment.markerChecksum,
-      sequence: state[layout.sequence],
+      // What was skipped stands in no record, and is skipped anew where it is loaded.
+      sequence: state[layout.sequence] - state[layout.skippedSequences],
       version: state[layout.version],
       records: state[layout.records],
       namedRecords: moment.namedRecords,

@@ -150,6 +150,8 @@ export class Engine {
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
+  /** How far the watchers of this one have come. */
+  readonly watched: Pins = new Pins()
   readonly views: ValueViews = new ValueViews()
   /** Of a range that is over, for the next one. */
   spareRangeMemory: RangeMemory | undefined

@@ -166,6 +166,8 @@ function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number)
   if (log.isAppendOnly) return false
   if (sizeDoubles * 8 > layout.redoSizeBytes) return false
   if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return false
+  // Set with the writer's word in hand: whoever watches gets every change.
+  if (control.words[layout.watchedWord] !== 0) return false
   const start = lookup.offset << 1
   const there = recordFlags(lookup.recordWords, start)
   if ((there & (flagExpiry | flagInBatch | flagReference)) !== flags) return false

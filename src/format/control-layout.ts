@@ -28,6 +28,7 @@
  *    928 |    8 | nextExpiry: f64; no live record expires before; 0 where none does
  *    936 |    4 | applied: u32; 1 once commands were applied: deletes are remembered
  *    944 |    8 | remember: f64; 1 + how many milliseconds they are asked to be; 0 where nobody asked
+ *    952 |    4 | watched: u32; 1 while anybody may be watching: nothing is updated in place then
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -71,6 +72,7 @@ export const timeSeenDouble = 115
 export const nextExpiryDouble = 116
 export const appliedWord = 234
 export const rememberDouble = 118
+export const watchedWord = 238
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512
@@ -91,6 +93,11 @@ export const durable = 3
 export const begin = 4
 /** Sequence of the last commit. */
 export const sequence = 5
+/**
+ * Of a store that may have lost its last changes, the sequences go on this much higher: whoever was told
+ * of a change that was lost is told of those that came in its place.
+ */
+export const sequencesPerLoss: number = 2 ** 32
 /** The highest version seen. */
 export const version = 6
 /** Live keys in all keyspaces, the system's included: the entries of the index. */
@@ -122,7 +129,9 @@ export const batchNext = 22
 export const usedBytes = 23
 /** Address of the record that the last commit wrote. */
 export const lastRecord = 24
-// 25 and 26 are free.
+// 25 is free.
+/** How much higher `sequence` is than that of the last record, until a segment says so: see {@link sequencesPerLoss}. */
+export const skippedSequences = 26
 /** Tombstones that entries of the hash index lead to, because a snapshot sees behind them. */
 export const tombstones = 27
 /** Address of the oldest of them. */
@@ -181,7 +190,7 @@ export const changeBuckets = 4
  *     36 |    4 | nodeVersion: u32; the major version
  *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
  *     48 |    8 | garbageBytes: f64; of the log, when the snapshot of that sequence was made
- *     56 |    8 | reserved: 0
+ *     56 |    8 | watched: f64; 1 + the lowest sequence that a watcher of it has come to, 0 for none
  */
 export const attachmentsOffset = 40_960
 export const attachmentSizeBytes = 64
@@ -193,6 +202,7 @@ export const attachmentThreadDouble = 2
 export const attachmentSinceDouble = 3
 export const attachmentPinDouble = 5
 export const attachmentGarbageDouble = 6
+export const attachmentWatchedDouble = 7
 export const attachmentReadOnlyWord = 8
 export const attachmentNodeWord = 9
 

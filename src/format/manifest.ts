@@ -13,7 +13,8 @@
  *     32 |    8 | nextSegmentNumber: f64
  *     40 |    8 | durable: f64, address below which everything survived a sync
  *     48 |    4 | segmentCount: u32
- *     52 |    4 | reserved: 0
+ *     52 |    4 | losses: u32, recoveries that may have lost changes since the last segment was made: so often
+ *        |      | the sequences go on 2^32 higher than the log's
  *     56 |   32 | one for each segment, in order of number:
  *        |      |   0: segmentNumber f64 · 8: epoch f64 · 16: endBytes f64 · 24: kind u32 · 28: 0
  *      … |    4 | checksum: XXH32 of all bytes before
@@ -27,6 +28,7 @@ const epochOffset = 24
 const nextSegmentNumberOffset = 32
 const durableOffset = 40
 const segmentCountOffset = 48
+const lossesOffset = 52
 export const manifestHeaderSizeBytes = 56
 export const manifestSegmentSizeBytes = 32
 const checksumSizeBytes = 4
@@ -44,6 +46,7 @@ export interface Manifest {
   readonly epoch: number
   readonly nextSegmentNumber: number
   readonly durable: number
+  readonly losses: number
   readonly segments: readonly ManifestSegment[]
 }
 
@@ -58,6 +61,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   view.setFloat64(nextSegmentNumberOffset, manifest.nextSegmentNumber, true)
   view.setFloat64(durableOffset, manifest.durable, true)
   view.setUint32(segmentCountOffset, manifest.segments.length, true)
+  view.setUint32(lossesOffset, manifest.losses, true)
   let offset = manifestHeaderSizeBytes
   for (const segment of manifest.segments) {
     view.setFloat64(offset, segment.segmentNumber, true)
@@ -103,6 +107,7 @@ export function decodeManifest(bytes: Uint8Array, file: string): Manifest {
     epoch: view.getFloat64(epochOffset, true),
     nextSegmentNumber: view.getFloat64(nextSegmentNumberOffset, true),
     durable: view.getFloat64(durableOffset, true),
+    losses: view.getUint32(lossesOffset, true),
     segments,
   }
 }

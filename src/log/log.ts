@@ -162,6 +162,7 @@ export class Log {
     const known = this.#slotByNumber.get(segmentNumber)
     if (known !== undefined && this.slots.get(known, slotNumber) === segmentNumber) return known
     const slotEnd = this.control.get(layout.slotEnd)
+    this.#slotByNumber.clear()
     for (let slot = 0; slot < slotEnd; slot++) {
       this.#slotByNumber.set(this.slots.get(slot, slotNumber), slot)
     }

@@ -18,6 +18,7 @@ import { segmentFileName } from '../format/file-names.js'
 import { markerSizeWords } from '../format/record.js'
 import {
   encodeSegmentHeader,
+  type SegmentHeader,
   segmentFlagAppendOnly,
   segmentHeaderSizeBytes,
   segmentKindLog,
@@ -120,7 +121,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
       storeId: log.storeId,
       segmentNumber: number,
       epoch,
-      firstSequence: control.get(layout.sequence) + 1,
+      ...sequencesAt(log),
       previousSegment: log.tailLimit === 0 ? 0 : tailStart / log.segmentWords,
       sizeBytes,
       kind: segmentKindLog,
@@ -148,12 +149,19 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   control.set(layout.slotEnd, slot + partCount)
   control.set(layout.tailSlot, slot)
   control.set(layout.tail, number * log.segmentWords + firstRecordOffset)
+  control.set(layout.skippedSequences, 0)
   control.commit()
   control.doubles[layout.writeLimitDouble] = 0
   log.tailSlot = slot
   log.tailOffset = firstRecordOffset
   log.tailLimit = (sizeBytes / 8) | 0
   log.nextCheck = 0
+}
+
+function sequencesAt({ control }: Log): Pick<SegmentHeader, 'firstSequence' | 'sequenceBefore'> {
+  const sequence = control.get(layout.sequence)
+  const skipped = control.get(layout.skippedSequences)
+  return { firstSequence: sequence + 1, sequenceBefore: sequence - skipped }
 }
 
 /** The tail segment is full: where its records end. */
@@ -179,7 +187,7 @@ export function createValueSegment(log: Log, valueSizeBytes: number, epoch: numb
       storeId: log.storeId,
       segmentNumber: number,
       epoch,
-      firstSequence: control.get(layout.sequence) + 1,
+      ...sequencesAt(log),
       previousSegment: 0,
       sizeBytes,
       kind: segmentKindValue,
@@ -237,7 +245,7 @@ function reserveSlots(log: Log, count: number): void {
   log.slots.region.reserve(count + 1)
 }
 
-function writeHeader(mapping: Mapping, header: Parameters<typeof encodeSegmentHeader>[0]): number {
+function writeHeader(mapping: Mapping, header: SegmentHeader): number {
   const { buffer, byteOffset } = mapping
   new Uint8Array(buffer, byteOffset, segmentHeaderSizeBytes).set(encodeSegmentHeader(header))
   return segmentHeaderSizeBytes

@@ -175,9 +175,9 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
-    if (this.#sequence < 0) this.#sequence = file.header.firstSequence - 1
+    if (this.#sequence < 0) this.#sequence = file.header.sequenceBefore
     if (!isNamed) {
-      const isContinuous = file.header.firstSequence === this.#sequence + 1
+      const isContinuous = file.header.sequenceBefore === this.#sequence
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
     const named: number[] = []

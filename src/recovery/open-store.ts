@@ -457,6 +457,7 @@ function firstManifest(superblock: Superblock): Manifest {
     epoch: 0,
     nextSegmentNumber: 1,
     durable: 0,
+    losses: 0,
     segments: [],
   }
 }

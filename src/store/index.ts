@@ -36,6 +36,7 @@ export type {
   StoreOptions,
   TransferOptions,
   VerifyOptions,
+  WatchOptions,
   WriteStreamOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
@@ -44,4 +45,5 @@ export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'
 export { Transaction, TransactionKeyspace } from './transaction.js'
 export type { ViewType } from './view.js'
+export type { Change, Watch } from './watch.js'
 export type { ValueSource } from './write-stream.js'

@@ -209,6 +209,16 @@ export interface ReadStreamOptions {
   readonly signal?: AbortSignal
 }
 
+/** What {@link Keyspace.watch} gives. */
+export interface WatchOptions<K = unknown> {
+  /** Only keys that begin with these bytes; of an array, those that begin with its elements. */
+  readonly prefix?: K
+  /** Begin with the changes behind this sequence, and not with those from now on. */
+  readonly sinceSequence?: number
+  /** Ends it. */
+  readonly signal?: AbortSignal
+}
+
 export interface VerifyOptions {
   /** Called some times a second with how far it is. */
   readonly onProgress?: (progress: VerifyProgress) => void
@@ -276,6 +286,17 @@ const readStreamRules: Readonly<Record<string, OptionRule>> = {
   signal: signalRule,
 }
 
+const watchRules: Readonly<Record<string, OptionRule>> = {
+  // What a key is, its encoding says.
+  prefix: { accepted: 'a key', isAccepted: () => true },
+  sinceSequence: {
+    accepted: 'the sequence of a change, or 0: a whole number up to 2^53 - 1',
+    isAccepted: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+    isRange: true,
+  },
+  signal: signalRule,
+}
+
 const verifyRules: Readonly<Record<string, OptionRule>> = {
   onProgress: { accepted: 'a function', isAccepted: (value) => typeof value === 'function' },
   maxBytesPerSecond: {
@@ -331,6 +352,10 @@ export function checkWriteStreamOptions(options: WriteStreamOptions): void {
 
 export function checkDeleteOptions(options: DeleteOptions): void {
   checkOptions(options, deleteRules)
+}
+
+export function checkWatchOptions(options: WatchOptions): void {
+  checkOptions(options, watchRules)
 }
 
 export function checkVerifyOptions(options: VerifyOptions | BackupOptions): void {

@@ -147,6 +147,7 @@ describe('docs/format.md', () => {
       segmentNumber: 11,
       epoch: 12,
       firstSequence: 13,
+      sequenceBefore: 10,
       previousSegment: 14,
       sizeBytes: 15,
       kind: 1,
@@ -249,7 +250,14 @@ describe('docs/format.md', () => {
 
   test('gives the manifest as it is written', () => {
     const segment = { segmentNumber: 7, epoch: 8, endBytes: 9, kind: 2 }
-    const manifest = { storeId, epoch: 3, nextSegmentNumber: 4, durable: 5, segments: [segment] }
+    const manifest = {
+      storeId,
+      epoch: 3,
+      nextSegmentNumber: 4,
+      durable: 5,
+      losses: 6,
+      segments: [segment],
+    }
     const bytes = encodeManifest(manifest)
     const head = layout('## Manifest', 0)
     const headSize = head.reduce((sum, row) => sum + row.size, 0)
@@ -259,6 +267,7 @@ describe('docs/format.md', () => {
       epoch: 3,
       nextSegmentNumber: 4,
       durable: 5,
+      losses: 6,
       segmentCount: 1,
     })
     const each = layout('## Manifest', 1)

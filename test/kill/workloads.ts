@@ -34,6 +34,10 @@ const part = (key: string, size: number, seed: number, space = ''): Part => ({
   key,
   value: { size, seed },
 })
+const stream = (key: string, size: number, seed: number): Change => ({
+  do: 'stream',
+  parts: [{ space: '', key, value: { size, seed } }],
+})
 const sync: Change = { do: 'sync' }
 const order: Change = { do: 'order' }
 const snapshot: Change = { do: 'snapshot' }
@@ -194,6 +198,35 @@ export const workloads: readonly Workload[] = [
       put('x', segmentSizeBytes / 4 + 5, 2),
       { do: 'write', parts: [part('y', segmentSizeBytes / 2, 3), part('x', 10, 4)] },
       remove('y'),
+    ],
+  },
+  {
+    name: 'values that are aligned: behind others, behind each other, in a batch, in place',
+    prepare: fewKeys,
+    changes: () => [
+      put('x', 600, 1),
+      put('x', 590, 2),
+      put('a', 3, 3),
+      put('y', 700, 4),
+      { do: 'write', parts: [part('z', 800, 5), part('b', 7, 6), part('x', 512, 7)] },
+      sync,
+      put('z', 800, 8),
+    ],
+  },
+  {
+    name: 'an aligned value that begins a new segment',
+    prepare: (store) => fill(store, 900),
+    changes: () => [put('x', 700, 1), put('y', 600, 2)],
+  },
+  {
+    name: 'values that are streamed: empty, short, in a segment of their own, over another',
+    prepare: fewKeys,
+    changes: () => [
+      stream('x', 0, 1),
+      stream('a', 20, 2),
+      stream('x', segmentSizeBytes / 2 + 3, 3),
+      stream('x', segmentSizeBytes / 2 + 1, 4),
+      stream('x', 10, 5),
     ],
   },
 ]
