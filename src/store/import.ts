@@ -74,7 +74,7 @@ function requireEncodings(
 }
 
 function requireSource(source: unknown): asserts source is ByteSource {
-  if (typeof source === 'object' && source !== null) {
+  if (typeof source === 'object' && source !== null && !ArrayBuffer.isView(source)) {
     if (Symbol.asyncIterator in source || Symbol.iterator in source) return
   }
   throw new TypeError(

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { StoreError } from '../base/errors.js'
 import type { StoreKey } from '../store/encoding.js'
 import type { KeyspaceOptions } from '../store/options.js'
+import { requireFunction } from '../store/read-modify-write.js'
 import type { KeyValueStore } from './key-value-store.js'
 
 /** What can be left out of the suite, for something that has less than a store. */
@@ -89,7 +90,9 @@ function checkBinary(group: ConformanceGroup, name: string, action: (store: Bina
  * ```
  */
 export function conformanceSuite(options: ConformanceOptions): void {
-  const { test, without = [] } = options
+  const { open, test, without = [] } = options
+  requireFunction('test', test)
+  requireFunction('open', open)
   for (const group of without) {
     if (conformanceGroups.includes(group)) continue
     throw new TypeError(

@@ -19,6 +19,7 @@ import {
 import {
   checkDeleteOptions,
   checkExpiryOptions,
+  checkKeyspaceOptions,
   checkPutOptions,
   type DeleteOptions,
   type ExpiryOptions,
@@ -315,6 +316,8 @@ export class ModelStore<V = unknown, K extends StoreKey = string>
   readonly #state: { isOpen: boolean }
 
   constructor({ nowMs = Date.now, ...options }: ModelStoreOptions<V> = {}) {
+    requireFunction('option "nowMs"', nowMs)
+    checkKeyspaceOptions(options)
     const clock: Clock = { version: 0, sequence: 0, nowMs, timeMs: 0 }
     const state = { isOpen: true }
     super(clock, codecsOf(options as KeyspaceOptions), () => requireOpen(state))
@@ -358,6 +361,7 @@ export class ModelStore<V = unknown, K extends StoreKey = string>
     options: KeyspaceOptions<W> = {},
   ): ModelKeyspace<W, L> {
     requireOpen(this.#state)
+    checkKeyspaceOptions(options)
     let keyspace = this.#keyspaces.get(name)
     if (keyspace === undefined) {
       const state = this.#state
