@@ -386,6 +386,88 @@ describe('persistence, as a log and as checkpoints', () => {
   })
 })
 
+describe('a changelog, as ChangelogAwareStore keeps it', () => {
+  /** The changes behind a sequence that there are by now. */
+  const changesSince = async (store: Store<string>, sinceSequence: number): Promise<string[]> => {
+    const { sequence } = store.stats()
+    const found: string[] = []
+    const changes = store.watch({ sinceSequence })
+    while (sequence > sinceSequence) {
+      const { done, value: change } = await changes.next()
+      if (done === true) break
+      found.push(change.type === 'put' ? `${change.key}=${change.value}` : `${change.key} deleted`)
+      if (change.sequence === sequence) break
+    }
+    changes.close()
+    return found
+  }
+
+  test('puts and deletes are recorded, in their order, with their values; reads are not', async (t) => {
+    const store = openFresh<string>(t, utf8)
+    // While somebody watches, every change is a record of its own.
+    const watching = store.watch()
+    const { sequence } = store.stats()
+    store.put('a', '1')
+    store.put('a', '2')
+    store.get('a')
+    store.count()
+    store.delete('a')
+    store.delete('a')
+    store.write([
+      { type: 'put', key: 'b', value: '3' },
+      { type: 'put', key: 'c', value: '4' },
+    ])
+    assert.deepEqual(await changesSince(store, sequence), ['a=1', 'a=2', 'a deleted', 'b=3', 'c=4'])
+    watching.close()
+  })
+
+  test('changes since a sequence are those behind it, and none where nothing was changed; also after a restart', async (t) => {
+    const store = openFresh<string>(t, utf8)
+    store.put('a', '1')
+    const { sequence } = store.stats()
+    assert.deepEqual(await changesSince(store, sequence), [])
+    store.put('b', '2')
+    await store.close()
+    const again = openAt<string>(t, store.path, utf8)
+    again.put('c', '3')
+    assert.deepEqual(await changesSince(again, sequence), ['b=2', 'c=3'])
+  })
+
+  test('clear and restore are changes like any others: whoever follows ends with the same state', async (t) => {
+    const store = openFresh<string>(t, utf8)
+    const replica = openAt<string>(t, ':memory:', utf8)
+    const changes = store.watch()
+    for (let index = 0; index < 20; index++) store.put(numbered('k', index), `${index}`)
+    using snapshot = store.snapshot()
+    const stream = await exportOf(snapshot as never)
+    store.clear()
+    store.put('after', 'the clear')
+    await store.import([stream])
+    const { sequence } = store.stats()
+    for await (const change of changes) {
+      if (change.type === 'put') replica.put(change.key, change.value)
+      else replica.delete(change.key)
+      if (change.sequence === sequence) break
+    }
+    assert.deepEqual(entriesOf(replica), entriesOf(store))
+    assert.equal(replica.count(), 21)
+  })
+
+  test('records that are dropped when the log of changes is full: one that reads late gets all, and no write fails', async (t) => {
+    const store = openFresh<string>(t, utf8)
+    const changes = store.watch()
+    // More than the 16,384 entries of its ring.
+    for (let index = 0; index < 20_000; index++)
+      assert.equal(store.put(`k${index % 100}`, `${index}`), true)
+    let expected = 0
+    for await (const { value } of changes) {
+      assert.equal(value, `${expected}`)
+      if (++expected === 20_000) break
+    }
+    assert.equal(expected, 20_000)
+  })
+})
+
 describe('what became of the faults of MmapStateStore', () => {
   test('stale index: no key leads to the value of another after clear and import, without a sync or a close', async (t) => {
     const path = freshDirectory(t)
