@@ -8,6 +8,7 @@ import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import {
   backgroundFileName,
+  checkpointLockFileName,
   isAttachmentFileName,
   isPreparedFileName,
   lifecycleFileName,
@@ -36,7 +37,13 @@ import { readManifest, readSuperblock } from '../recovery/store-files.js'
 export const copySuffix = '.copy'
 
 /** Names that reading a backup leaves in it. */
-const harmlessNames = [lockFileName, lifecycleFileName, backgroundFileName, 'lock.claim']
+const harmlessNames = [
+  lockFileName,
+  lifecycleFileName,
+  backgroundFileName,
+  checkpointLockFileName,
+  'lock.claim',
+]
 
 export interface BackupTarget {
   readonly platform: Platform

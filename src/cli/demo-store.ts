@@ -8,21 +8,19 @@ import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import {
   backgroundFileName,
-  bucketsFileName,
   buildFileName,
-  controlFileName,
+  checkpointLockFileName,
+  checkpointNextFileName,
   isAttachmentFileName,
-  keyspacesFileName,
   lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
-  orderFileName,
-  overflowFileName,
+  parseCheckpointFileName,
   parseSegmentFileName,
-  slotsFileName,
   superblockFileName,
   superblockNextFileName,
+  volatileFileNames,
 } from '../format/file-names.js'
 import { Failure } from './failure.js'
 import { openForWriting } from './store-access.js'
@@ -31,18 +29,15 @@ const markFileName = 'made-by-varve-demo'
 
 const ownFileNames: readonly string[] = [
   markFileName,
+  ...volatileFileNames,
   backgroundFileName,
-  bucketsFileName,
   buildFileName,
-  controlFileName,
-  keyspacesFileName,
+  checkpointLockFileName,
+  checkpointNextFileName,
   lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
-  orderFileName,
-  overflowFileName,
-  slotsFileName,
   superblockFileName,
   superblockNextFileName,
 ]
@@ -67,8 +62,9 @@ function requireDemoStore(path: string): void {
 }
 
 function isOwnFileName(name: string): boolean {
-  const isSegment = parseSegmentFileName(name) !== undefined
-  return ownFileNames.includes(name) || isSegment || isAttachmentFileName(name)
+  const isNumbered =
+    parseSegmentFileName(name) !== undefined || parseCheckpointFileName(name) !== undefined
+  return ownFileNames.includes(name) || isNumbered || isAttachmentFileName(name)
 }
 
 /** Whatever is wrong with the old store does not matter, unless somebody has it open. */

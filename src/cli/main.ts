@@ -7,6 +7,7 @@ import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { addBackup, addRestore } from './commands/backup.js'
 import { addBench } from './commands/bench.js'
+import { addCheckpoint } from './commands/checkpoint.js'
 import { addCount } from './commands/count.js'
 import { addDelete } from './commands/delete.js'
 import { addDemo } from './commands/demo.js'
@@ -39,6 +40,7 @@ addCount(program)
 addInfo(program)
 addStats(program)
 addVerify(program)
+addCheckpoint(program)
 addBackup(program)
 addRestore(program)
 addRepair(program)

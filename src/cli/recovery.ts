@@ -11,8 +11,11 @@ const kinds: Readonly<Record<RecoveryReport['kind'], string>> = {
 }
 
 export function recoveryInWords(report: RecoveryReport): string {
-  const { bytesDropped, durationMs, kind, recordsReplayed } = report
-  const read = kind === 'replay' ? `, ${counted(recordsReplayed, 'record')}` : ''
+  const { bytesDropped, checkpoint, durationMs, kind, passedOver, recordsReplayed, rows } = report
+  const from = checkpoint === undefined ? '' : `, from checkpoint ${checkpoint}`
+  const read = kind === 'replay' ? `${from}, ${counted(recordsReplayed, 'record')}` : ''
   const dropped = bytesDropped === 0 ? '' : `, ${formatBytes(bytesDropped)} dropped`
-  return `${kinds[kind]}${read}${dropped} (${formatMs(durationMs)})`
+  const passed =
+    passedOver.length === 0 ? '' : `, ${counted(passedOver.length, 'checkpoint')} passed over`
+  return `${kinds[kind]}${read}${dropped}${passed} (${formatMs(durationMs)}; ${rows.join(', ')})`
 }

@@ -83,9 +83,15 @@ export class Attachments {
     this.#lock = undefined
   }
 
-  /** The lowest sequence that a snapshot of this one shows; Infinity for none. */
-  setPin(sequence: number): void {
-    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] =
+  /**
+   * The lowest sequence that a snapshot of this one shows, Infinity for none, and how many bytes of the
+   * log were garbage when it was made.
+   */
+  setPin(sequence: number, garbageBytes: number): void {
+    const { doubles } = this.#control
+    const double = wordOf(this.own) / 2
+    doubles[double + layout.attachmentGarbageDouble] = garbageBytes
+    doubles[double + layout.attachmentPinDouble] =
       sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
   }
 
@@ -100,6 +106,22 @@ export class Attachments {
       if (pin !== 0 && pin - 1 < lowest) lowest = pin - 1
     }
     return lowest
+  }
+
+  /** What was garbage when the snapshot of the lowest pin was made; undefined where there is none. */
+  garbageAtLowestPin(): number | undefined {
+    const { words, doubles } = this.#control
+    let lowest = Number.POSITIVE_INFINITY
+    let garbageBytes: number | undefined
+    const end = Math.max(1, words[layout.attachmentEndWord])
+    for (let entry = 0; entry < end; entry++) {
+      const double = wordOf(entry) / 2
+      const pin = doubles[double + layout.attachmentPinDouble]
+      if (pin === 0 || pin >= lowest) continue
+      lowest = pin
+      garbageBytes = doubles[double + layout.attachmentGarbageDouble]
+    }
+    return garbageBytes
   }
 
   /** Frees the entries of those that are gone, and with them what their snapshots held back. */

@@ -24,6 +24,7 @@ import {
   pendingDeadValueSlot,
   pendingKeyspace,
   pendingKind,
+  pendingOrder,
   poisonCauseOffset,
   poisonCauseSizeBytes,
   poisonedWord,
@@ -40,6 +41,8 @@ export class Control {
   readonly words: Int32Array
   readonly doubles: Float64Array
   readonly bytes: Buffer
+  /** The same as 64-bit words, to raise doubles by compare-and-swap. */
+  readonly #bits: BigInt64Array
   readonly file: PlatformFile
   /** First double of the state that counts. */
   state: number
@@ -58,6 +61,7 @@ export class Control {
     const { buffer, byteOffset, sizeBytes } = this.#mapping
     this.words = new Int32Array(buffer, byteOffset, sizeBytes / 4)
     this.doubles = new Float64Array(buffer, byteOffset, sizeBytes / 8)
+    this.#bits = new BigInt64Array(buffer, byteOffset, sizeBytes / 8)
     this.bytes = Buffer.from(buffer as ArrayBuffer, byteOffset, sizeBytes)
     const redoWord = redoOffset / 4
     const redoEnd = redoWord + redoSizeBytes / 4
@@ -110,6 +114,7 @@ export class Control {
     const { doubles, state, next } = this
     doubles.copyWithin(next, state, state + stateFieldCount)
     doubles[next + pendingKind] = changeNone
+    doubles[next + pendingOrder] = 0
     doubles[next + pendingDeadSlot] = -1
     doubles[next + pendingKeyspace] = -1
     doubles[next + pendingDeadValueSlot] = -1
@@ -137,6 +142,18 @@ export class Control {
   /** First byte of the redo area of a state. */
   redoStart(state: number): number {
     return state === stateDouble ? redoOffset : redoOffset + redoSizeBytes
+  }
+
+  /** Raises a double of the file that is no state's; no writer's word is needed. */
+  raise(double: number, value: number): void {
+    // Of positive doubles the greater one has the greater bits.
+    const bits = new BigInt64Array(Float64Array.of(value).buffer)[0]
+    for (;;) {
+      const before = Atomics.load(this.#bits, double)
+      if (before >= bits || Atomics.compareExchange(this.#bits, double, before, bits) === before) {
+        return
+      }
+    }
   }
 
   get isPoisoned(): boolean {

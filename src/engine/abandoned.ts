@@ -2,21 +2,21 @@
  * Snapshots, and ranges that were begun, that nobody closed and nobody can reach any more: when their
  * memory is collected, their pins are given back.
  *
- * A range is watched only from its second batch on: shorter ones are over before, and watching costs
- * as much as reading ten keys.
+ * A range is watched only from its second batch on: shorter ones are over before. See range-memory.ts.
  */
 import type { Engine } from './engine.js'
 import { closeSnapshot } from './snapshot.js'
 
-interface Held {
-  readonly engine: Engine
-  readonly sequence: number
+export interface WatchedPin {
+  /** Undefined where there is nothing to give back. */
+  engine: Engine | undefined
+  sequence: number
   /** What to tell the user; nothing for a range, which is left all the time. */
   readonly warning: string | undefined
 }
 
-const watched = new FinalizationRegistry<Held>(({ engine, sequence, warning }) => {
-  if (engine.isClosed) return
+const watched = new FinalizationRegistry<WatchedPin>(({ engine, sequence, warning }) => {
+  if (engine === undefined || engine.isClosed) return
   try {
     closeSnapshot(engine, sequence)
   } catch (error) {
@@ -31,8 +31,10 @@ export function watchPin(
   engine: Engine,
   sequence: number,
   warning: string | undefined,
-): void {
-  watched.register(owner, { engine, sequence, warning }, owner)
+): WatchedPin {
+  const pin = { engine, sequence, warning }
+  watched.register(owner, pin, owner)
+  return pin
 }
 
 /** The owner gave its pin back itself. */

@@ -18,6 +18,14 @@ export function accountAppend(control: Control, sizeDoubles: number, checksum: n
   addToDigest(control, checksum)
 }
 
+/** A padding record before the one that is appended. */
+export function accountPadding(control: Control, sizeDoubles: number, checksum: number): void {
+  const { doubles, next } = control
+  doubles[next + layout.tail] += sizeDoubles
+  doubles[next + layout.usedBytes] += sizeDoubles * 8
+  addToDigest(control, checksum)
+}
+
 const twoTo32 = 2 ** 32
 
 /** Without `%`, which is a function call for doubles: half of all sums carry. */

@@ -13,6 +13,8 @@ import { StoreError } from '../base/errors.js'
 import { noAddress } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
 import {
+  expiresAtDouble,
+  flagExpiry,
   flagReference,
   kindWordOf,
   previousDouble,
@@ -25,6 +27,13 @@ import {
   versionDouble,
 } from '../format/record.js'
 import {
+  alignmentDoublesMax,
+  isAligned,
+  paddingBefore,
+  slackBefore,
+  writePadding,
+} from '../log/alignment.js'
+import {
   advanceTail,
   type RecordTarget,
   seal,
@@ -33,13 +42,13 @@ import {
   writeSizes,
   writeValue,
 } from '../log/append.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { accountAppend } from './account.js'
+import { accountAppend, accountPadding } from './account.js'
 import { announcePut, announceTombstone, noEntry } from './announce-record.js'
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
-import { followOrder } from './order.js'
 import { grow } from './publish.js'
 import { type ValueReference, writeReference } from './reference.js'
 import { versionsPerMs } from './version-clock.js'
@@ -58,7 +67,15 @@ export interface RecordDraft {
   valueSizeBytes: number
   /** The value segment that holds the value, where the record does not. */
   reference: ValueReference | undefined
+  expiresAtMs: number
+  /** {@link ownVersion} for one of the store's clock. */
+  version: number
+  /** Undefined for now. */
+  timestampMs: number | undefined
 }
+
+/** The next of the store's clock. */
+export const ownVersion = -1
 
 export const draft: RecordDraft = {
   type: typePut,
@@ -68,6 +85,9 @@ export const draft: RecordDraft = {
   value: noBytes,
   valueSizeBytes: 0,
   reference: undefined,
+  expiresAtMs: noExpiry,
+  version: ownVersion,
+  timestampMs: undefined,
 }
 
 const target: RecordTarget = {
@@ -81,61 +101,94 @@ const target: RecordTarget = {
 /** Appends what {@link draft} describes. Throws `STORE_FULL`; the store is then as it was. */
 export function appendRecord(engine: Engine): void {
   const { log } = engine
-  const flags = draft.reference === undefined ? 0 : flagReference
-  const sizeDoubles = recordSizeWords(engine.key.sizeBytes, draft.valueSizeBytes, flags)
-  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  const flags =
+    (draft.reference === undefined ? 0 : flagReference) |
+    (draft.expiresAtMs === noExpiry ? 0 : flagExpiry)
+  const keySizeBytes = engine.key.sizeBytes
+  const sizeDoubles = recordSizeWords(keySizeBytes, draft.valueSizeBytes, flags)
+  const wantsPlace = isAligned(draft.valueSizeBytes, flags)
+  const roomDoubles = wantsPlace ? sizeDoubles + alignmentDoublesMax : sizeDoubles
+  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch)
   const slot = log.tailSlot
   const offset = log.tailOffset
+  const padding = wantsPlace ? paddingBefore(offset, keySizeBytes, flags) : 0
+  const slack = wantsPlace ? slackBefore(offset + padding + sizeDoubles, keySizeBytes, flags) : 0
   try {
-    writeAndCommit(engine, sizeDoubles, flags)
+    writeAndCommit(engine, sizeDoubles, flags, padding, slack)
   } catch (error) {
-    log.words[slot].fill(0, offset * 2, (offset + sizeDoubles) * 2)
+    log.words[slot].fill(0, offset * 2, (offset + padding + sizeDoubles) * 2)
+    log.adoptTail()
     throw asWriteFailure(engine, error)
   } finally {
     draft.value = noBytes
     draft.reference = undefined
+    draft.expiresAtMs = noExpiry
+    draft.version = ownVersion
+    draft.timestampMs = undefined
   }
-  advanceTail(log, sizeDoubles)
+  advanceTail(log, sizeDoubles + slack)
   applyPending(engine)
-  followOrder(engine)
   if (draft.entry === noEntry) grow(engine)
 }
 
-function writeAndCommit(engine: Engine, sizeDoubles: number, flags: number): void {
+/** `padding`: 8-byte words before the record; `slack`: behind it. */
+function writeAndCommit(
+  engine: Engine,
+  sizeDoubles: number,
+  flags: number,
+  padding: number,
+  slack: number,
+): void {
   const { control, key, log, lookup } = engine
   const { doubles, next } = control
   const { type, keyspaceId, entry, valueSizeBytes, reference } = draft
+  const firstSlot = log.tailSlot
+  const firstOffset = log.tailOffset
+  let paddingChecksum = 0
+  if (padding !== 0) {
+    paddingChecksum = writePadding(log, target, padding)
+    // The writer's own tail runs ahead; the state's passes both records by one commit.
+    advanceTail(log, padding)
+  }
   const slot = log.tailSlot
   const offset = log.tailOffset
   targetTail(log, target, false)
   control.begin()
   const nowMs = engine.clock.nowMs()
   const sequence = doubles[next + layout.sequence] + 1
-  const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+  const version =
+    draft.version === ownVersion
+      ? Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+      : draft.version
   doubles[next + layout.sequence] = sequence
-  doubles[next + layout.version] = version
+  doubles[next + layout.version] = Math.max(doubles[next + layout.version], version)
   const record = target.doubles
   record[offset + versionDouble] = version
   record[offset + sequenceDouble] = sequence
-  record[offset + timestampDouble] = nowMs
+  record[offset + timestampDouble] = draft.timestampMs ?? nowMs
   record[offset + previousDouble] =
     entry === noEntry ? noAddress : log.starts[lookup.slot] + lookup.offset
-  writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, 0)
-  writeKey(target, key.words, key.sizeBytes)
+  writeSizes(target, kindWordOf(type, flags, keyspaceId), key.sizeBytes, valueSizeBytes, slack)
+  if ((flags & flagExpiry) !== 0) {
+    record[offset + expiresAtDouble] = draft.expiresAtMs
+    engine.expiries.note(log, slot, offset, draft.expiresAtMs)
+  }
+  writeKey(target, key.words, key.sizeBytes, flags)
   if (reference === undefined) {
     const start = valueOffset(key.sizeBytes, flags)
     writeValue(target, draft.value, valueSizeBytes, start, sizeDoubles)
   } else {
-    writeReference(log, target, key.sizeBytes, reference)
+    writeReference(log, target, valueOffset(key.sizeBytes, flags), reference)
   }
   const checksum = seal(target, sizeDoubles)
-  if (log.isAppendOnly) log.writeThrough(slot, offset, sizeDoubles)
+  if (log.isAppendOnly) log.writeThrough(firstSlot, firstOffset, padding + sizeDoubles)
 
-  accountAppend(control, sizeDoubles, checksum)
+  if (padding !== 0) accountPadding(control, padding, paddingChecksum)
+  accountAppend(control, sizeDoubles + slack, checksum)
   if (type === typeTombstone) {
-    announceTombstone(engine, keyspaceId, draft.hash, slot, offset)
+    announceTombstone(engine, keyspaceId, draft.hash, entry, slot, offset)
   } else {
-    let bytes = sizeDoubles << 3
+    let bytes = (sizeDoubles + slack) << 3
     if (reference !== undefined) {
       const valueBytes = log.slots.get(reference.slot, slotSizeBytes)
       bytes += valueBytes

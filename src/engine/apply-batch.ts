@@ -24,9 +24,9 @@ import {
 import { announcePut, announceTombstone, entryOf, liveEntry } from './announce-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
-import { followOrder } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { takeKey } from './take-key.js'
+import { rememberMs } from './tombstones.js'
 
 /** Steps 4 to 6, from wherever a kill left them. */
 export function applyBatch(engine: Engine): void {
@@ -76,7 +76,9 @@ function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   control.set(layout.lastRecord, address)
   const entry = entryOf(engine, found)
   if (recordType(words, start) === typeTombstone) {
-    if (entry === liveEntry) announceTombstone(engine, keyspaceId, hash, slot, offset)
+    // One that did nothing draws a version all the same, and a recovery would find it in the log.
+    const counts = entry === liveEntry || rememberMs(engine) > 0
+    if (counts) announceTombstone(engine, keyspaceId, hash, entry, slot, offset)
   } else {
     const valueSizeBytes = recordValueSize(words, start)
     const bytes = occupiedBytes(log, slot, offset)
@@ -84,7 +86,6 @@ function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   }
   control.commit()
   applyPending(engine)
-  followOrder(engine)
 }
 
 /** Makes the home bucket of every key of the batch odd, or even again. */

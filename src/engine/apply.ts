@@ -18,7 +18,7 @@ import { imageWords } from '../index/split.js'
 import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
-type Change = 0 | 1 | 2 | 3 | 4 | 5
+type Change = 0 | 1 | 2 | 3 | 4
 
 /*
  * The fields of a state are doubles. Those that are small whole numbers become integers with `| 0`
@@ -42,11 +42,12 @@ export function applyPending(engine: Engine): void {
     case layout.changeBuckets:
       applyBuckets(engine)
       break
-    case layout.changeOrder:
-      applyOrderedChange(engine.order, engine.control.redo)
-      break
     default:
       assertNever(kind)
+  }
+  const { control, order } = engine
+  if (control.doubles[control.state + layout.pendingOrder] !== 0) {
+    applyOrderedChange(order, control.redo)
   }
   applyCounts(engine)
 }

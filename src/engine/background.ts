@@ -4,13 +4,14 @@
  * its next look, within a second.
  *
  * Each thread syncs what it wrote within `syncIntervalMs` by itself (sync.ts). What is left to do is
- * the sync for one that died before, and giving back what its snapshots held.
+ * the sync for one that died before, giving back what its snapshots held, and checkpoints.
  */
 import { join } from 'node:path'
 import * as layout from '../format/control-layout.js'
 import { backgroundFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
+import { scheduleExpiry } from './expiry.js'
 import { sweepDropped } from './sweep-keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
@@ -36,7 +37,17 @@ export class Background {
 
   start(): void {
     const { isReadOnly, platform } = this.#engine
-    if (isReadOnly || !platform.isShared) return
+    if (isReadOnly || (!platform.isShared && platform.kind !== 'file')) return
+    this.#begin()
+  }
+
+  /** For a store that only this one has open: little is left to do there. */
+  startAlone(): void {
+    const { isReadOnly, platform } = this.#engine
+    if (!isReadOnly && !platform.isShared && this.#timer === undefined) this.#begin()
+  }
+
+  #begin(): void {
     this.#timer = setInterval(() => this.#lookSafely(), lookIntervalMs)
     this.#timer.unref()
   }
@@ -52,6 +63,7 @@ export class Background {
     this.#engine.attachments.clearDead()
     scheduleSweep(this.#engine)
     sweepDropped(this.#engine)
+    scheduleExpiry(this.#engine)
   }
 
   /** What fails here fails in no call of the user's: it is told, and tried again. */
@@ -66,9 +78,19 @@ export class Background {
   #look(): void {
     const { control, directory, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
+    // One that has the store alone has nobody to do anything for.
+    if (!platform.isShared) {
+      scheduleExpiry(this.#engine)
+      if (platform.kind === 'file') {
+        void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
+      }
+      return
+    }
     this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
     if (this.#lock === undefined) return
     this.#cleanUp()
+    // It never rejects.
+    void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())
     // What lies in memory alone has nothing to be synced to.
     if (platform.kind === 'memory' || syncIntervalMs === 0) return
     const state = control.readState()

@@ -17,6 +17,7 @@ export interface EncodedOperation {
   readonly value: Uint8Array | string | undefined
   readonly valueStart: number
   readonly valueSizeBytes: number
+  readonly expiresAtMs: number
 }
 
 /** Values above this are copied into memory of their own. */
@@ -60,6 +61,11 @@ export class BatchDraft {
     this.words[this.#used - 1] = 0
     this.#bytes.set(value, start * 4)
     return start
+  }
+
+  /** A copy of a value that was added. */
+  copyValue(start: number, sizeBytes: number): Buffer {
+    return Buffer.from(this.#bytes.subarray(start * 4, start * 4 + sizeBytes))
   }
 
   #take(wordCount: number): number {

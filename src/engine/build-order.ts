@@ -149,7 +149,6 @@ function finish(engine: Engine, address: number): boolean {
   if (address !== control.get(layout.tail)) return false
   control.begin()
   control.set(layout.orderBuilt, 1)
-  control.set(layout.orderKind, 0)
   control.commit()
   return true
 }

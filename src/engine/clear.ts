@@ -1,4 +1,5 @@
 /** clear: deletes of all keys of a range, in batches. */
+import { noExpiry } from '../log/expiry-table.js'
 import { BatchDraft, type EncodedOperation } from './batch-draft.js'
 import type { Engine } from './engine.js'
 import { type KeyRange, RangeReader } from './range.js'
@@ -39,6 +40,7 @@ export function clearRange(
           value: undefined,
           valueStart: 0,
           valueSizeBytes: 0,
+          expiresAtMs: noExpiry,
         })
       }
       if (operations.length >= keysAtOnce || !draft.isWorthKeeping) flush()

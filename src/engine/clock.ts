@@ -10,6 +10,9 @@ export class Clock {
   #nowMs = 0
   #writesLeft = 0
   #willExpire = false
+  // A time that was seen, and when that was, by the monotonic clock.
+  #behindMs = 0
+  #behindSinceMs = 0
 
   constructor(readMs: () => number) {
     this.#readMs = readMs
@@ -17,6 +20,19 @@ export class Clock {
       this.#writesLeft = 0
       this.#willExpire = false
     }
+  }
+
+  /**
+   * The time where the wall clock lies before what was seen: it goes on from there as this process
+   * runs.
+   */
+  behind(seenMs: number): number {
+    const atMs = performance.now()
+    const runMs = this.#behindMs + Math.floor(atMs - this.#behindSinceMs)
+    if (runMs >= seenMs) return runMs
+    this.#behindMs = seenMs
+    this.#behindSinceMs = atMs
+    return seenMs
   }
 
   nowMs(): number {

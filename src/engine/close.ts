@@ -1,6 +1,10 @@
 /**
  * close: the last sync, the mark of a proper end, and every resource given back.
  *
+ * Before all that, a checkpoint that is due is made: where the background had no time for it, because the
+ * store is opened for short whiles only, the log would otherwise grow without one. One that is under way
+ * is given up.
+ *
  * Order: 1. The last sync. 2. The manifest names how far it came: only now is that true (I5, I9).
  * 3. The mark. A kill before 2 leaves what a kill after any sync leaves; within 2, the manifest of
  * before or the new one, and both say what is true.
@@ -12,6 +16,7 @@ import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
 import { decodeManifest, encodeManifest } from '../format/manifest.js'
 import { readWhole, replaceFile } from '../platform/whole-file.js'
 import type { Engine } from './engine.js'
+import { keepTime } from './expiry.js'
 import { finalSync, finalSyncNow, sync } from './sync.js'
 
 /**
@@ -23,14 +28,24 @@ import { finalSync, finalSyncNow, sync } from './sync.js'
  */
 export async function close(engine: Engine): Promise<void> {
   if (engine.isClosed) return
+  let failure: unknown
+  try {
+    keepTime(engine)
+  } catch (error) {
+    failure = error
+  }
+  const { checkpointing } = engine
+  // It has what it needs of the open store when the call returns.
+  const due = isAlone(engine) ? engine.checkpointDuty.runIfDue(() => undefined) : undefined
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
   engine.background.stop()
-  let failure: unknown
+  // The failure of one that was under way belongs to who asked for it.
+  await Promise.allSettled([checkpointing, due])
   try {
     if (!engine.isReadOnly) await (isAlone(engine) ? finalSync(engine) : sync(engine))
   } catch (error) {
-    failure = error
+    failure ??= error
   }
   try {
     engine.log.dropPrepared()

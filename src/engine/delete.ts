@@ -2,12 +2,13 @@
 import { keyspaceGenerationWord } from '../format/control-layout.js'
 import { typeTombstone } from '../format/record.js'
 import { entryOf, liveEntry } from './announce-record.js'
-import { appendRecord, draft, noBytes } from './append-record.js'
+import { appendRecord, draft, noBytes, ownVersion } from './append-record.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
 import { scheduleSync } from './sync.js'
+import { isExpiredFound } from './time.js'
 
 /**
  * Removes the key at hand. False where it has no record, or not the version asked for; undefined as
@@ -38,15 +39,26 @@ export function remove(
 function removeHeld(engine: Engine, keyspaceId: number, condition: number): boolean {
   const hash = hashKey(engine, keyspaceId)
   const entry = entryOf(engine, probe(engine, hash, keyspaceId))
-  if (entry !== liveEntry) return false
+  if (entry !== liveEntry || isExpiredFound(engine)) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
+  removeFound(engine, keyspaceId, hash, ownVersion)
+  return true
+}
+
+/** Removes the key whose live record the lookup has; `version` as of a {@link RecordDraft}. */
+export function removeFound(
+  engine: Engine,
+  keyspaceId: number,
+  hash: number,
+  version: number,
+): void {
   draft.type = typeTombstone
   draft.keyspaceId = keyspaceId
   draft.hash = hash
-  draft.entry = entry
+  draft.entry = liveEntry
   draft.value = noBytes
   draft.valueSizeBytes = 0
   draft.reference = undefined
+  draft.version = version
   appendRecord(engine)
-  return true
 }

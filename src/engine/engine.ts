@@ -7,17 +7,20 @@ import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
 import type { KeyspaceCounts } from '../control/keyspace-counts.js'
 import type { HashIndex } from '../index/hash-index.js'
-import type { OrderedCursor } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
+import type { ExpiryTable } from '../log/expiry-table.js'
 import type { Log } from '../log/log.js'
 import type { MendedRecord } from '../log/segment-reader.js'
+import { ValueViews } from '../log/value-views.js'
 import type { MappingSpace, Platform } from '../platform/platform.js'
+import { AutoCheckpoint } from './auto-checkpoint.js'
 import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import type { OwnOrder } from './own-order.js'
 import { Pins } from './pins.js'
+import type { RangeMemory } from './range-memory.js'
 import { SyncQueue } from './sync-queue.js'
 
 export interface EngineParts {
@@ -28,6 +31,7 @@ export interface EngineParts {
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
@@ -36,6 +40,8 @@ export interface EngineParts {
   readonly syncIntervalMs: number
   /** Every record that is read is verified. */
   readonly verifiesReads: boolean
+  /** Checkpoints are made when they are due. */
+  readonly autoCheckpoint: boolean
   /** What says that the store is open. */
   readonly session: Session
   readonly attachments: Attachments
@@ -65,13 +71,34 @@ export interface RecoveryReport {
   /**
    * `created`: a new store. `attached`: it was open elsewhere. `clean`: closed properly on this
    * boot. `same-boot`: the process was killed; memory was as it left it. `replay`: the log was read
-   * again from its beginning.
+   * again, from its beginning or from a checkpoint.
    */
   readonly kind: 'created' | 'attached' | 'clean' | 'same-boot' | 'replay'
+  /** The rows of the decision tables that took it, in their order: see docs/durability.md. */
+  readonly rows: readonly string[]
   readonly durationMs: number
   readonly recordsReplayed: number
   readonly bytesDropped: number
+  /** The id of the checkpoint that replay began with; undefined for none. */
+  readonly checkpoint: number | undefined
+  /** Checkpoints that could not be used, the newest first. */
+  readonly passedOver: readonly PassedOver[]
 }
+
+/** A checkpoint that recovery could not use. */
+export interface PassedOver {
+  readonly id: number
+  readonly file: string
+  readonly what: string
+}
+
+/** What a recovery has to tell that reads nothing. */
+export const nothingReplayed = {
+  recordsReplayed: 0,
+  bytesDropped: 0,
+  checkpoint: undefined,
+  passedOver: [],
+} as const
 
 export class Engine {
   readonly platform: Platform
@@ -81,12 +108,14 @@ export class Engine {
   readonly index: HashIndex
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly hashSeedLow: number
   readonly hashSeedHigh: number
   readonly epoch: number
   readonly isReadOnly: boolean
   readonly syncIntervalMs: number
   readonly verifiesReads: boolean
+  readonly autoCheckpoint: boolean
   /** Set when the store is attached. */
   session: Session
   readonly attachments: Attachments
@@ -102,29 +131,47 @@ export class Engine {
   onError: ((error: unknown) => void) | undefined
   /** Told of what works and should not be so. */
   onWarning: ((warning: string) => void) | undefined
+  /** What runs code of the caller's with the writer's word in hand; see `beginCallback`. */
+  callbackOf = ''
+  outerInCallback: Engine | undefined
+  /** True while a transaction commits: the writer's word is in hand already. */
+  isCommitting = false
+  /** The key at hand of an operation, while it runs code of the caller's. */
+  asideKey: Key | undefined
   /** Reads that met a change and were made again. */
   unstableReads = 0
   /** An update that was finished in memory of this one's own, and not in the file. */
   mended: MendedRecord | undefined
   readonly space: MappingSpace | undefined
-  readonly lastRecovery: RecoveryReport
+  /** Completed when opening is done. */
+  lastRecovery: RecoveryReport
   readonly clock: Clock
   readonly key: Key = new Key()
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
+  readonly views: ValueViews = new ValueViews()
   /** Of a range that is over, for the next one. */
-  spareCursor: OrderedCursor | undefined
+  spareRangeMemory: RangeMemory | undefined
   /** The ordered index of one that may not write, from when it had to build one. */
   ownOrder: OwnOrder | undefined
   readonly background: Background
+  readonly checkpointDuty: AutoCheckpoint
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
+  /** The checkpoint that this one is making. */
+  checkpointing: Promise<unknown> | undefined
+  /** Checkpoints that this one has made. */
+  checkpointCount = 0
   isClosed = false
   /** False when memory was given back: nothing of the store may be touched then. */
   isMapped = true
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
+  /** See expiry.ts. */
+  isExpiryScheduled = false
+  /** The latest time at which a record was found expired by one that may not say so in the control file. */
+  ownSeenMs = 0
   /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */
   sweptGeneration = -1
   #renewal: Renewal | undefined
@@ -137,12 +184,14 @@ export class Engine {
     this.index = parts.index
     this.counts = parts.counts
     this.order = parts.order
+    this.expiries = parts.expiries
     this.hashSeedLow = parts.hashSeedLow
     this.hashSeedHigh = parts.hashSeedHigh
     this.epoch = parts.epoch
     this.isReadOnly = parts.isReadOnly
     this.syncIntervalMs = parts.syncIntervalMs
     this.verifiesReads = parts.verifiesReads
+    this.autoCheckpoint = parts.autoCheckpoint
     this.session = parts.session
     this.attachments = parts.attachments
     this.writerToken = parts.attachments.token
@@ -152,6 +201,7 @@ export class Engine {
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
     this.background = new Background(this)
+    this.checkpointDuty = new AutoCheckpoint(this)
   }
 
   requireOpen(): void {
@@ -175,13 +225,15 @@ export class Engine {
   closeParts(): void {
     this.isMapped = false
     this.ownOrder = undefined
-    const { control, counts, index, log, order } = this
+    this.views.close()
+    const { control, counts, expiries, index, log, order } = this
     log.close()
     index.homes.close()
     index.overflows.close()
     log.slots.region.close()
     counts.region.close()
     order.region.close()
+    expiries.region.close()
     control.close()
     this.space?.close()
     this.platform.close()

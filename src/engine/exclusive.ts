@@ -76,16 +76,57 @@ function enterBehindAnother(engine: Engine): void {
       adoptOrGiveBack(engine, word)
       return
     }
-    if (word === busy) {
-      throw new StoreError('STORE_IN_USE', 'a write was begun within another write of this store')
-    }
+    if (word === busy) throw withinCallback(engine)
     if (looks < looksBeforePause) continue
-    wait ??= beginWait()
+    wait ??= beginWait(engine, word)
     if (waitForOwner(engine, word, wait)) return
   }
 }
 
-function beginWait(): Wait {
+/** The innermost engine of this thread that runs code of the caller's with its writer's word in hand. */
+let innermost: Engine | undefined
+
+/**
+ * From here to {@link endCallback} the caller's code runs, with the writer's word in hand. What it does
+ * with the store may take the key at hand and the lookup; what would write, or pin, throws.
+ */
+export function beginCallback(engine: Engine, operation: string): void {
+  engine.callbackOf = operation
+  engine.outerInCallback = innermost
+  innermost = engine
+}
+
+export function endCallback(engine: Engine): void {
+  engine.callbackOf = ''
+  innermost = engine.outerInCallback
+  engine.outerInCallback = undefined
+}
+
+/** Throws where the caller's code runs within an operation that is not over. */
+export function requireNoCallback(engine: Engine): void {
+  if (engine.callbackOf !== '') throw withinCallback(engine)
+}
+
+function withinCallback({ callbackOf }: Engine): StoreError {
+  const where = callbackOf === '' ? 'another write' : `the function given to ${callbackOf}`
+  return new StoreError(
+    'STORE_IN_USE',
+    `a write, a range, a snapshot or a transaction was begun within ${where} of this store; it holds the store for itself until it returns`,
+  )
+}
+
+/** The same store opened twice by this thread: its other handle cannot go on while this one waits. */
+function requireNotOwn(engine: Engine, word: number): void {
+  const own = engine.control.file.identity()
+  for (let other = innermost; other !== undefined; other = other.outerInCallback) {
+    const { device, inode } = other.control.file.identity()
+    const isSameStore = device === own.device && inode === own.inode
+    if (isSameStore && (other.writerToken | tokenBusy) === word) throw withinCallback(other)
+  }
+}
+
+function beginWait(engine: Engine, word: number): Wait {
+  requireNotOwn(engine, word)
   const startedAtMs = performance.now()
   return {
     startedAtMs,

@@ -9,6 +9,7 @@
 import { StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { anyVersion, putHeld } from './put.js'
@@ -59,12 +60,13 @@ function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void {
   if (sizeBytes > engine.inlineValueSizeBytesMax) {
     throw new StoreError('STORE_FULL', 'the names of all keyspaces together are too long')
   }
-  putHeld(engine, systemKeyspaceId, text, sizeBytes, undefined, anyVersion)
+  putHeld(engine, systemKeyspaceId, text, sizeBytes, undefined, anyVersion, noExpiry)
   Atomics.add(engine.control.words, layout.keyspaceGenerationWord, 1)
 }
 
-/** Runs `change` with the writer's word in hand. */
+/** Runs `change` with the writer's word in hand; of a transaction that commits, with the one that it has. */
 export function exclusively<T>(engine: Engine, change: () => T): T {
+  if (engine.isCommitting) return change()
   enter(engine)
   try {
     return change()

@@ -1,33 +1,76 @@
 /**
  * The snapshots that this attachment has open, by the sequence that each shows. The lowest of them
  * stands in its entry of the table of attachments, so that it goes with the thread that made it.
+ *
+ * Invariant: the sequences ascend. A new one belongs at the end, and most often there is no other.
  */
 export class Pins {
-  /** How many snapshots show a sequence. */
-  readonly #counts = new Map<number, number>()
+  readonly #sequences: number[] = []
+  /** How many snapshots show each. */
+  readonly #counts: number[] = []
+  /** Bytes of the log that were garbage when the first of them was made. */
+  readonly #garbageBytes: number[] = []
+  /** What a checkpoint that is being made needs; Infinity for none. It is no snapshot of a user's. */
+  ofCheckpoint: number = Number.POSITIVE_INFINITY
+  garbageAtCheckpoint = 0
 
   /** Infinity for none. */
   get lowest(): number {
-    let lowest = Number.POSITIVE_INFINITY
-    for (const sequence of this.#counts.keys()) {
-      if (sequence < lowest) lowest = sequence
-    }
-    return lowest
+    return this.#sequences.length === 0
+      ? this.ofCheckpoint
+      : Math.min(this.#sequences[0], this.ofCheckpoint)
+  }
+
+  /** What was garbage when that one was made. */
+  get garbageAtLowest(): number {
+    return this.lowest === this.#sequences[0] ? this.#garbageBytes[0] : this.garbageAtCheckpoint
   }
 
   get count(): number {
-    let sum = 0
-    for (const count of this.#counts.values()) sum += count
-    return sum
+    return this.#counts.reduce((sum, count) => sum + count, 0)
   }
 
-  add(sequence: number): void {
-    this.#counts.set(sequence, (this.#counts.get(sequence) ?? 0) + 1)
+  add(sequence: number, garbageBytes: number): void {
+    const place = this.#placeOf(sequence)
+    if (this.#sequences[place] === sequence) {
+      this.#counts[place]++
+    } else {
+      insertAt(this.#sequences, place, sequence)
+      insertAt(this.#counts, place, 1)
+      insertAt(this.#garbageBytes, place, garbageBytes)
+    }
   }
 
   remove(sequence: number): void {
-    const count = this.#counts.get(sequence) ?? 0
-    if (count > 1) this.#counts.set(sequence, count - 1)
-    else this.#counts.delete(sequence)
+    const place = this.#placeOf(sequence)
+    if (this.#sequences[place] !== sequence) return
+    if (--this.#counts[place] > 0) return
+    removeAt(this.#sequences, place)
+    removeAt(this.#counts, place)
+    removeAt(this.#garbageBytes, place)
   }
+
+  /** Where it is, or belongs. */
+  #placeOf(sequence: number): number {
+    let low = 0
+    let high = this.#sequences.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#sequences[middle] < sequence) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+// `splice` makes an array of what it removes: more than the rest of a pin costs.
+
+function insertAt(list: number[], place: number, value: number): void {
+  if (place === list.length) list.push(value)
+  else list.splice(place, 0, value)
+}
+
+function removeAt(list: number[], place: number): void {
+  if (place === list.length - 1) list.pop()
+  else list.splice(place, 1)
 }

@@ -116,7 +116,7 @@ function takeOverflowBucket(engine: Engine): number {
 /** Splits a bucket where new keys made one due. A change of its own, after that of the operation. */
 export function grow(engine: Engine): void {
   const { control, index } = engine
-  if (!isSplitDue(index, control.get(layout.records))) return
+  if (!isSplitDue(index, control.get(layout.records) + control.get(layout.tombstones))) return
   const redo = control.redoStart(control.next) >>> 2
   const plan = planSplit(index, control.words, redo, redoSizeBytes / 4)
   if (plan === undefined) return

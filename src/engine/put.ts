@@ -6,6 +6,7 @@
 import * as layout from '../format/control-layout.js'
 import {
   checksumWord,
+  expiresAtDouble,
   flagExpiry,
   flagInBatch,
   flagReference,
@@ -22,6 +23,7 @@ import {
 } from '../format/record.js'
 import { recordSeed } from '../format/record-checksum.js'
 import { type RecordTarget, seal, writeKey, writeSizes, writeValue } from '../log/append.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.js'
 import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
 import { entryOf, liveEntry } from './announce-record.js'
@@ -33,6 +35,7 @@ import { hashKey, probe } from './probe.js'
 import { find, isStable } from './read.js'
 import { createReference, type ValueReference } from './reference.js'
 import { scheduleSync } from './sync.js'
+import { isExpiredFound } from './time.js'
 import { versionsPerMs } from './version-clock.js'
 
 /** When a put is to change nothing: `anyVersion` for never. */
@@ -68,6 +71,7 @@ export function put(
   generation: number,
   value: Uint8Array | string,
   condition: number,
+  expiresAtMs: number,
 ): boolean | undefined {
   engine.requireWritable()
   const valueSizeBytes = sizeOfValue(value)
@@ -78,7 +82,7 @@ export function put(
   let isDone = false
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return undefined
-    isDone = putHeld(engine, keyspaceId, value, valueSizeBytes, reference, condition)
+    isDone = putHeld(engine, keyspaceId, value, valueSizeBytes, reference, condition, expiresAtMs)
   } catch (error) {
     mend(engine)
     throw error
@@ -97,14 +101,32 @@ export function putHeld(
   valueSizeBytes: number,
   reference: ValueReference | undefined,
   condition: number,
+  expiresAtMs: number,
 ): boolean {
   const hash = hashKey(engine, keyspaceId)
   const entry = entryOf(engine, probe(engine, hash, keyspaceId))
-  const isLive = entry === liveEntry
+  const isLive = entry === liveEntry && !isExpiredFound(engine)
   if (condition !== anyVersion && !holds(engine, isLive, condition)) return false
-  if (isLive && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes)) {
-    updateInPlace(engine, keyspaceId, value, valueSizeBytes)
-    return true
+  putFound(engine, keyspaceId, hash, entry, value, valueSizeBytes, reference, expiresAtMs)
+  return true
+}
+
+/** {@link putHeld} where the lookup has what there is of the key: see `entryOf`. */
+export function putFound(
+  engine: Engine,
+  keyspaceId: number,
+  hash: number,
+  entry: number,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+  reference: ValueReference | undefined,
+  expiresAtMs: number,
+): void {
+  const isLive = entry === liveEntry
+  const flags = expiresAtMs === noExpiry ? 0 : flagExpiry
+  if (isLive && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes, flags)) {
+    updateInPlace(engine, keyspaceId, value, valueSizeBytes, expiresAtMs)
+    return
   }
   draft.type = typePut
   draft.keyspaceId = keyspaceId
@@ -113,8 +135,8 @@ export function putHeld(
   draft.value = value
   draft.valueSizeBytes = valueSizeBytes
   draft.reference = reference
+  draft.expiresAtMs = expiresAtMs
   appendRecord(engine)
-  return true
 }
 
 /** Before a large value is brought to its segment: false where it would be for nothing. */
@@ -138,15 +160,15 @@ export function holds(engine: Engine, found: boolean, condition: number): boolea
 }
 
 /** The record of the lookup is in the mutable region, simple, and has the room (I4). */
-function mayUpdateInPlace(engine: Engine, valueSizeBytes: number): boolean {
+function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number): boolean {
   const { control, key, log, lookup } = engine
-  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
+  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   if (log.isAppendOnly) return false
   if (sizeDoubles * 8 > layout.redoSizeBytes) return false
   if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return false
   const start = lookup.offset << 1
-  const flags = recordFlags(lookup.recordWords, start)
-  if ((flags & (flagExpiry | flagInBatch | flagReference)) !== 0) return false
+  const there = recordFlags(lookup.recordWords, start)
+  if ((there & (flagExpiry | flagInBatch | flagReference)) !== flags) return false
   const slack = recordSpan(lookup.recordWords, start) - sizeDoubles
   return slack >= 0 && slack <= slackWordsMax
 }
@@ -160,11 +182,13 @@ function updateInPlace(
   keyspaceId: number,
   value: Uint8Array | string,
   valueSizeBytes: number,
+  expiresAtMs: number,
 ): void {
   const { control, key, log, lookup } = engine
   const { doubles, next } = control
   const { offset, recordWords, slot } = lookup
-  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, 0)
+  const flags = expiresAtMs === noExpiry ? 0 : flagExpiry
+  const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   const start = offset << 1
   const oldChecksum = recordWords[start + checksumWord]
   const oldValueSize = recordValueSize(recordWords, start)
@@ -185,9 +209,13 @@ function updateInPlace(
   doubles[redo + sequenceDouble] = sequence
   doubles[redo + timestampDouble] = nowMs
   doubles[redo + previousDouble] = log.doubles[slot][offset + previousDouble]
-  writeSizes(target, kindWordOf(typePut, 0, keyspaceId), key.sizeBytes, valueSizeBytes, slack)
-  writeKey(target, key.words, key.sizeBytes)
-  writeValue(target, value, valueSizeBytes, valueOffset(key.sizeBytes, 0), sizeDoubles)
+  writeSizes(target, kindWordOf(typePut, flags, keyspaceId), key.sizeBytes, valueSizeBytes, slack)
+  if (flags !== 0) {
+    doubles[redo + expiresAtDouble] = expiresAtMs
+    engine.expiries.note(log, slot, offset, expiresAtMs)
+  }
+  writeKey(target, key.words, key.sizeBytes, flags)
+  writeValue(target, value, valueSizeBytes, valueOffset(key.sizeBytes, flags), sizeDoubles)
   const checksum = seal(target, sizeDoubles)
 
   doubles[next + layout.lastRecord] = log.starts[slot] + offset

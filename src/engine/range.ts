@@ -8,7 +8,8 @@
  */
 import * as layout from '../format/control-layout.js'
 import {
-  OrderedCursor,
+  type OrderedCursor,
+  orderedCursorKeysMax,
   seek,
   seekBusy,
   seekEdge,
@@ -16,21 +17,32 @@ import {
   seekNext,
 } from '../index/ordered-cursor.js'
 import type { OrderedIndex } from '../index/ordered-index.js'
-import { OrderedKey } from '../index/ordered-key.js'
+import type { OrderedKey } from '../index/ordered-key.js'
 import { trimCursor } from '../index/ordered-range.js'
-import { unwatchPin, watchPin } from './abandoned.js'
 import { requireOrder } from './build-order.js'
 import type { Engine } from './engine.js'
-import { fetchAhead, hashKey } from './probe.js'
+import {
+  copyTexts,
+  copyValues,
+  isPlaceStable,
+  isQuiet,
+  keysAtOnce,
+  probeBatch,
+  slots,
+} from './probe-batch.js'
+import { giveRangeMemory, noRangeMemory, takeRangeMemory } from './range-memory.js'
 import { takeTurn } from './read.js'
 import {
   closeSnapshot,
   copyFoundValue,
-  findHashedAt,
+  findAt,
   foundText,
+  type Moment,
   openSnapshot,
   requireShown,
+  snapshotTime,
 } from './snapshot.js'
+import { isDue } from './time.js'
 
 /** All keys of a keyspace from `low` on and below `high`; undefined for the keyspace's own edge. */
 export interface KeyRange {
@@ -42,8 +54,9 @@ export interface KeyRange {
 
 export type Wanted = 'keys' | 'bytes' | 'text'
 
-/** Keys looked up together: their misses overlap, and a short range reads no more than it gives. */
-const batchMax = 64
+const notAscii = 0x80808080
+/** Whoever keeps a key keeps no more than that of the others. */
+const textSizeBytesMax = 4096
 
 export class RangeReader {
   readonly engine: Engine
@@ -51,32 +64,35 @@ export class RangeReader {
   readonly range: KeyRange
   readonly wanted: Wanted
   readonly sequence: number
+  readonly timeMs: number
   /** True while it has a snapshot of its own. */
   #holdsSnapshot: boolean
   #isWatched = false
-  readonly #cursor: OrderedCursor
+  #memory = noRangeMemory
+  #cursor: OrderedCursor = noRangeMemory.cursor
+  values: (Buffer | string)[] = noRangeMemory.values
   #isBegun = false
-  /** Where the next leaf is sought. */
-  readonly #from = new OrderedKey()
   #isOpen = true
   /** The keys of the cursor are those of the snapshot, and need not be looked up. */
   #isLeafExact = false
   /** The first key of the cursor that was not looked up yet. */
   #position = 0
   #left: number
-  /** What the batch has: which keys of the cursor, and their values. */
+  /** What the batch has: keys of the cursor from `#first` on, and their values. */
   count = 0
-  readonly #keys = new Int32Array(batchMax)
-  readonly values: (Buffer | string)[] = []
-  readonly #hashes = new Int32Array(batchMax)
+  #first = 0
+  /** The text of all keys of the batch, one behind the other, if it was made and can be. */
+  #text = ''
+  #textStart = 0
+  #isText = false
 
-  /** `sequence`: of a snapshot that stays open longer, or undefined for one of its own. */
+  /** `moment`: of a snapshot that stays open longer, or undefined for one of its own. */
   constructor(
     engine: Engine,
     keyspaceId: number,
     range: KeyRange,
     wanted: Wanted,
-    sequence: number | undefined,
+    moment: Moment | undefined,
   ) {
     engine.requireOpen()
     requireOrder(engine)
@@ -85,34 +101,51 @@ export class RangeReader {
     this.range = range
     this.wanted = wanted
     this.#left = range.limit
-    this.#holdsSnapshot = sequence === undefined
-    this.sequence = sequence ?? openSnapshot(engine)
-    this.#cursor = engine.spareCursor ?? new OrderedCursor()
-    engine.spareCursor = undefined
-    this.#cursor.count = 0
+    this.#holdsSnapshot = moment === undefined
+    this.sequence = moment?.sequence ?? openSnapshot(engine)
+    this.timeMs = moment?.timeMs ?? snapshotTime(engine)
+    const memory = takeRangeMemory(engine)
+    this.#memory = memory
+    this.#cursor = memory.cursor
+    this.values = memory.values
   }
 
   /** The bytes of a key of the batch; they hold good until the next batch. */
   keyBytes(index: number): Buffer {
     const { bytes, sizesBytes, starts } = this.#cursor
-    const key = this.#keys[index]
+    const key = this.#first + index
     const start = starts[key] * 4
     return bytes.subarray(start, start + sizesBytes[key])
   }
 
-  /** The same as text. */
+  /** The same as text; it may share the memory of the other keys of the batch. */
   keyText(index: number): string {
     const { bytes, sizesBytes, starts } = this.#cursor
-    const key = this.#keys[index]
+    const key = this.#first + index
     const start = starts[key] * 4
-    return bytes.toString('utf8', start, start + sizesBytes[key])
+    const end = start + sizesBytes[key]
+    if (!this.#isText) this.#decodeKeys()
+    if (this.#text === '') return bytes.toString('utf8', start, end)
+    return this.#text.substring(start - this.#textStart, end - this.#textStart)
+  }
+
+  /** Makes the text of all keys of the batch, where they are ASCII. */
+  #decodeKeys(): void {
+    const { bytes, seenBits, sizesBytes, starts } = this.#cursor
+    const last = this.#first + this.count - 1
+    const start = starts[this.#first] * 4
+    const end = starts[last] * 4 + sizesBytes[last]
+    const isShared = (seenBits & notAscii) === 0 && end - start <= textSizeBytesMax
+    this.#text = isShared ? bytes.toString('latin1', start, end) : ''
+    this.#textStart = start
+    this.#isText = true
   }
 
   /**
    * Reads the next keys of the range, `countMax` at most. False, and closed, at its end; closed, too,
    * where it throws.
    */
-  nextBatch(countMax: number = batchMax): boolean {
+  nextBatch(countMax: number = keysAtOnce): boolean {
     if (!this.#isOpen) return false
     try {
       return this.#readBatch(countMax)
@@ -125,7 +158,7 @@ export class RangeReader {
   #readBatch(countMax: number): boolean {
     this.engine.requireOpen()
     this.count = 0
-    this.values.length = 0
+    this.#isText = false
     while (this.#left > 0) {
       if (this.#position >= this.#cursor.count && !this.#nextLeaf()) break
       this.#lookUp(countMax)
@@ -141,8 +174,13 @@ export class RangeReader {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.count = 0
-    this.engine.spareCursor = this.#cursor
     this.#giveBack()
+    const memory = this.#memory
+    this.#memory = noRangeMemory
+    this.#cursor = noRangeMemory.cursor
+    this.values = noRangeMemory.values
+    this.#text = ''
+    giveRangeMemory(this.engine, memory)
   }
 
   /** Keys and values of the batch are copies: behind the last of them nothing is held back. */
@@ -151,14 +189,14 @@ export class RangeReader {
     if (this.#left === 0 || (isLast && this.#position >= count)) this.#giveBack()
     else if (this.#holdsSnapshot && !this.#isWatched) {
       this.#isWatched = true
-      watchPin(this, this.engine, this.sequence, undefined)
+      this.#memory.watch(this.engine, this.sequence)
     }
   }
 
   #giveBack(): void {
     if (!this.#holdsSnapshot) return
     this.#holdsSnapshot = false
-    if (this.#isWatched) unwatchPin(this)
+    if (this.#isWatched) this.#memory.unwatch()
     closeSnapshot(this.engine, this.sequence)
   }
 
@@ -167,14 +205,16 @@ export class RangeReader {
     const { isReverse, low, high } = this.range
     const { control } = this.engine
     if (this.#isBegun && cursor.isLast) return false
-    this.#from.setKey(cursor.fence, cursor.fence.sizeBytes)
+    const { from } = this.#memory
+    if (this.#isBegun) from.setKey(cursor.fence, cursor.fence.sizeBytes)
+    cursor.countMax = Math.min(this.#left, orderedCursorKeysMax)
     for (;;) {
       const generation = Atomics.load(control.words, layout.orderGenerationWord)
       const order = requireOrder(this.engine)
       const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst(order)
       if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
         // It was built anew under this read: once more, from the same key.
-        cursor.fence.setKey(this.#from, this.#from.sizeBytes)
+        if (this.#isBegun) cursor.fence.setKey(from, from.sizeBytes)
         cursor.isLast = false
         continue
       }
@@ -195,13 +235,17 @@ export class RangeReader {
   }
 
   /**
-   * True where nothing was committed since the snapshot, and no deleted key is kept for another one:
+   * True where nothing was committed since the snapshot, no deleted key is kept, and none has expired:
    * what was read of the ordered index before is then what the snapshot shows, without a look at the
    * records. It follows each commit at once, and a snapshot is made between two.
    */
   #isUnchanged(): boolean {
     const { control } = this.engine
-    return control.read(layout.sequence) === this.sequence && control.read(layout.tombstones) === 0
+    return (
+      control.read(layout.sequence) === this.sequence &&
+      control.read(layout.tombstones) === 0 &&
+      !isDue(this.engine, this.timeMs)
+    )
   }
 
   #seekFirst(order: OrderedIndex): number {
@@ -214,35 +258,66 @@ export class RangeReader {
   }
 
   #lookUp(countMax: number): void {
-    const { engine, keyspaceId, sequence, wanted, values } = this
-    const { key } = engine
-    const { sizesBytes, starts, words } = this.#cursor
+    const { engine } = this
     const first = this.#position
-    const count = Math.min(this.#cursor.count - first, batchMax, countMax, this.#left)
-    if (this.#isLeafExact) {
-      for (let index = 0; index < count; index++) this.#keys[index] = first + index
-      this.#position = first + count
-      this.#left -= count
-      this.count = count
-      return
-    }
-    const hashes = this.#hashes
-    for (let index = 0; index < count; index++) {
-      key.setWords(words, starts[first + index], sizesBytes[first + index])
-      hashes[index] = hashKey(engine, keyspaceId)
-    }
-    fetchAhead(engine, hashes, count)
-    let found = 0
-    for (let index = 0; index < count; index++) {
-      key.setWords(words, starts[first + index], sizesBytes[first + index])
-      if (!findHashedAt(engine, hashes[index], keyspaceId, sequence)) continue
-      this.#keys[found++] = first + index
-      if (wanted === 'bytes') values.push(copyFoundValue(engine))
-      else if (wanted === 'text') values.push(foundText(engine))
-    }
-    requireShown(engine, sequence)
+    const count = Math.min(this.#cursor.count - first, keysAtOnce, countMax, this.#left)
+    this.#first = first
     this.#position = first + count
+    let found = count
+    if (!this.#isLeafExact) {
+      found = engine.verifiesReads ? this.#lookUpEach(count) : this.#lookUpAll(count)
+      requireShown(engine, this.sequence)
+    }
     this.#left -= found
     this.count = found
+  }
+
+  /** Looks up `count` keys of the cursor together; how many the snapshot shows. */
+  #lookUpAll(count: number): number {
+    const { engine, keyspaceId, sequence, values, wanted } = this
+    const { sizesBytes, starts, words } = this.#cursor
+    const first = this.#first
+    probeBatch(engine, keyspaceId, sequence, words, starts, sizesBytes, first, count)
+    if (wanted === 'bytes') copyValues(engine, values, count)
+    else if (wanted === 'text') copyTexts(engine, values, count)
+    const areAllStable = isQuiet(engine)
+    let found = 0
+    for (let at = 0; at < count; at++) {
+      if (slots[at] >= 0 && (areAllStable || isPlaceStable(engine, at))) {
+        if (found < at) this.#keep(at, found)
+        found++
+      } else if (this.#lookUpOne(at, found)) {
+        found++
+      }
+    }
+    values.length = wanted === 'keys' ? 0 : found
+    return found
+  }
+
+  #lookUpEach(count: number): number {
+    let found = 0
+    for (let at = 0; at < count; at++) if (this.#lookUpOne(at, found)) found++
+    return found
+  }
+
+  /** Looks up one key of the batch; where the snapshot shows it, it becomes key `found`. */
+  #lookUpOne(at: number, found: number): boolean {
+    const { engine, values, wanted } = this
+    const { sizesBytes, starts, words } = this.#cursor
+    const key = this.#first + at
+    engine.key.setWords(words, starts[key], sizesBytes[key])
+    if (!findAt(engine, this.keyspaceId, this)) return false
+    if (wanted === 'bytes') values[at] = copyFoundValue(engine)
+    else if (wanted === 'text') values[at] = foundText(engine)
+    if (found < at) this.#keep(at, found)
+    return true
+  }
+
+  /** Key `at` of the batch takes the place of one that is not shown. */
+  #keep(at: number, found: number): void {
+    const { sizesBytes, starts } = this.#cursor
+    starts[this.#first + found] = starts[this.#first + at]
+    sizesBytes[this.#first + found] = sizesBytes[this.#first + at]
+    if (this.wanted !== 'keys') this.values[found] = this.values[at]
   }
 }

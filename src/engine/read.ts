@@ -11,14 +11,18 @@ import { pause } from '../base/pause.js'
 import { fence } from '../base/shared-words.js'
 import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
-import { flagReference, kindWord, typePut } from '../format/record.js'
+import { flagExpiry, flagReference, kindWord, typePut } from '../format/record.js'
 import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import { recordFlags, recordValueOffset, recordValueSize } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { mapReference } from './reference.js'
+import { isExpiredAt, noteSeen, timeNow } from './time.js'
 import { verifyFound, verifyMissing } from './verified-read.js'
+
+const expiryInKindWord = flagExpiry << 8
+const typeAndExpiry = expiryInKindWord | 0xff
 
 /** Finds the newest record of the key at hand. Its bytes count only if {@link isStable} after. */
 export function find(engine: Engine, keyspaceId: number): boolean {
@@ -27,13 +31,28 @@ export function find(engine: Engine, keyspaceId: number): boolean {
   const { lookup } = engine
   for (;;) {
     if (probe(engine, hash, keyspaceId)) {
-      if ((lookup.recordWords[(lookup.offset << 1) + kindWord] & 0xff) === typePut) return true
-      // Deleted, and kept for a snapshot.
-      if (isStable(engine)) return false
+      const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
+      if ((kind & typeAndExpiry) === typePut) return true
+      const isThere = isThereNow(engine, kind)
+      if (isThere !== undefined) return isThere
     } else if (isStable(engine) && isTableUnmoved(engine)) {
       return false
     }
   }
+}
+
+/**
+ * Whether a record that is there counts: not one that was deleted, and is kept for a snapshot, nor one
+ * that has expired. Undefined where it changed meanwhile.
+ */
+function isThereNow(engine: Engine, kind: number): boolean | undefined {
+  const isPut = (kind & 0xff) === typePut
+  if (isPut && (kind & expiryInKindWord) === 0) return true
+  const nowMs = isPut ? timeNow(engine) : 0
+  if (isPut && !isExpiredAt(engine, nowMs)) return true
+  if (!isStable(engine)) return undefined
+  if (isPut) noteSeen(engine, nowMs)
+  return false
 }
 
 /** {@link find} for those who verify what they read. */
@@ -42,8 +61,8 @@ function findVerified(engine: Engine, hash: number, keyspaceId: number): boolean
   for (;;) {
     if (probe(engine, hash, keyspaceId)) {
       if (!verifyFound(engine, keyspaceId)) continue
-      if ((lookup.recordWords[(lookup.offset << 1) + kindWord] & 0xff) === typePut) return true
-      if (isStable(engine)) return false
+      const isThere = isThereNow(engine, lookup.recordWords[(lookup.offset << 1) + kindWord])
+      if (isThere !== undefined) return isThere
     } else if (verifyMissing(engine, keyspaceId, hash)) {
       if (isStable(engine) && isTableUnmoved(engine)) return false
     }

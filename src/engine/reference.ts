@@ -7,11 +7,9 @@ import { checksumWords } from '../base/checksum.js'
 import { corrupt } from '../base/errors.js'
 import { segmentFileName } from '../format/file-names.js'
 import {
-  flagReference,
   referenceChecksumWord,
   referenceEpochDouble,
   referenceSegmentDouble,
-  valueOffset,
 } from '../format/record.js'
 import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import type { RecordTarget } from '../log/append.js'
@@ -36,8 +34,29 @@ export function createReference(
   value: Uint8Array | string,
   valueSizeBytes: number,
 ): ValueReference {
+  return fillReference(engine, enterValueSegment(engine, valueSizeBytes), value, valueSizeBytes)
+}
+
+/**
+ * {@link createReference} by who holds the writer's word, and keeps it: for a value that is known only
+ * then. Others wait while it is filled.
+ */
+export function createReferenceHeld(
+  engine: Engine,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+): ValueReference {
+  const slot = createValueSegment(engine.log, valueSizeBytes, engine.epoch)
+  return fillReference(engine, slot, value, valueSizeBytes)
+}
+
+function fillReference(
+  engine: Engine,
+  slot: number,
+  value: Uint8Array | string,
+  valueSizeBytes: number,
+): ValueReference {
   const { log } = engine
-  const slot = enterValueSegment(engine, valueSizeBytes)
   const bytes = log.bytes[slot]
   if (typeof value === 'string') bytes.write(value, segmentHeaderSizeBytes, valueSizeBytes, 'utf8')
   else bytes.set(value, segmentHeaderSizeBytes)
@@ -47,7 +66,8 @@ export function createReference(
   return { slot, checksum: checksumValue(log, slot, valueSizeBytes) }
 }
 
-function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
+/** Throws `STORE_FULL`; the store is then as it was. */
+export function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
   enter(engine)
   try {
     return createValueSegment(engine.log, valueSizeBytes, engine.epoch)
@@ -59,14 +79,14 @@ function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
   }
 }
 
-/** Writes the reference where a record's value would stand. */
+/** Writes the reference where a record's value would stand, `startBytes` from its beginning. */
 export function writeReference(
   log: Log,
   target: RecordTarget,
-  keySizeBytes: number,
+  startBytes: number,
   reference: ValueReference,
 ): void {
-  const start = target.offset + valueOffset(keySizeBytes, flagReference) / 8
+  const start = target.offset + startBytes / 8
   target.doubles[start + referenceSegmentDouble] = log.slots.get(reference.slot, slotNumber)
   target.doubles[start + referenceEpochDouble] = log.slots.get(reference.slot, slotEpoch)
   target.words[start * 2 + referenceChecksumWord] = reference.checksum

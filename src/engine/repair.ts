@@ -11,7 +11,6 @@ import { oldHomeOf } from '../index/split.js'
 import { applyPending, makeEven } from './apply.js'
 import { applyBatch } from './apply-batch.js'
 import type { Engine } from './engine.js'
-import { followOrder } from './order.js'
 
 const wipeChunkSizeBytes = 65_536
 
@@ -22,7 +21,6 @@ export function repair(engine: Engine, isTailClean: boolean): void {
   applyPending(engine)
   index.publishBucketCount(control.get(layout.bucketCount))
   index.adoptBucketCount()
-  followOrder(engine)
   if (control.get(layout.batchFrame) !== 0) applyBatch(engine)
   // Killed between a change of the registry and its announcement: whoever has a handle looks again.
   Atomics.add(control.words, layout.keyspaceGenerationWord, 1)

@@ -10,6 +10,7 @@
 import { corrupt } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { sequenceDouble, typeMarker, typePut } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { recordKeyspace, recordType } from '../log/record-fields.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { SegmentScan } from '../log/segment-scan.js'
@@ -18,13 +19,23 @@ import { unwatchPin, watchPin } from './abandoned.js'
 import type { Engine } from './engine.js'
 import type { RecordFacts } from './get-entry.js'
 import { hashKey } from './probe.js'
-import { closeSnapshot, findHashedAt, foundRecord, openSnapshot, requireShown } from './snapshot.js'
+import {
+  beforeAllTime,
+  closeSnapshot,
+  findHashedAt,
+  foundRecord,
+  openSnapshot,
+  requireShown,
+  snapshotTime,
+} from './snapshot.js'
 import { takeKey } from './take-key.js'
+import { expiryFound, isExpiredAt } from './time.js'
 
 export class LogReader {
   readonly #engine: Engine
   readonly #keyspaceId: number
   readonly #sequence: number
+  readonly #timeMs: number
   readonly #offsets: Generator<Place>
   #isOpen = true
   /** Live records that were not met yet. */
@@ -38,6 +49,7 @@ export class LogReader {
     this.#sequence = openSnapshot(engine, () => {
       this.#missing = counts.get(keyspaceId, 0)
     })
+    this.#timeMs = snapshotTime(engine)
     watchPin(this, engine, this.#sequence, undefined)
     this.#offsets = placesInLog(engine, isReverse)
   }
@@ -84,7 +96,10 @@ export class LogReader {
       }
       if (!this.#isLive(step.value)) continue
       this.#missing--
-      return true
+      // Of those that have expired the counts may still know.
+      if (expiryFound(this.#engine) === noExpiry || !isExpiredAt(this.#engine, this.#timeMs)) {
+        return true
+      }
     }
     return false
   }
@@ -98,7 +113,7 @@ export class LogReader {
     if (recordKeyspace(words, offset * 2) !== this.#keyspaceId) return false
     takeKey(engine, words, offset * 2)
     const hash = hashKey(engine, this.#keyspaceId)
-    if (!findHashedAt(engine, hash, this.#keyspaceId, this.#sequence)) return false
+    if (!findHashedAt(engine, hash, this.#keyspaceId, this.#sequence, beforeAllTime)) return false
     // In an oversized segment, the index names the slot of the part that the record begins in.
     return log.starts[lookup.slot] + lookup.offset === log.starts[slot] + offset
   }
@@ -111,6 +126,7 @@ export class LogReader {
 export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | undefined {
   const { log, lookup } = engine
   const sequence = openSnapshot(engine)
+  const timeMs = snapshotTime(engine)
   try {
     let slot = -1
     let offset = 0
@@ -123,7 +139,8 @@ export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | un
       if (type !== typePut || written <= newest || written > sequence) continue
       if (recordKeyspace(words, place.offset * 2) !== keyspaceId) continue
       takeKey(engine, words, place.offset * 2)
-      if (!findHashedAt(engine, hashKey(engine, keyspaceId), keyspaceId, sequence)) continue
+      const hash = hashKey(engine, keyspaceId)
+      if (!findHashedAt(engine, hash, keyspaceId, sequence, timeMs)) continue
       if (log.doubles[lookup.slot][lookup.offset + sequenceDouble] !== written) continue
       newest = written
       slot = lookup.slot

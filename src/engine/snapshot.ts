@@ -26,15 +26,36 @@ import {
   typePut,
   versionDouble,
 } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { recordFlags, recordSpan } from '../log/record-fields.js'
 import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
+import { freezeLog } from './freeze.js'
 import type { RecordFacts } from './get-entry.js'
 import { hashKey, probe } from './probe.js'
 import { isStable, isTableUnmoved, locateValue } from './read.js'
 import { readSettled } from './settled.js'
 import { scheduleSweep } from './sweep-tombstones.js'
+import { isExpiredAt, noteSeen, timeNow } from './time.js'
 import { verifyFound, verifyMissing, verifyOlder } from './verified-read.js'
+
+/** What a snapshot shows: everything up to a sequence that had not expired at a time. */
+export interface Moment {
+  readonly sequence: number
+  readonly timeMs: number
+}
+
+/** The time that goes with a snapshot which was just opened. */
+export function snapshotTime(engine: Engine): number {
+  // Nothing that it shows expires: the clock need not be asked.
+  return engine.expiries.nextMs === noExpiry ? beforeAllTime : timeNow(engine)
+}
+
+/** The time at which nothing has expired: for what is in the indexes and counts. */
+export const beforeAllTime = Number.NEGATIVE_INFINITY
+
+const expiryInKindWord = flagExpiry << 8
+const typeAndExpiry = expiryInKindWord | 0xff
 
 /**
  * Pins the store as it is now. Returns the sequence, which {@link closeSnapshot} gives back. `look` is
@@ -47,13 +68,9 @@ export function openSnapshot(engine: Engine, look?: () => void): number {
   enter(engine)
   try {
     const sequence = control.get(layout.sequence)
-    if (control.get(layout.readOnly) !== control.get(layout.tail)) {
-      control.begin()
-      control.set(layout.readOnly, control.get(layout.tail))
-      control.commit()
-    }
-    pins.add(sequence)
-    attachments.setPin(pins.lowest)
+    freezeLog(control)
+    pins.add(sequence, control.get(layout.usedBytes) - control.get(layout.liveBytes))
+    attachments.setPin(pins.lowest, pins.garbageAtLowest)
     look?.()
     return sequence
   } finally {
@@ -70,7 +87,7 @@ function openWithoutPin(engine: Engine, look: (() => void) | undefined): number 
     look?.()
     return engine.control.read(layout.sequence)
   })
-  engine.pins.add(sequence)
+  engine.pins.add(sequence, 0)
   return sequence
 }
 
@@ -99,20 +116,20 @@ export function closeSnapshot(engine: Engine, sequence: number): void {
   const lowest = pins.lowest
   if (lowest === before) return
   // Without the writer's word: who still sees the old pin holds back more than it must.
-  attachments.setPin(lowest)
+  attachments.setPin(lowest, pins.garbageAtLowest)
   scheduleSweep(engine)
 }
 
 /** True where a snapshot shows the key at hand. */
-export function hasAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
-  const isThere = findAt(engine, keyspaceId, sequence)
-  requireShown(engine, sequence)
+export function hasAt(engine: Engine, keyspaceId: number, moment: Moment): boolean {
+  const isThere = findAt(engine, keyspaceId, moment)
+  requireShown(engine, moment.sequence)
   return isThere
 }
 
-function findAt(engine: Engine, keyspaceId: number, sequence: number): boolean {
+export function findAt(engine: Engine, keyspaceId: number, moment: Moment): boolean {
   const hash = hashKey(engine, keyspaceId)
-  return findHashedAt(engine, hash, keyspaceId, sequence)
+  return findHashedAt(engine, hash, keyspaceId, moment.sequence, moment.timeMs)
 }
 
 /**
@@ -125,6 +142,7 @@ export function findHashedAt(
   hash: number,
   keyspaceId: number,
   sequence: number,
+  timeMs: number,
 ): boolean {
   const { lookup, log } = engine
   for (;;) {
@@ -138,9 +156,17 @@ export function findHashedAt(
     const previous = log.doubles[lookup.slot][lookup.offset + previousDouble]
     const kind = lookup.recordWords[(lookup.offset << 1) + kindWord]
     if (!isStable(engine)) continue
-    if (newest <= sequence) return (kind & 0xff) === typePut
-    return followPrevious(engine, keyspaceId, previous, sequence)
+    if (newest > sequence) return followPrevious(engine, keyspaceId, previous, sequence, timeMs)
+    return (kind & typeAndExpiry) === typePut || isThereAt(engine, kind, timeMs)
   }
+}
+
+/** Whether the record that the lookup has is a put that had not expired. */
+function isThereAt(engine: Engine, kind: number, timeMs: number): boolean {
+  if ((kind & 0xff) !== typePut) return false
+  if ((kind & expiryInKindWord) === 0 || !isExpiredAt(engine, timeMs)) return true
+  noteSeen(engine, timeMs)
+  return false
 }
 
 function followPrevious(
@@ -148,6 +174,7 @@ function followPrevious(
   keyspaceId: number,
   from: number,
   sequence: number,
+  timeMs: number,
 ): boolean {
   const { lookup, log } = engine
   for (let address = from; address !== 0; ) {
@@ -161,7 +188,7 @@ function followPrevious(
       lookup.slot = slot
       lookup.offset = offset | 0
       lookup.recordWords = log.words[slot]
-      return (log.words[slot][(offset << 1) + kindWord] & 0xff) === typePut
+      return isThereAt(engine, log.words[slot][(offset << 1) + kindWord], timeMs)
     }
     address = log.doubles[slot][offset + previousDouble]
   }
@@ -169,24 +196,16 @@ function followPrevious(
 }
 
 /** A copy of the value that the caller owns. */
-export function getBytesAt(
-  engine: Engine,
-  keyspaceId: number,
-  sequence: number,
-): Buffer | undefined {
-  const value = findAt(engine, keyspaceId, sequence) ? copyFoundValue(engine) : undefined
-  requireShown(engine, sequence)
+export function getBytesAt(engine: Engine, keyspaceId: number, moment: Moment): Buffer | undefined {
+  const value = findAt(engine, keyspaceId, moment) ? copyFoundValue(engine) : undefined
+  requireShown(engine, moment.sequence)
   return value
 }
 
 /** The value as text. */
-export function getTextAt(
-  engine: Engine,
-  keyspaceId: number,
-  sequence: number,
-): string | undefined {
-  const text = findAt(engine, keyspaceId, sequence) ? foundText(engine) : undefined
-  requireShown(engine, sequence)
+export function getTextAt(engine: Engine, keyspaceId: number, moment: Moment): string | undefined {
+  const text = findAt(engine, keyspaceId, moment) ? foundText(engine) : undefined
+  requireShown(engine, moment.sequence)
   return text
 }
 
@@ -212,10 +231,10 @@ export function foundText(engine: Engine): string {
 export function getRecordAt(
   engine: Engine,
   keyspaceId: number,
-  sequence: number,
+  moment: Moment,
 ): RecordFacts | undefined {
-  const record = findAt(engine, keyspaceId, sequence) ? foundRecord(engine) : undefined
-  requireShown(engine, sequence)
+  const record = findAt(engine, keyspaceId, moment) ? foundRecord(engine) : undefined
+  requireShown(engine, moment.sequence)
   return record
 }
 

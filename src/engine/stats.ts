@@ -3,7 +3,7 @@ import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
 import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
-import { readSettled } from './settled.js'
+import { readCounts } from './expiry.js'
 import { unsweptIds } from './sweep-keyspaces.js'
 
 export interface StoreStats {
@@ -36,8 +36,9 @@ export interface StoreStats {
   /** The sequence of the last commit. */
   readonly sequence: number
   /**
-   * Bytes that compaction must keep for snapshots; 0 in this version, which does not compact: records
-   * that were replaced or deleted stay in the log whether a snapshot shows them or not.
+   * What the oldest open snapshot of all attachments holds back, at most: bytes of records that were
+   * replaced or deleted since it was made. 0 where there is none. This version does not compact, and
+   * gives them back to nobody when it is closed either.
    */
   readonly pinnedBytes: number
   /** Snapshots that this attachment has open, those of unfinished iterations included. */
@@ -47,6 +48,7 @@ export interface StoreStats {
   /** Flushes that this attachment completed since opening. */
   readonly syncs: number
   readonly compactions: number
+  /** Checkpoints that this attachment has made since opening. */
   readonly checkpoints: number
   readonly lastRecovery: RecoveryReport
   /** Threads and processes that have the store open. */
@@ -61,26 +63,33 @@ export function stats(engine: Engine): StoreStats {
   engine.requireOpen()
   const { attachments, control, counts, index, log, order, pins } = engine
   const unnamedIds = [systemKeyspaceId, ...unsweptIds(engine).map(([id]) => id)]
-  const { state, unnamed } = readSettled(engine, () => ({
-    state: control.readState(),
-    // The registry, and what dropped keyspaces left that is not swept out yet.
-    unnamed: ([0, 1, 2] as const).map((field) =>
-      unnamedIds.reduce((sum, id) => sum + counts.get(id, field), 0),
-    ),
-  }))
+  const { due, state, unnamed } = readCounts(
+    engine,
+    (id) => !unnamedIds.includes(id),
+    (left) => ({
+      due: left,
+      state: control.readState(),
+      // The registry, and what dropped keyspaces left that is not swept out yet.
+      unnamed: ([0, 1, 2] as const).map((field) =>
+        unnamedIds.reduce((sum, id) => sum + counts.get(id, field), 0),
+      ),
+    }),
+  )
   const oldest = attachments.lowestPin()
   const usedBytes = state[layout.usedBytes]
   const liveBytes = state[layout.liveBytes]
+  const garbageBytes = usedBytes - liveBytes
+  const garbageAtPin = attachments.garbageAtLowestPin()
   const logBytes = state[layout.tail] - state[layout.readOnly]
   const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
-    records: state[layout.records] - unnamed[0],
-    keyBytes: state[layout.keyBytes] - unnamed[1],
-    valueBytes: state[layout.valueBytes] - unnamed[2],
+    records: state[layout.records] - unnamed[0] - due[0],
+    keyBytes: state[layout.keyBytes] - unnamed[1] - due[1],
+    valueBytes: state[layout.valueBytes] - unnamed[2] - due[2],
     liveBytes,
-    garbageBytes: usedBytes - liveBytes,
-    garbageRatio: usedBytes === 0 ? 0 : (usedBytes - liveBytes) / usedBytes,
+    garbageBytes,
+    garbageRatio: usedBytes === 0 ? 0 : garbageBytes / usedBytes,
     fileBytes,
     indexBytes: index.sizeBytes + order.sizeBytes + (engine.ownOrder?.index.sizeBytes ?? 0),
     segments,
@@ -92,12 +101,12 @@ export function stats(engine: Engine): StoreStats {
     begin: state[layout.begin],
     version: state[layout.version],
     sequence: state[layout.sequence],
-    pinnedBytes: 0,
+    pinnedBytes: garbageAtPin === undefined ? 0 : Math.max(0, garbageBytes - garbageAtPin),
     snapshots: pins.count,
     oldestSnapshotSequence: oldest === Number.POSITIVE_INFINITY ? undefined : oldest,
     syncs: engine.syncQueue.completedCount,
     compactions: 0,
-    checkpoints: 0,
+    checkpoints: engine.checkpointCount,
     lastRecovery: engine.lastRecovery,
     // One that reads from a copy of its own is in no list.
     attachments: Math.max(1, attachments.list().length),

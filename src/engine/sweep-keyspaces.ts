@@ -3,7 +3,8 @@
  * registry. Not while a snapshot from before the drop is open: it shows the keyspace; the registry
  * remembers when that was. A sweep that a kill cut short is finished by the next to sweep, or to open.
  *
- * Keys that were deleted before the drop are not looked at here: sweep-tombstones.ts takes them out.
+ * Keys that were deleted before the drop go, too, where they come by; sweep-tombstones.ts takes out the
+ * others, unless they are remembered.
  */
 import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
@@ -14,8 +15,9 @@ import { accountRemove } from './account.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { exclusively, readRegistry, unregisterKeyspace } from './keyspaces.js'
-import { announceOrder, followOrder } from './order.js'
+import { announceOrderedRemove } from './order.js'
 import { announceRemove } from './publish.js'
+import { takeKey } from './take-key.js'
 
 /** Takes a name out of the registry and its entries out of the indexes. False where there is none. */
 export function dropKeyspace(engine: Engine, name: string): boolean {
@@ -98,7 +100,7 @@ function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): vo
     if (low === 0 && high === 0) continue
     if (log.words[slot] === undefined) log.mapSlot(slot)
     if (recordKeyspace(log.words[slot], offset * 2) !== keyspaceId) continue
-    if (recordType(log.words[slot], offset * 2) !== typePut) continue
+    const isPut = recordType(log.words[slot], offset * 2) === typePut
     lookup.home = place.home
     lookup.bucket = place.bucket
     lookup.entryIndex = start + entry
@@ -106,11 +108,12 @@ function sweepBucket(engine: Engine, place: BucketPlace, keyspaceId: number): vo
     lookup.offset = offset
     lookup.recordWords = log.words[slot]
     control.begin()
-    accountRemove(engine, keyspaceId)
+    if (isPut) accountRemove(engine, keyspaceId)
+    else control.set(layout.tombstones, control.get(layout.tombstones) - 1)
     announceRemove(engine)
-    announceOrder(engine, layout.orderRemove, slot, offset)
+    takeKey(engine, log.words[slot], offset * 2)
+    announceOrderedRemove(engine, keyspaceId)
     control.commit()
     applyPending(engine)
-    followOrder(engine)
   }
 }

@@ -1,22 +1,23 @@
 /**
- * Taking tombstones out of the indexes once no snapshot sees behind them: in the order of the log,
- * from the oldest one that was kept, up to the first one that a snapshot still needs.
+ * Taking tombstones out of the indexes once no snapshot sees behind them, and they need not be remembered:
+ * in the order of the log, from the oldest one that was kept, up to the first one that is still needed.
  *
  * A slice at a time with the writer's word in hand, so that nobody waits for long; the state says
  * where the next one begins, so that whoever comes next goes on from there.
  */
 import * as layout from '../format/control-layout.js'
-import { sequenceDouble, typeTombstone } from '../format/record.js'
+import { sequenceDouble, timestampDouble, typeTombstone } from '../format/record.js'
 import { LogWalk } from '../log/log-walk.js'
 import { recordKeyspace } from '../log/record-fields.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
-import { announceOrder, followOrder } from './order.js'
+import { announceOrderedRemove } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { announceRemove } from './publish.js'
 import { sweepDropped } from './sweep-keyspaces.js'
 import { takeKey } from './take-key.js'
+import { isRemembered, rememberMs } from './tombstones.js'
 
 /** Records of a slice: some 100 microseconds. */
 const recordsAtOnce = 256
@@ -26,6 +27,7 @@ export function scheduleSweep(engine: Engine): void {
   if (engine.isClosed || engine.control.isPoisoned) return
   sweepDropped(engine)
   if (engine.control.read(layout.tombstones) === 0) return
+  if (rememberMs(engine) === Number.POSITIVE_INFINITY) return
   if (!sweepSlice(engine) || engine.isSweepScheduled) return
   engine.isSweepScheduled = true
   setImmediate(() => {
@@ -65,6 +67,7 @@ function sweepHeld(engine: Engine): boolean {
     if (walk.type !== typeTombstone) continue
     // A snapshot of a lower sequence shows what was deleted here.
     if (log.doubles[walk.slot][walk.offset + sequenceDouble] > pin) break
+    if (isRemembered(engine, log.doubles[walk.slot][walk.offset + timestampDouble])) break
     removeTombstone(engine, walk.slot, walk.offset)
   }
   if (isAtEnd || walk.address === from) return false
@@ -85,8 +88,7 @@ function removeTombstone(engine: Engine, slot: number, offset: number): void {
   control.begin()
   control.set(layout.tombstones, control.get(layout.tombstones) - 1)
   announceRemove(engine)
-  announceOrder(engine, layout.orderRemove, slot, offset)
+  announceOrderedRemove(engine, keyspaceId)
   control.commit()
   applyPending(engine)
-  followOrder(engine)
 }

@@ -90,6 +90,20 @@ export function finalSyncNow(engine: Engine): void {
   }
 }
 
+/** {@link sync} that does not turn to the event loop: for an operation that must be on the medium first. */
+export function syncNow(engine: Engine): void {
+  if (engine.platform.kind === 'memory') return
+  const begun = beginFlush(engine, false)
+  if (begun === undefined) return
+  try {
+    for (const slot of begun.slots) engine.log.fileOf(slot).syncNow()
+    if (begun.needsDirectory) engine.platform.syncDirectory(engine.log.directory)
+  } catch (error) {
+    throw asSyncFailure(engine, error)
+  }
+  endFlush(engine, begun)
+}
+
 /** True where no marker names the last one as synced. */
 function lacksEvidence(engine: Engine): boolean {
   const { control, log } = engine

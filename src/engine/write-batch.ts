@@ -24,6 +24,8 @@ import {
   batchFrameSizeWords,
   batchFrameValueSizeBytes,
   batchSizeDouble,
+  expiresAtDouble,
+  flagExpiry,
   flagInBatch,
   flagReference,
   kindWordOf,
@@ -39,6 +41,13 @@ import {
   versionDouble,
 } from '../format/record.js'
 import {
+  alignmentDoublesMax,
+  isAligned,
+  paddingBefore,
+  slackBefore,
+  writePadding,
+} from '../log/alignment.js'
+import {
   advanceTail,
   type RecordTarget,
   seal,
@@ -49,6 +58,8 @@ import {
   writeValue,
   writeValueWords,
 } from '../log/append.js'
+import { noExpiry } from '../log/expiry-table.js'
+import { recordSpan } from '../log/record-fields.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
 import { addToDigest } from './account.js'
@@ -59,7 +70,12 @@ import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { fetchAhead, hashKey, probe } from './probe.js'
 import { grow } from './publish.js'
-import { createReference, type ValueReference, writeReference } from './reference.js'
+import {
+  createReference,
+  createReferenceHeld,
+  type ValueReference,
+  writeReference,
+} from './reference.js'
 import { scheduleSync } from './sync.js'
 import { nextVersion } from './version-clock.js'
 
@@ -88,7 +104,7 @@ export function writeBatch(
   enter(engine)
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
-    writeBatchHeld(engine, { operations, draft, references, hashes })
+    writePlanned(engine, { operations, draft, references, hashes })
   } catch (error) {
     mend(engine)
     throw error
@@ -99,18 +115,32 @@ export function writeBatch(
   return true
 }
 
-function writeBatchHeld(engine: Engine, batch: PlannedBatch): void {
-  const { operations, references, hashes } = batch
-  let sizeDoubles = batchFrameSizeWords
-  for (let index = 0; index < operations.length; index++) {
-    sizeDoubles += sizeOf(operations[index], references[index] !== undefined)
-  }
+/**
+ * {@link writeBatch} by who holds the writer's word, and has looked at the registry. Where it throws,
+ * the caller mends.
+ */
+export function writeBatchHeld(
+  engine: Engine,
+  operations: readonly EncodedOperation[],
+  draft: BatchDraft,
+): void {
+  const references = operations.map(({ value, valueSizeBytes }) => {
+    const isLarge = value !== undefined && valueSizeBytes > engine.inlineValueSizeBytesMax
+    return isLarge ? createReferenceHeld(engine, value, valueSizeBytes) : undefined
+  })
+  const hashes = hashOperations(engine, operations, draft)
+  writePlanned(engine, { operations, draft, references, hashes })
+}
+
+function writePlanned(engine: Engine, batch: PlannedBatch): void {
+  const { operations, hashes } = batch
   const { control, index, log } = engine
-  if (log.tailOffset + sizeDoubles > log.nextCheck) makeRoom(log, sizeDoubles, engine.epoch)
+  const roomDoubles = roomFor(batch)
+  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch)
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
   fetchAhead(engine, hashes, hashes.length)
-  writeFrame(engine, batch, sizeDoubles)
+  writeFrame(engine, batch, placeRecords(batch, log.tailOffset))
   applyRecords(engine, hashes)
   for (let count = 0; count < operations.length; count++) grow(engine)
 }
@@ -124,9 +154,57 @@ function takeReference(
   return isLarge ? createReference(engine, value, valueSizeBytes) : undefined
 }
 
-function sizeOf(operation: EncodedOperation, isReference: boolean): number {
-  const flags = isReference ? flagReference : 0
-  return recordSizeWords(operation.keySizeBytes, operation.valueSizeBytes, flags)
+/** The most 8-byte words that the batch can take, wherever it begins. */
+function roomFor(batch: PlannedBatch): number {
+  const { operations, references } = batch
+  let sizeDoubles = batchFrameSizeWords
+  operations.forEach((operation, index) => {
+    const { keySizeBytes, valueSizeBytes } = operation
+    const flags = flagsOf(operation, references[index] !== undefined)
+    sizeDoubles += recordSizeWords(keySizeBytes, valueSizeBytes, flags)
+    if (isAligned(valueSizeBytes, flags)) sizeDoubles += alignmentDoublesMax
+  })
+  return sizeDoubles
+}
+
+/** Where the records of a batch go, in 8-byte words. */
+interface BatchPlaces {
+  /** Of a padding record before the frame; 0 for none. */
+  readonly padding: number
+  /** Unused words behind each record, for the sake of the next one. */
+  readonly slacks: Int32Array
+  /** Of the frame and all records. */
+  readonly sizeDoubles: number
+}
+
+function placeRecords(batch: PlannedBatch, tailOffset: number): BatchPlaces {
+  const { operations, references } = batch
+  const slacks = new Int32Array(operations.length)
+  let padding = 0
+  let end = tailOffset + batchFrameSizeWords
+  for (let index = 0; index < operations.length; index++) {
+    const { keySizeBytes, valueSizeBytes } = operations[index]
+    const flags = flagsOf(operations[index], references[index] !== undefined)
+    const wantsPlace = isAligned(valueSizeBytes, flags)
+    if (wantsPlace && index === 0) {
+      padding = paddingBefore(end, keySizeBytes, flags)
+      end += padding
+    } else if (wantsPlace) {
+      slacks[index - 1] = slackBefore(end, keySizeBytes, flags)
+      end += slacks[index - 1]
+    }
+    end += recordSizeWords(keySizeBytes, valueSizeBytes, flags)
+    if (wantsPlace && index === operations.length - 1) {
+      slacks[index] = slackBefore(end, keySizeBytes, flags)
+      end += slacks[index]
+    }
+  }
+  return { padding, slacks, sizeDoubles: end - tailOffset - padding }
+}
+
+function flagsOf({ expiresAtMs }: EncodedOperation, isReference: boolean): number {
+  const flags = isReference ? flagInBatch | flagReference : flagInBatch
+  return expiresAtMs === noExpiry ? flags : flags | flagExpiry
 }
 
 function hashOperations(
@@ -151,13 +229,17 @@ interface PlannedBatch {
 }
 
 /** Steps 2 and 3. */
-function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): void {
+function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): void {
   const { control, log } = engine
   const { operations, references } = batch
-  const frameAddress = control.get(layout.tail)
+  const { padding, sizeDoubles, slacks } = places
+  const firstSlot = log.tailSlot
+  const firstOffset = log.tailOffset
+  const paddingChecksum = padding === 0 ? 0 : writePadding(log, target, padding)
+  advanceTail(log, padding)
+  const frameAddress = control.get(layout.tail) + padding
   const frame: RecordTarget = { ...target }
   targetTail(log, frame, false)
-  const frameSlot = log.tailSlot
   const nowMs = engine.clock.nowMs()
   let sequence = control.get(layout.sequence)
   let version = control.get(layout.version)
@@ -174,10 +256,10 @@ function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): v
       record[offset + versionDouble] = version
       record[offset + sequenceDouble] = sequence
       record[offset + timestampDouble] = nowMs
-      checksums[index] = writeOperation(engine, batch, index)
+      checksums[index] = writeOperation(engine, batch, index, slacks[index])
       const slot = references[index]?.slot
       if (slot !== undefined) usedBytes += log.slots.get(slot, slotSizeBytes)
-      advanceTail(log, sizeOf(operations[index], slot !== undefined))
+      advanceTail(log, recordSpan(target.words, target.offset << 1))
     }
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
@@ -187,28 +269,29 @@ function writeFrame(engine: Engine, batch: PlannedBatch, sizeDoubles: number): v
     frame.words[value * 2 + batchCountWord] = operations.length
     frame.words[value * 2 + batchDigestWord] = checksumWords(checksums, 0, checksums.length, 0)
     const frameChecksum = seal(frame, batchFrameSizeWords)
-    if (log.isAppendOnly) log.writeThrough(frameSlot, frame.offset, sizeDoubles)
+    if (log.isAppendOnly) log.writeThrough(firstSlot, firstOffset, padding + sizeDoubles)
 
     control.begin()
     control.set(layout.sequence, sequence)
     control.set(layout.version, version)
     control.set(layout.tail, frameAddress + sizeDoubles)
     control.set(layout.tailSlot, log.tailSlot)
-    control.set(layout.usedBytes, control.get(layout.usedBytes) + usedBytes)
+    control.set(layout.usedBytes, control.get(layout.usedBytes) + padding * 8 + usedBytes)
     control.set(layout.batchFrame, frameAddress)
     control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
     for (let index = 0; index < checksums.length; index++) addToDigest(control, checksums[index])
+    addToDigest(control, paddingChecksum)
     addToDigest(control, frameChecksum)
   } catch (error) {
     log.adoptTail()
-    log.words[frameSlot].fill(0, frame.offset * 2, (frame.offset + sizeDoubles) * 2)
+    log.words[firstSlot].fill(0, firstOffset * 2, (firstOffset + padding + sizeDoubles) * 2)
     throw asWriteFailure(engine, error)
   }
   control.commit()
 }
 
 /** Writes a record, all but its version, sequence and time; returns its checksum. */
-function writeOperation(engine: Engine, batch: PlannedBatch, index: number): number {
+function writeOperation(engine: Engine, batch: PlannedBatch, index: number, slack: number): number {
   const { key, log, lookup } = engine
   const { words } = batch.draft
   const operation = batch.operations[index]
@@ -217,17 +300,21 @@ function writeOperation(engine: Engine, batch: PlannedBatch, index: number): num
   key.setWords(words, operation.keyStart, operation.keySizeBytes)
   const found = probe(engine, batch.hashes[index], keyspaceId)
   const isPut = operation.type === 'put'
-  const flags = flagInBatch | (reference === undefined ? 0 : flagReference)
+  const flags = flagsOf(operation, reference !== undefined)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   targetTail(log, target, true)
   target.doubles[target.offset + previousDouble] = found
     ? log.starts[lookup.slot] + lookup.offset
     : noAddress
   const kind = kindWordOf(isPut ? typePut : typeTombstone, flags, keyspaceId)
-  writeSizes(target, kind, key.sizeBytes, valueSizeBytes, 0)
-  writeKey(target, key.words, key.sizeBytes)
+  writeSizes(target, kind, key.sizeBytes, valueSizeBytes, slack)
+  if (operation.expiresAtMs !== noExpiry) {
+    target.doubles[target.offset + expiresAtDouble] = operation.expiresAtMs
+    engine.expiries.note(log, log.tailSlot, log.tailOffset, operation.expiresAtMs)
+  }
+  writeKey(target, key.words, key.sizeBytes, flags)
   if (reference !== undefined) {
-    writeReference(log, target, key.sizeBytes, reference)
+    writeReference(log, target, valueOffset(key.sizeBytes, flags), reference)
   } else {
     const start = valueOffset(key.sizeBytes, flags)
     if (value === undefined) writeValueWords(target, words, valueStart, start, sizeDoubles)

@@ -16,13 +16,18 @@
  *     64 |   64 | bootId: text, zero-padded
  *    128 |   64 | mountId: text, zero-padded
  *    192 |  512 | poisonCause: text, zero-padded
- *    704 |   80 | identities: f64 device and inode of buckets, overflow, slots, keyspaces, order
- *    784 |    8 | writeLimit: f64; behind the tail, nothing was written from this offset on
+ *    704 |   96 | identities: f64 device and inode of buckets, overflow, slots, keyspaces, order, expiry
+ *    800 |    8 | writeLimit: f64; behind the tail, nothing was written from this offset on
  *    832 |    4 | writer: who wrote last (generation << 11 | attachment << 1), + 1 while it writes
  *    896 |    4 | bucketCount: u32; that of the state, for readers
  *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
  *    904 |    4 | attachmentEnd: u32; attachments ever used
  *    908 |    4 | orderGeneration: u32; raised before the ordered index is built, over an old one perhaps
+ *    916 |    4 | expiryRowEnd: u32; rows of `expiry` that are in use
+ *    920 |    8 | timeSeen: f64; a record was found expired at this time; only rises
+ *    928 |    8 | nextExpiry: f64; no live record expires before; 0 where none does
+ *    936 |    4 | applied: u32; 1 once commands were applied: deletes are remembered
+ *    944 |    8 | remember: f64; 1 + how many milliseconds they are asked to be; 0 where nobody asked
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -54,13 +59,18 @@ export const identitySizeBytes = 64
 export const poisonCauseOffset = 192
 export const poisonCauseSizeBytes = 512
 export const identitiesDouble = 88
-export const writeLimitDouble = 98
+export const writeLimitDouble = 100
 // Each in a cache line that is not written with every commit.
 export const writerWord = 208
 export const bucketCountWord = 224
 export const keyspaceGenerationWord = 225
 export const attachmentEndWord = 226
 export const orderGenerationWord = 227
+export const expiryRowEndWord = 229
+export const timeSeenDouble = 115
+export const nextExpiryDouble = 116
+export const appliedWord = 234
+export const rememberDouble = 118
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512
@@ -112,18 +122,12 @@ export const batchNext = 22
 export const usedBytes = 23
 /** Address of the record that the last commit wrote. */
 export const lastRecord = 24
-/** What the ordered index still has to follow: {@link orderInsert}, {@link orderRemove}, 0 for nothing … */
-export const orderKind = 25
-/** … and the address of a record with the key. */
-export const orderAddress = 26
+// 25 and 26 are free.
 /** Tombstones that entries of the hash index lead to, because a snapshot sees behind them. */
 export const tombstones = 27
 /** Address of the oldest of them. */
 export const tombstonesFrom = 28
 export const stateFieldCount = 29
-
-export const orderInsert = 1
-export const orderRemove = 2
 
 // … the second is the change that it announces.
 export const pendingKind = 32
@@ -149,6 +153,8 @@ export const pendingSplitHome = 48
 /** Slot of a value segment that nothing refers to any more, -1 for none. */
 export const pendingDeadValueSlot = 49
 export const pendingTargetOffset = 50
+/** 1 where, besides, the patches in the redo area go into pages of the ordered index. */
+export const pendingOrder = 53
 
 /** Nothing but the state itself changed. */
 export const changeNone = 0
@@ -160,9 +166,6 @@ export const changeLink = 2
 export const changeInPlace = 3
 /** The bucket images in the redo area go where they say: a split. */
 export const changeBuckets = 4
-/** The patches in the redo area go into pages of the ordered index. */
-export const changeOrder = 5
-
 /**
  * Who has the store open: an entry for each thread that does, with a lock file of its own that the
  * operating system frees when the thread or process is gone.
@@ -177,7 +180,8 @@ export const changeOrder = 5
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
  *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
- *     48 |   16 | reserved: 0
+ *     48 |    8 | garbageBytes: f64; of the log, when the snapshot of that sequence was made
+ *     56 |    8 | reserved: 0
  */
 export const attachmentsOffset = 40_960
 export const attachmentSizeBytes = 64
@@ -188,6 +192,7 @@ export const attachmentProcessDouble = 1
 export const attachmentThreadDouble = 2
 export const attachmentSinceDouble = 3
 export const attachmentPinDouble = 5
+export const attachmentGarbageDouble = 6
 export const attachmentReadOnlyWord = 8
 export const attachmentNodeWord = 9
 

@@ -27,7 +27,8 @@
  *      0 |    4 | keyspace: u32, place in the list of the header
  *      4 |    4 | keySizeBytes: u32
  *      8 |    4 | valueSizeBytes: u32
- *     12 |    … | key, value; nothing is padded
+ *     12 |    8 | expiresAtMs: f64; 0 where it never does
+ *     20 |    … | key, value; nothing is padded
  */
 import { checksumWords } from '../base/checksum.js'
 
@@ -36,7 +37,7 @@ export const prefaceSizeBytes = 16
 export const frameHeaderSizeBytes = 16
 /** Content of a frame of records; others are smaller. */
 export const contentSizeBytesMax = 262_144
-export const recordHeaderSizeBytes = 12
+export const recordHeaderSizeBytes = 20
 
 export const frameHeader = 1
 export const frameRecords = 2

@@ -6,13 +6,14 @@ export const manifestFileName = 'manifest'
 export const manifestNextFileName = 'manifest.next'
 /** A new superblock is written here, synced, and renamed: a store exists when that is done. */
 export const superblockNextFileName = 'superblock.next'
-/** Volatile, with the five after it: believed only on the boot that wrote it. */
+/** Volatile, with the six after it: believed only on the boot that wrote it. */
 export const controlFileName = 'control'
 export const bucketsFileName = 'buckets'
 export const overflowFileName = 'overflow'
 export const slotsFileName = 'slots'
 export const keyspacesFileName = 'keyspaces'
 export const orderFileName = 'order'
+export const expiryFileName = 'expiry'
 export const volatileFileNames: readonly string[] = [
   controlFileName,
   bucketsFileName,
@@ -20,6 +21,7 @@ export const volatileFileNames: readonly string[] = [
   slotsFileName,
   keyspacesFileName,
   orderFileName,
+  expiryFileName,
 ]
 /** Held, shared or alone, by whoever has the store open. */
 export const lockFileName = 'lock'
@@ -29,6 +31,10 @@ export const lifecycleFileName = 'lifecycle'
 export const buildFileName = 'build'
 /** Held by the one that does the background work of all. */
 export const backgroundFileName = 'background'
+/** Held by the one that makes a checkpoint. */
+export const checkpointLockFileName = 'checkpoint'
+/** A checkpoint is written here, synced, and renamed. */
+export const checkpointNextFileName = 'checkpoint.next'
 
 export type SegmentKind = 'log' | 'value'
 
@@ -68,4 +74,17 @@ export function parseSegmentFileName(
   const match = segmentPattern.exec(name)
   if (match === null) return undefined
   return { kind: match[1] === 'segment' ? 'log' : 'value', segmentNumber: Number(match[2]) }
+}
+
+const checkpointPattern = /^checkpoint-(\d{16})$/
+
+/** An address has no more digits than this. */
+export function checkpointFileName(id: number): string {
+  return `checkpoint-${String(id).padStart(numberDigits, '0')}`
+}
+
+/** The id of a checkpoint file, or undefined for any other name. */
+export function parseCheckpointFileName(name: string): number | undefined {
+  const match = checkpointPattern.exec(name)
+  return match === null ? undefined : Number(match[1])
 }

@@ -5,6 +5,7 @@
  * Order, for a reader in another thread: the version words of all pages concerned become odd before
  * the first word of any of them changes, and even after the last.
  */
+import { copyWords } from '../base/copy-words.js'
 import { publishWord } from '../base/shared-words.js'
 import {
   patchEndWord,
@@ -34,7 +35,7 @@ export function applyOrderedChange(index: OrderedIndex, redo: Int32Array): void 
     const target = baseOf(page) + (range & 0xffff)
     const count = range >>> 16
     at += 2
-    for (let word = 0; word < count; word++) words[target + word] = redo[at + word]
+    copyWords(words, target, redo, at, count)
     at += count
   }
   for (let at = patchEnd; at < turnEnd; at++) {

@@ -42,16 +42,20 @@ export const seekEnd = 0
 /** Pages were changing all the time: perhaps their writer died. Nothing is known; try again. */
 export const seekBusy = -1
 
-const keysMax = pageWords / 2
+export const orderedCursorKeysMax: number = pageWords / 2
 const firstCapacityWords = 4096
 
 export class OrderedCursor {
   /** The keys, from word `starts[i]` on, zero-padded, `sizesBytes[i]` bytes each: key 0 to `count - 1`. */
   words: Int32Array = new Int32Array(firstCapacityWords)
   bytes: Buffer = Buffer.from(this.words.buffer)
-  readonly starts: Int32Array = new Int32Array(keysMax)
-  readonly sizesBytes: Int32Array = new Int32Array(keysMax)
+  readonly starts: Int32Array = new Int32Array(orderedCursorKeysMax)
+  readonly sizesBytes: Int32Array = new Int32Array(orderedCursorKeysMax)
   count = 0
+  /** All bits of the words of keys that were copied: 0 in the highest one of each byte for ASCII. */
+  seenBits = 0
+  /** Keys that are wanted at most, one at least: a leaf may have more. */
+  countMax = orderedCursorKeysMax
   /** How often a read begins again before it ends as {@link seekBusy}. */
   retriesMax = 10_000
 
@@ -158,7 +162,7 @@ function seekFrom(
 
 /** Copies what the leaf has of the keyspace. False where it changed meanwhile. */
 function fillFromLeaf(index: OrderedIndex, cursor: OrderedCursor, isInclusive: boolean): boolean {
-  const { descent, from, isReverse, keyspaceWord } = cursor
+  const { descent, from, isReverse } = cursor
   const { leafWords, leafBase } = descent
   if (!isPlausible(leafWords, leafBase) || (leafWords[leafBase + shapeWord] & 0xff) !== 0) {
     return false
@@ -166,95 +170,119 @@ function fillFromLeaf(index: OrderedIndex, cursor: OrderedCursor, isInclusive: b
   const found = searchPage(index, leafWords, leafBase, from)
   if (found < 0) return false
   const isThere = (found & 1) === 1
-  const count = entryCountOf(leafWords, leafBase)
-  let hasOtherKeyspace = false
-  let isFull = false
   const step = isReverse ? -1 : 1
   let entry = found >>> 1
   if (isReverse) entry -= isInclusive && isThere ? 0 : 1
   else entry += !isInclusive && isThere ? 1 : 0
-  for (; entry >= 0 && entry < count; entry += step) {
-    const at = entryAt(leafWords, leafBase, entry)
-    if (at + leafEntryWords > leafBase + pageWords) return false
-    const copied = copyEntry(index, cursor, at, keyspaceWord)
-    if (copied === copiedKey) continue
-    if (copied === copiedTorn) return false
-    hasOtherKeyspace = copied === copiedOtherKeyspace
-    isFull = copied === copiedNone
-    break
-  }
-  if (!isLeafUnchanged(descent)) return false
-  if (hasOtherKeyspace) {
+  const copied = copyEntries(index, cursor, entry, step)
+  if (copied === copiedTorn || !isLeafUnchanged(descent)) return false
+  if (copied === copiedOtherKeyspace) {
     cursor.isLast = true
     return true
   }
-  return isFull ? fenceAtLastKey(cursor) : takeFence(index, cursor)
+  return copied === copiedFull ? fenceAtLastKey(cursor) : takeFence(index, cursor)
 }
 
-const copiedNone = 0
-const copiedKey = 1
+const copiedAll = 0
+/** There was no room for the next one. */
+const copiedFull = 1
+/** The next one is of another keyspace. */
 const copiedOtherKeyspace = 2
 const copiedTorn = 3
 
 const longKey = new OrderedKey()
 
-/** Copies one key behind those in the cursor, as far as there is room; the first one in any case. */
-function copyEntry(
+/** Copies the keys of a leaf from `first` on, as far as there is room; the first one in any case. */
+function copyEntries(
   index: OrderedIndex,
   cursor: OrderedCursor,
-  entry: number,
-  keyspaceWord: number,
+  first: number,
+  step: number,
+): number {
+  const { countMax, descent, keyspaceWord, sizesBytes, starts } = cursor
+  const { leafBase, leafWords } = descent
+  const prefixWords = leafWords[leafBase + shapeWord] >>> 8
+  const count = entryCountOf(leafWords, leafBase)
+  if (pageHeaderWords + prefixWords + count * leafEntryWords > pageWords) return copiedTorn
+  if (first < 0 || first >= count) return copiedAll
+  const prefixAt = leafBase + pageHeaderWords
+  const hasPrefix = prefixWords > 0
+  if (hasPrefix && leafWords[prefixAt] !== keyspaceWord) return copiedOtherKeyspace
+  const end = step < 0 ? -1 : count
+  let result = copiedAll
+  let words = cursor.words
+  let key = 0
+  let at = 0
+  let bits = 0
+  for (let entry = first; entry !== end; entry += step) {
+    const entryWord = prefixAt + prefixWords + entry * leafEntryWords
+    const head = wordOfHead(leafWords[entryWord])
+    const place = leafWords[entryWord + 1]
+    if (key === countMax) {
+      result = copiedFull
+      break
+    }
+    // Without a prefix the head is the keyspace.
+    if (!hasPrefix && head !== keyspaceWord) {
+      result = copiedOtherKeyspace
+      break
+    }
+    if ((place & longFlag) !== 0) {
+      result = copyLongEntry(index, cursor, entryWord, key, at)
+      if (result !== copiedAll) break
+      words = cursor.words
+      at += (sizesBytes[key++] + 3) >>> 2
+      bits = -1
+      continue
+    }
+    const tailWords = tailWordsOf(place)
+    const sizeBytes = prefixWords * 4 + ((place >>> placeBits) & suffixSizeMask) - 4
+    if (sizeBytes < 0 || sizeBytes > inPageWordsMax * 4) return copiedTorn
+    if (at + prefixWords + tailWords + 1 > words.length) {
+      result = copiedFull
+      break
+    }
+    starts[key] = at
+    sizesBytes[key++] = sizeBytes
+    if (hasPrefix) {
+      for (let word = 1; word < prefixWords; word++) words[at++] = leafWords[prefixAt + word]
+      words[at++] = head
+      bits |= head
+    }
+    const heap = leafBase + (place & placeMask)
+    for (let word = 0; word < tailWords; word++) {
+      const tail = leafWords[heap + word]
+      words[at++] = tail
+      bits |= tail
+    }
+  }
+  for (let word = 1; word < prefixWords; word++) bits |= leafWords[prefixAt + word]
+  cursor.count = key
+  cursor.seenBits = bits
+  return result
+}
+
+/** Copies a long key to word `start`, as key `key` of the cursor. */
+function copyLongEntry(
+  index: OrderedIndex,
+  cursor: OrderedCursor,
+  entryWord: number,
+  key: number,
+  start: number,
 ): number {
   const { leafWords, leafBase } = cursor.descent
-  const { count } = cursor
-  const prefixWords = leafWords[leafBase + shapeWord] >>> 8
-  const place = leafWords[entry + 1]
-  const head = wordOfHead(leafWords[entry])
-  const keyspace = prefixWords === 0 ? head : leafWords[leafBase + pageHeaderWords]
-  if (keyspace !== keyspaceWord) return copiedOtherKeyspace
-  if ((place & longFlag) !== 0) return copyLongEntry(index, cursor, entry)
-  const start = nextStart(cursor)
-  const tailWords = tailWordsOf(place)
-  if (start + prefixWords + tailWords + 1 > cursor.words.length) return copiedNone
-  const target = cursor.words
-  let at = start
-  const prefixAt = leafBase + pageHeaderWords
-  for (let word = 1; word < prefixWords; word++) target[at++] = leafWords[prefixAt + word]
-  const sizeBytes = prefixWords * 4 + ((place >>> placeBits) & suffixSizeMask) - 4
-  // Without a prefix the head is the keyspace.
-  if (prefixWords > 0) target[at++] = head
-  const heap = leafBase + (place & placeMask)
-  for (let word = 0; word < tailWords; word++) target[at++] = leafWords[heap + word]
-  if (sizeBytes < 0 || sizeBytes > inPageWordsMax * 4) return copiedTorn
-  cursor.starts[count] = start
-  cursor.sizesBytes[count] = sizeBytes
-  cursor.count = count + 1
-  return copiedKey
-}
-
-/** Where in the cursor's words the next key goes. */
-function nextStart(cursor: OrderedCursor): number {
-  const last = cursor.count - 1
-  return last < 0 ? 0 : cursor.starts[last] + ((cursor.sizesBytes[last] + 3) >>> 2)
-}
-
-function copyLongEntry(index: OrderedIndex, cursor: OrderedCursor, entry: number): number {
-  const { count } = cursor
-  const { leafWords, leafBase } = cursor.descent
-  if (!readEntry(index, leafWords, leafBase, entry, longKey)) return copiedTorn
-  const start = nextStart(cursor)
+  if (!readEntry(index, leafWords, leafBase, entryWord, longKey)) return copiedTorn
   const sizeBytes = longKey.sizeBytes - 4
   const wordCount = (sizeBytes + 3) >>> 2
   if (start + wordCount > cursor.words.length) {
-    if (count > 0) return copiedNone
+    if (key > 0) return copiedFull
     cursor.words = new Int32Array(2 * wordCount)
     cursor.bytes = Buffer.from(cursor.words.buffer)
   }
   for (let word = 0; word < wordCount; word++) cursor.words[start + word] = longKey.words[word + 1]
-  cursor.starts[count] = start
-  cursor.sizesBytes[count] = sizeBytes
-  cursor.count = count + 1
-  return copiedKey
+  cursor.starts[key] = start
+  cursor.sizesBytes[key] = sizeBytes
+  return copiedAll
 }
 
 /** The cursor is full before the leaf ends: the next seek goes on behind its last key. */

@@ -7,6 +7,7 @@
  * leave full pages behind.
  */
 import { assert } from '../base/assert.js'
+import { copyWords } from '../base/copy-words.js'
 import {
   fillWord,
   firstChildWord,
@@ -159,8 +160,8 @@ function patchEntry(
   redo[at++] =
     heap | ((inPageSizeBytes - prefixWords * 4) << placeBits) | (rest === 0 ? 0 : longFlag)
   if (level !== 0) redo[at++] = child
-  for (let word = 0; word < moved; word++) redo[at++] = words[entry + word]
-  change.at = at
+  copyWords(redo, at, words, entry, moved)
+  change.at = at + moved
 
   if (heapWords > 0) {
     change.patch(page, heap, heapWords)

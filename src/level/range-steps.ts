@@ -7,11 +7,12 @@
  * and its batch is empty then.
  */
 import type { KeyRange, RangeReader } from '../engine/range.js'
+import type { Moment } from '../engine/snapshot.js'
 import { compareKeys } from '../index/ordered-key.js'
 import type { Pin } from '../store/snapshot.js'
 import { AbortError, asLevelError } from './errors.js'
 import type { Data, LevelRangeOptions, Records } from './records.js'
-import { pinOf, sequenceOf } from './snapshot.js'
+import { momentOf, pinOf } from './snapshot.js'
 import { turnOfEventLoop } from './turn.js'
 
 export type ItemKind = 'entries' | 'keys' | 'values'
@@ -43,7 +44,7 @@ export class RangeSteps {
   readonly #isValueText: boolean
   readonly #signal: AbortSignal | undefined
   readonly #ownPin: Pin | undefined
-  readonly #sequence: number
+  readonly #moment: Moment
   #reader: RangeReader
   #index = 0
   #batchCount = firstBatchCount
@@ -60,9 +61,9 @@ export class RangeSteps {
     this.#isValueText = options.valueEncoding === 'utf8'
     this.#signal = options.signal ?? undefined
     this.#range = records.range(options)
-    const given = sequenceOf(records.engine, options.snapshot)
+    const given = momentOf(records.engine, options.snapshot)
     this.#ownPin = given === undefined ? pinOf(records.engine) : undefined
-    this.#sequence = given ?? (this.#ownPin as Pin).sequence
+    this.#moment = given ?? (this.#ownPin as Pin)
     this.#reader = this.#read(this.#range)
   }
 
@@ -143,7 +144,7 @@ export class RangeSteps {
   #read(range: KeyRange): RangeReader {
     const withValues = this.#isValueText ? 'text' : 'bytes'
     try {
-      return this.#records.read(range, this.#hasValues ? withValues : 'keys', this.#sequence)
+      return this.#records.read(range, this.#hasValues ? withValues : 'keys', this.#moment)
     } catch (error) {
       this.#ownPin?.close()
       throw error

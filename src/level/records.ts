@@ -11,8 +11,9 @@ import { defaultKeyspaceId } from '../engine/keyspaces.js'
 import { anyVersion, put, sizeOfValue } from '../engine/put.js'
 import { type KeyRange, RangeReader } from '../engine/range.js'
 import { getBytes, getText, has } from '../engine/read.js'
-import { getBytesAt, getTextAt, hasAt } from '../engine/snapshot.js'
+import { getBytesAt, getTextAt, hasAt, type Moment } from '../engine/snapshot.js'
 import { writeBatch } from '../engine/write-batch.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { encodeValue, setKey } from '../store/encoding.js'
 import { generationOf } from '../store/keyspace.js'
 import { type RangeOptions, resolveRange } from '../store/range.js'
@@ -75,29 +76,28 @@ export class Records {
     }
   }
 
-  /** `sequence`: of a snapshot, or undefined for the newest value. */
-  get(key: Data, isText: boolean, sequence: number | undefined): Data | undefined {
+  /** `moment`: of a snapshot, or undefined for the newest value. */
+  get(key: Data, isText: boolean, moment: Moment | undefined): Data | undefined {
     const { engine } = this
     this.#setKey(key)
     try {
-      if (sequence === undefined) {
+      if (moment === undefined) {
         return isText ? getText(engine, keyspaceId) : getBytes(engine, keyspaceId)
       }
       engine.requireOpen()
-      const getAt = isText ? getTextAt : getBytesAt
-      return getAt(engine, keyspaceId, sequence)
+      return (isText ? getTextAt : getBytesAt)(engine, keyspaceId, moment)
     } catch (error) {
       throw asLevelError(error)
     }
   }
 
-  has(key: Data, sequence: number | undefined): boolean {
+  has(key: Data, moment: Moment | undefined): boolean {
     const { engine } = this
     this.#setKey(key)
     try {
-      if (sequence === undefined) return has(engine, keyspaceId)
+      if (moment === undefined) return has(engine, keyspaceId)
       engine.requireOpen()
-      return hasAt(engine, keyspaceId, sequence)
+      return hasAt(engine, keyspaceId, moment)
     } catch (error) {
       throw asLevelError(error)
     }
@@ -110,7 +110,7 @@ export class Records {
       for (;;) {
         const generation = generationOf(engine)
         this.#setKey(key)
-        if (put(engine, keyspaceId, generation, value, anyVersion) !== undefined) return
+        if (put(engine, keyspaceId, generation, value, anyVersion, noExpiry) !== undefined) return
       }
     } catch (error) {
       throw asLevelError(error)
@@ -159,6 +159,7 @@ export class Records {
       value: isDrafted ? undefined : ownCopy(bytes),
       valueStart: isDrafted ? draft.addValue(bytes) : 0,
       valueSizeBytes: sizeOfValue(bytes),
+      expiresAtMs: noExpiry,
     }
   }
 
@@ -166,9 +167,9 @@ export class Records {
    * Deletes the keys that the range had when it was called. One by one: readers may see some of them
    * gone, and a crash leaves the others.
    */
-  async clear(options: LevelRangeOptions, sequence: number | undefined): Promise<void> {
+  async clear(options: LevelRangeOptions, moment: Moment | undefined): Promise<void> {
     const range = this.range(options)
-    const reader = this.read(range, 'keys', sequence)
+    const reader = this.read(range, 'keys', moment)
     try {
       let countSinceTurn = 0
       while (reader.nextBatch()) {
@@ -210,10 +211,10 @@ export class Records {
   read(
     range: KeyRange,
     wanted: 'keys' | 'bytes' | 'text',
-    sequence: number | undefined,
+    moment: Moment | undefined,
   ): RangeReader {
     try {
-      return new RangeReader(this.engine, keyspaceId, range, wanted, sequence)
+      return new RangeReader(this.engine, keyspaceId, range, wanted, moment)
     } catch (error) {
       throw asLevelError(error)
     }

@@ -1,6 +1,7 @@
 /** Explicit snapshots: a pin of the store, closed with its last use or with its database. */
 import { type AbstractLevel, AbstractSnapshot } from 'abstract-level'
 import type { Engine } from '../engine/engine.js'
+import type { Moment } from '../engine/snapshot.js'
 import { Pin } from '../store/snapshot.js'
 import { asLevelError } from './errors.js'
 
@@ -18,8 +19,8 @@ export class LevelSnapshot extends OwnedSnapshot {
   }
 
   /** What a read of this engine goes by. */
-  sequenceIn(engine: Engine): number {
-    if (this.#pin.engine === engine) return this.#pin.sequence
+  momentIn(engine: Engine): Moment {
+    if (this.#pin.engine === engine) return this.#pin
     throw new TypeError(
       'the snapshot is of another database, or was made before this one was closed',
     )
@@ -42,9 +43,9 @@ export function pinOf(engine: Engine): Pin {
   }
 }
 
-/** The sequence that the option `snapshot` of a read asks for; undefined for the newest state. */
-export function sequenceOf(engine: Engine, snapshot: unknown): number | undefined {
+/** The moment that the option `snapshot` of a read asks for; undefined for the newest state. */
+export function momentOf(engine: Engine, snapshot: unknown): Moment | undefined {
   if (snapshot === undefined || snapshot === null) return undefined
-  if (snapshot instanceof LevelSnapshot) return snapshot.sequenceIn(engine)
+  if (snapshot instanceof LevelSnapshot) return snapshot.momentIn(engine)
   throw new TypeError('option "snapshot" is not a snapshot of this database')
 }

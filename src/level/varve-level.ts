@@ -3,8 +3,6 @@
  * keyspace. Everything but opening, closing and long reads is done when a method returns; promises
  * are given because abstract-level gives them.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -16,16 +14,14 @@ import {
   type AbstractOpenOptions,
   type AbstractPutOptions,
 } from 'abstract-level'
-import { wrongFormat } from '../base/errors.js'
 import { shown } from '../base/shown.js'
-import { superblockFileName } from '../format/file-names.js'
 import type { StoreOptions } from '../store/options.js'
 import { open, type Store } from '../store/store.js'
 import { asLevelError, LevelError } from './errors.js'
 import { EntryIterator, KeyIterator, ValueIterator } from './iterators.js'
 import { type IteratorOptions, RangeSteps } from './range-steps.js'
 import { type Data, type LevelRangeOptions, type RecordOperation, Records } from './records.js'
-import { LevelSnapshot, pinOf, sequenceOf } from './snapshot.js'
+import { LevelSnapshot, momentOf, pinOf } from './snapshot.js'
 
 /** The options of a store that a database hands on; anything else is for other databases. */
 const storeOptionNames = [
@@ -119,7 +115,6 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
     for (const name of storeOptionNames) passed[name] = options[name]
     let store: Store<Uint8Array, Uint8Array> | undefined
     try {
-      refuseLevelDB(this.location)
       store = open(this.location, {
         ...(passed as PassedOptions),
         encoding: 'binary',
@@ -152,8 +147,8 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
 
   protected _getSync(key: Data, options: ReadOptions): Data | undefined {
     const records = this.#records
-    const sequence = sequenceOf(records.engine, options.snapshot)
-    return records.get(key, options.valueEncoding === 'utf8', sequence)
+    const moment = momentOf(records.engine, options.snapshot)
+    return records.get(key, options.valueEncoding === 'utf8', moment)
   }
 
   protected async _getMany(
@@ -161,20 +156,20 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
     options: ReadOptions,
   ): Promise<(Data | undefined)[]> {
     const records = this.#records
-    const sequence = sequenceOf(records.engine, options.snapshot)
+    const moment = momentOf(records.engine, options.snapshot)
     const isText = options.valueEncoding === 'utf8'
-    return keys.map((key) => records.get(key, isText, sequence))
+    return keys.map((key) => records.get(key, isText, moment))
   }
 
   protected async _has(key: Data, options: ReadOptions): Promise<boolean> {
     const records = this.#records
-    return records.has(key, sequenceOf(records.engine, options.snapshot))
+    return records.has(key, momentOf(records.engine, options.snapshot))
   }
 
   protected async _hasMany(keys: readonly Data[], options: ReadOptions): Promise<boolean[]> {
     const records = this.#records
-    const sequence = sequenceOf(records.engine, options.snapshot)
-    return keys.map((key) => records.has(key, sequence))
+    const moment = momentOf(records.engine, options.snapshot)
+    return keys.map((key) => records.has(key, moment))
   }
 
   protected async _put(key: Data, value: Data, options: WriteOptions): Promise<void> {
@@ -200,7 +195,7 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
 
   protected async _clear(options: LevelRangeOptions & ReadOptions): Promise<void> {
     const records = this.#records
-    const clearing = records.clear(options, sequenceOf(records.engine, options.snapshot))
+    const clearing = records.clear(options, momentOf(records.engine, options.snapshot))
     // Closing waits for its resources: for the rest of this, too.
     const settled = clearing.then(nothing, nothing)
     const resource = { close: () => settled, [Symbol.asyncDispose]: () => settled }
@@ -235,17 +230,6 @@ export class VarveLevel<KDefault = string, VDefault = string> extends AbstractLe
 
   #asAny(): AbstractLevel<Data, unknown, unknown> {
     return this as unknown as AbstractLevel<Data, unknown, unknown>
-  }
-}
-
-/** Who changed the class and not the location would find an empty database among the old one's files. */
-function refuseLevelDB(location: string): void {
-  const hasFile = (name: string): boolean => existsSync(join(location, name))
-  if (hasFile('CURRENT') && !hasFile(superblockFileName)) {
-    throw wrongFormat(
-      location,
-      'it is a directory of LevelDB; choose another one, and copy the entries',
-    )
   }
 }
 

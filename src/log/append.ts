@@ -6,6 +6,7 @@
 
 import {
   checksumWord,
+  flagExpiry,
   keySizeWord,
   kindWord,
   previousDouble,
@@ -72,9 +73,15 @@ export function writeStamp(
   doubles[offset + previousDouble] = previous
 }
 
-/** The key at hand, zero-padded to 8 bytes, right behind the header. */
-export function writeKey(target: RecordTarget, keyWords: Int32Array, keySizeBytes: number): void {
-  const start = (target.offset << 1) + recordHeaderWords
+/** The key at hand, zero-padded to 8 bytes, right behind the header and the time of expiry. */
+export function writeKey(
+  target: RecordTarget,
+  keyWords: Int32Array,
+  keySizeBytes: number,
+  flags: number,
+): void {
+  const behind = (flags & flagExpiry) === 0 ? recordHeaderWords : recordHeaderWords + 2
+  const start = (target.offset << 1) + behind
   const { words } = target
   const count = ((keySizeBytes + 7) >>> 3) << 1
   for (let index = 0; index < count; index++) words[start + index] = keyWords[index]

@@ -237,6 +237,20 @@ export class Log {
     if (size > 0) this.#mappings[first]?.prefault(start, size)
   }
 
+  /** False where reading a stretch, in bytes of a mapped slot, may have to wait for the medium. */
+  isResident(slot: number, offset: number, sizeBytes: number): boolean {
+    const first = this.firstSlotOf(slot)
+    const start = (slot - first) * this.segmentSizeBytes + offset
+    const size = Math.min(sizeBytes, this.slots.get(first, slotSizeBytes) - start)
+    return size <= 0 || (this.#mappings[first]?.isResident(start, size) ?? true)
+  }
+
+  /** The name of the file of the segment that begins in a slot. */
+  pathOf(slot: number): string {
+    const kind = this.slots.get(slot, slotKind) === kindValue ? 'value' : 'log'
+    return this.path(segmentFileName(kind, this.slots.get(slot, slotNumber)))
+  }
+
   /** Brings changed bytes of a segment to its file, where memory is not the file. */
   writeThrough(slot: number, offset: number, sizeDoubles: number): void {
     const first = this.firstSlotOf(slot)

@@ -33,6 +33,7 @@ import {
   kindValue,
   slotDeadBytes,
   slotDevice,
+  slotEndBytes,
   slotEpoch,
   slotInode,
   slotKind,
@@ -139,6 +140,8 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   }
   log.attach(slot, file, mapping)
   log.openFiles.set(slot, file)
+  // Before the commit: until then the segment is the tail, whose end the state knows.
+  if (log.tailLimit !== 0) noteEnd(log)
 
   control.begin()
   control.set(layout.nextSegmentNumber, number + partCount)
@@ -151,6 +154,12 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   log.tailOffset = firstRecordOffset
   log.tailLimit = (sizeBytes / 8) | 0
   log.nextCheck = 0
+}
+
+/** The tail segment is full: where its records end. */
+function noteEnd(log: Log): void {
+  const first = log.firstSlotOf(log.tailSlot)
+  log.slots.set(first, slotEndBytes, (log.control.get(layout.tail) - log.starts[first]) * 8)
 }
 
 /**
@@ -254,4 +263,5 @@ export function enterSlot(log: Log, slot: number, entry: SlotEntry): void {
   slots.set(slot, slotInode, inode)
   slots.set(slot, slotEpoch, entry.epoch)
   slots.set(slot, slotUnsynced, 0)
+  slots.set(slot, slotEndBytes, 0)
 }

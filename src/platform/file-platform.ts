@@ -36,6 +36,10 @@ class LoadedBytes implements Mapping {
     // The bytes are in memory already.
   }
 
+  isResident(): boolean {
+    return true
+  }
+
   unmap(): void {
     // The buffer is ordinary memory, freed when unreachable.
   }
@@ -48,6 +52,11 @@ class LoadedFile extends NodeFile implements PlatformFile {
 
   map(offset: number, sizeBytes: number, access: MapAccess): Mapping {
     return new LoadedBytes(this, offset, sizeBytes, access)
+  }
+
+  mapForViews(): undefined {
+    // What lies in ordinary memory is copied for a view.
+    return undefined
   }
 }
 

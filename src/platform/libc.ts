@@ -27,6 +27,8 @@ export interface Libc {
   msync(pointer: Pointer, sizeBytes: number): void
   /** Advice: its outcome changes nothing but speed. */
   advise(pointer: Pointer, sizeBytes: number, advice: number): void
+  /** False where a page of this memory would have to be read from the medium. */
+  isResident(pointer: Pointer, sizeBytes: number): boolean
   /** 0, or the error number. */
   fallocate(fd: number, sizeBytes: number): number
   /** False where another holder has it. */
@@ -131,6 +133,8 @@ function bind(koffi: Koffi): Libc {
       ? library.func('int memfd_create(const char *, unsigned int)')
       : undefined
   const close = library.func('int close(int)')
+  const mincore = library.func('int mincore(void *, size_t, _Out_ uint8_t *)')
+  const pageSizeBytes = library.func('int getpagesize()')() as number
 
   const fail = (call: string): never => {
     throw systemError(call, koffi.errno())
@@ -153,6 +157,14 @@ function bind(koffi: Koffi): Libc {
     },
     advise(pointer, sizeBytes, advice) {
       madvise(pointer, sizeBytes, advice)
+    },
+    isResident(pointer, sizeBytes) {
+      const startBytes = Number(pointer % BigInt(pageSizeBytes))
+      const pages = new Uint8Array(Math.ceil((startBytes + sizeBytes) / pageSizeBytes))
+      const start = pointer - BigInt(startBytes)
+      // Where it cannot be told, whoever asks reads without having waited.
+      if (mincore(start, startBytes + sizeBytes, pages) !== 0) return true
+      return pages.every((page) => (page & 1) === 1)
     },
     fallocate(fd, sizeBytes) {
       if (fallocate === undefined) return osConstants.errno.EOPNOTSUPP

@@ -27,6 +27,7 @@ import type {
   Platform,
   PlatformFile,
 } from './platform.js'
+import { ViewPages } from './view-pages.js'
 
 /** Holds no descriptor: it opens the file for each thing that is asked of it, all of them rare. */
 class MemfdFile implements PlatformFile {
@@ -58,6 +59,10 @@ class MemfdFile implements PlatformFile {
     return this.#withDescriptor((fd) => readAt(fd, target, position))
   }
 
+  async readAsync(target: Uint8Array, position: number): Promise<number> {
+    return this.read(target, position)
+  }
+
   write(source: Uint8Array, position: number): void {
     this.#withDescriptor((fd) => writeAt(fd, source, position))
     const end = position + source.byteLength
@@ -79,6 +84,10 @@ class MemfdFile implements PlatformFile {
     return this.#withDescriptor((fd) =>
       mapStretch(this.#libc, { fd, path, offset, sizeBytes }, access, space),
     )
+  }
+
+  mapForViews(offset: number, sizeBytes: number): ViewPages {
+    return this.#withDescriptor((fd) => new ViewPages(this.#libc, { fd, offset, sizeBytes }))
   }
 
   sync(): Promise<void> {

@@ -46,6 +46,10 @@ class MemoryFile implements PlatformFile {
     return count
   }
 
+  readAsync(target: Uint8Array, position: number): Promise<number> {
+    return Promise.resolve(this.read(target, position))
+  }
+
   write(source: Uint8Array, position: number): void {
     const { bytes, start } = this.#rangeAt(position)
     bytes.set(source, start)
@@ -74,8 +78,14 @@ class MemoryFile implements PlatformFile {
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
+      isResident: () => true,
       unmap: () => undefined,
     }
+  }
+
+  mapForViews(): undefined {
+    // What lies in ordinary memory is copied for a view.
+    return undefined
   }
 
   sync(): Promise<void> {

@@ -40,6 +40,10 @@ export class MmapMapping implements Mapping {
     })
   }
 
+  isResident(offset: number, sizeBytes: number): boolean {
+    return this.#libc.isResident(this.#range.pointerAt(this.byteOffset + offset), sizeBytes)
+  }
+
   flush(): void {
     if (this.#isMapped) this.#libc.msync(this.#range.pointerAt(this.byteOffset), this.sizeBytes)
   }

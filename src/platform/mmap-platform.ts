@@ -10,6 +10,7 @@ import { type MmapMapping, mapStretch } from './mmap-mapping.js'
 import { NodeFile, nodeDirectories } from './node-files.js'
 import type { Lock, MapAccess, Mapping, Platform, PlatformFile } from './platform.js'
 import { prepare } from './preparer.js'
+import { ViewPages } from './view-pages.js'
 
 class MmapFile extends NodeFile implements PlatformFile {
   readonly #libc: Libc
@@ -29,6 +30,10 @@ class MmapFile extends NodeFile implements PlatformFile {
     const mapping = mapStretch(this.#libc, stretch, access, space)
     this.#mappings.push(mapping)
     return mapping
+  }
+
+  mapForViews(offset: number, sizeBytes: number): ViewPages {
+    return new ViewPages(this.#libc, { fd: this.fd, offset, sizeBytes })
   }
 
   override sync(): Promise<void> {

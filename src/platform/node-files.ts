@@ -15,6 +15,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  read,
   readdirSync,
   readFileSync,
   readSync,
@@ -70,6 +71,16 @@ export class NodeFile {
     return readAt(this.fd, target, position)
   }
 
+  async readAsync(target: Uint8Array, position: number): Promise<number> {
+    let done = 0
+    while (done < target.byteLength) {
+      const count = await readSome(this.fd, target.subarray(done), position + done)
+      if (count === 0) break
+      done += count
+    }
+    return done
+  }
+
   write(source: Uint8Array, position: number): void {
     try {
       writeAt(this.fd, source, position)
@@ -114,6 +125,14 @@ export class NodeFile {
     closeSync(this.fd)
   }
 }
+
+const readSome = (fd: number, target: Uint8Array, position: number): Promise<number> =>
+  new Promise((done, failed) => {
+    read(fd, target, 0, target.byteLength, position, (error, count) => {
+      if (error) failed(error)
+      else done(count)
+    })
+  })
 
 /** Reads up to the size of `target`; fewer bytes only where the file ends. */
 export function readAt(fd: number, target: Uint8Array, position: number): number {

@@ -7,6 +7,7 @@
  * no files at all).
  */
 import type { LockHolder } from '../base/errors.js'
+import type { ViewPages } from './view-pages.js'
 
 export type PlatformKind = 'mmap' | 'file' | 'memory'
 
@@ -36,6 +37,8 @@ export interface Mapping {
   writeThrough(offset: number, sizeBytes: number): void
   /** Makes the pages of a range resident and writable ahead of use, off the calling thread. */
   prefault(offset: number, sizeBytes: number): void
+  /** False where a range would have to be read from the medium, as far as it can be told. */
+  isResident(offset: number, sizeBytes: number): boolean
   /** Ends the mapping. The buffer reads as empty afterwards, or stays valid until unreachable. */
   unmap(): void
 }
@@ -48,6 +51,8 @@ export interface PlatformFile {
   reservedBytes(): number
   /** Reads up to the size of `target`; fewer bytes only where the file ends. */
   read(target: Uint8Array, position: number): number
+  /** As {@link read}, off the calling thread. */
+  readAsync(target: Uint8Array, position: number): Promise<number>
   /** Writes all of `source` or throws. */
   write(source: Uint8Array, position: number): void
   /** Grows the file to `sizeBytes` with real blocks. Throws `STORE_FULL` where there are none. */
@@ -56,6 +61,11 @@ export interface PlatformFile {
   reserveAhead(sizeBytes: number): void
   /** Maps `sizeBytes` from `offset`; may reach beyond the end, which must not be touched. */
   map(offset: number, sizeBytes: number, access: MapAccess, space?: MappingSpace): Mapping
+  /**
+   * Memory over `sizeBytes` from `offset` that callers of the store may keep; undefined where files are
+   * not mapped.
+   */
+  mapForViews(offset: number, sizeBytes: number): ViewPages | undefined
   /** Resolves when all written bytes have reached the medium. */
   sync(): Promise<void>
   syncNow(): void

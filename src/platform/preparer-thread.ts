@@ -3,19 +3,21 @@ import { closeSync, openSync } from 'node:fs'
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemErrorCode } from '../base/errors.js'
 import { advicePopulateWrite, type Libc, loadLibc } from './libc.js'
-import type { PreparerJob, PreparerSetup } from './preparer.js'
+import { type PreparerJob, type PreparerSetup, signalJobs, signalMayEnd } from './preparer.js'
 
 const { signal, port } = workerData as PreparerSetup
 const libc = loadLibc()
+Atomics.store(signal, signalMayEnd, 1)
+Atomics.notify(signal, signalMayEnd)
 
 if (libc !== undefined) {
-  for (let seen = 0; ; seen = Atomics.load(signal, 0)) {
+  for (let seen = 0; ; seen = Atomics.load(signal, signalJobs)) {
     for (;;) {
       const received = receiveMessageOnPort(port)
       if (received === undefined) break
       run(libc, received.message as PreparerJob)
     }
-    Atomics.wait(signal, 0, seen)
+    Atomics.wait(signal, signalJobs, seen)
   }
 }
 

@@ -7,6 +7,10 @@
  * store of the thread that started it. Its work is a head start: what it did is looked at before it
  * is used, and what it failed to do is done, or reported, by the writer.
  *
+ * A thread that is ended while it loads the foreign function interface aborts the whole process (an
+ * addon cannot throw into a thread that is being ended). So whoever started one does not exit
+ * before it has loaded, which takes some 30 ms from its start.
+ *
  * It is given paths and addresses, never descriptors: a descriptor could be another file's by the
  * time the job runs. An address that is no longer mapped is refused by the kernel.
  */
@@ -15,6 +19,11 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 export type PreparerJob =
   | { readonly kind: 'populate'; readonly pointer: bigint; readonly sizeBytes: number }
   | { readonly kind: 'reserve'; readonly path: string; readonly sizeBytes: number }
+
+/** A word of {@link PreparerSetup.signal}: how many jobs were posted. */
+export const signalJobs = 0
+/** A word of {@link PreparerSetup.signal}: 1 as soon as the thread may be ended. */
+export const signalMayEnd = 1
 
 export interface PreparerSetup {
   readonly signal: Int32Array
@@ -26,17 +35,20 @@ interface Preparer {
   readonly port: MessagePort
 }
 
+/** A thread that could not even start never says that it may be ended. */
+const longestLoadMs = 5000
+
 let preparer: Preparer | undefined
 
 export function prepare(job: PreparerJob): void {
   preparer ??= start()
   preparer.port.postMessage(job)
-  Atomics.add(preparer.signal, 0, 1)
-  Atomics.notify(preparer.signal, 0)
+  Atomics.add(preparer.signal, signalJobs, 1)
+  Atomics.notify(preparer.signal, signalJobs)
 }
 
 function start(): Preparer {
-  const signal = new Int32Array(new SharedArrayBuffer(4))
+  const signal = new Int32Array(new SharedArrayBuffer(8))
   const { port1, port2 } = new MessageChannel()
   const setup: PreparerSetup = { signal, port: port2 }
   const worker = new Worker(new URL('./preparer-thread.js', import.meta.url), {
@@ -46,8 +58,12 @@ function start(): Preparer {
     execArgv: [],
   })
   // Where it cannot run, or dies, the writer meets its page faults itself.
-  worker.on('error', () => port1.close())
+  worker.on('error', () => {
+    Atomics.store(signal, signalMayEnd, 1)
+    port1.close()
+  })
   worker.unref()
   port1.unref()
+  process.once('exit', () => Atomics.wait(signal, signalMayEnd, 0, longestLoadMs))
   return { signal, port: port1 }
 }

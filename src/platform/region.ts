@@ -79,7 +79,15 @@ export class Region {
 
   /** Maps the pieces of elements up to `count`, which somebody reserved. */
   ensure(count: number): void {
+    if (count <= this.#reservedCount) return
     while (this.#firstElement(this.words.length) < count) this.#mapPiece(this.words.length)
+  }
+
+  /** False where reading an element may have to wait for the medium; its piece is mapped. */
+  isResident(index: number): boolean {
+    const size = this.#elementSizeBytes
+    const offset = indexInPiece(index, this.#firstShift) * size
+    return this.#mappings[pieceOf(index, this.#firstShift)].isResident(offset, size)
   }
 
   close(): void {

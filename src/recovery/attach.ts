@@ -1,7 +1,7 @@
 /** Attaching to a store: one's entry in its table, and the state that others keep. */
 
 import { join } from 'node:path'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import { adopt } from '../engine/exclusive.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName } from '../format/file-names.js'
@@ -52,8 +52,8 @@ export function attachToLive(files: StoreFiles): Engine | undefined {
     }
     const engine = makeEngine(files, parts, manifest.epoch, {
       kind: 'attached',
-      recordsReplayed: 0,
-      bytesDropped: 0,
+      rows: ['open-elsewhere'],
+      ...nothingReplayed,
     })
     adopt(engine)
     return engine

@@ -1,5 +1,6 @@
 /**
- * The log, read from its beginning through positioned reads, up to where it can be believed.
+ * The log, read from its beginning or from a checkpoint, through positioned reads, up to where it can
+ * be believed.
  *
  * What can be believed (I5):
  * - Segments that the manifest names: all records up to the end it names. One that does not verify
@@ -11,8 +12,10 @@
  * A bad record is the end, unless something says that more than this had been synced: then it is
  * corruption.
  */
+
+import { assert } from '../base/assert.js'
 import { checksumWords } from '../base/checksum.js'
-import { corrupt, wrongFormat } from '../base/errors.js'
+import { corrupt, type StoreError, wrongFormat } from '../base/errors.js'
 import { addToDigest, type Digest } from '../format/digest.js'
 import {
   flagReference,
@@ -39,6 +42,7 @@ import {
 } from '../log/record-fields.js'
 import { isKnownKind, type SegmentBytes, SegmentScan } from '../log/segment-scan.js'
 import type { Platform } from '../platform/platform.js'
+import { decide, endRows } from './decision.js'
 import type { SegmentFile } from './segment-files.js'
 import { placeInFile, type UnfinishedUpdate } from './unfinished-update.js'
 
@@ -56,10 +60,19 @@ export interface BelievedStretch {
   readonly offsets: readonly number[]
 }
 
+/** Where reading begins: behind a marker whose sync was completed, so all before it is believed. */
+export interface LogStart {
+  readonly address: number
+  /** Where the records before it end, in bytes, by number of the segment. */
+  readonly ends: ReadonlyMap<number, number>
+}
+
 export interface LogReaderOptions {
   readonly platform: Platform
   readonly shift: number
-  /** Address below which everything survived a completed sync, as far as the manifest knows. */
+  /** Undefined: at the beginning. */
+  readonly start?: LogStart | undefined
+  /** Address below which everything survived a completed sync, as far as it is known. */
   readonly durable: number
   readonly claim: TailClaim | undefined
   readonly update: UnfinishedUpdate | undefined
@@ -68,6 +81,8 @@ export interface LogReaderOptions {
 }
 
 export interface LogEnd {
+  /** The label of the row that took it. */
+  readonly row: string
   /** Number of the segment that the last believed record lies in; 0 for an empty log. */
   readonly segmentNumber: number
   /** Where that record ends there, in bytes. */
@@ -104,6 +119,9 @@ export class LogReader {
   /** Of the last record that was read; below 0 before anything was. */
   #sequence = -1
   readonly #endBySegment = new Map<number, number>()
+  /** Records that verify behind the last marker that counts, believed or not. */
+  #recordsBehind = 0
+  #isClaimProved = false
   readonly #referenceByValue = new Map<number, number>()
 
   constructor(options: LogReaderOptions, believe: (stretch: BelievedStretch) => void) {
@@ -112,7 +130,8 @@ export class LogReader {
     this.#durable = options.durable
   }
 
-  read(files: readonly SegmentFile[]): LogEnd {
+  read(all: readonly SegmentFile[]): LogEnd {
+    const files = this.#skipToStart(all)
     for (const [index, file] of files.entries()) {
       if (!this.#follows(file, files[index - 1])) return this.#stop(files.slice(index), undefined)
       const badOffset = this.#readSegment(file)
@@ -121,11 +140,32 @@ export class LogReader {
     return this.#stop([], undefined)
   }
 
+  /** The files to be read; where it begins in the first of them, {@link #startOffset} tells. */
+  #skipToStart(files: readonly SegmentFile[]): readonly SegmentFile[] {
+    const { shift, start } = this.#options
+    if (start === undefined) return files
+    for (const [number, endBytes] of start.ends) this.#endBySegment.set(number, endBytes)
+    const first = files.findIndex(
+      (file) => start.address < (lastPart(file, shift) + 1) * 2 ** shift,
+    )
+    const { segmentNumber } = files[first].header
+    this.#end = { segmentNumber, endBytes: this.#startOffset(files[first]) * 8 }
+    return files.slice(first)
+  }
+
+  /** In 8-byte words. */
+  #startOffset({ header }: SegmentFile): number {
+    const { shift, start } = this.#options
+    const fromStart = (start?.address ?? 0) - header.segmentNumber * 2 ** shift
+    return Math.max(segmentHeaderSizeBytes / 8, fromStart)
+  }
+
   /** False where a segment between this one and the one before never reached the disk. */
   #follows(file: SegmentFile, before: SegmentFile | undefined): boolean {
     const { previousSegment } = file.header
     if (file.endBytes !== undefined || previousSegment === 0) return true
-    if (before === undefined) return false
+    // What a checkpoint begins with follows what the checkpoint has.
+    if (before === undefined) return this.#options.start !== undefined
     const first = before.header.segmentNumber
     return previousSegment >= first && previousSegment <= lastPart(before, this.#options.shift)
   }
@@ -133,7 +173,7 @@ export class LogReader {
   /** Returns where the first bad record is, if there is one. */
   #readSegment(file: SegmentFile): number | undefined {
     const bytes = this.#load(file)
-    const scan = new SegmentScan(bytes, segmentHeaderSizeBytes / 8)
+    const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
     if (this.#sequence < 0) this.#sequence = file.header.firstSequence - 1
     if (!isNamed) {
@@ -144,7 +184,7 @@ export class LogReader {
     for (;;) {
       const result = scan.look()
       if (result === 'bad' && isNamed) {
-        throw corrupt(file.path, scan.offset * 8, 'a record does not match its checksum')
+        throw sealedDamage(file, scan.offset, 'a record does not match its checksum')
       }
       if (result === 'bad') return scan.offset
       if (result === 'end') {
@@ -156,7 +196,7 @@ export class LogReader {
       }
       if (isNamed) {
         if (!this.#referencesVerify(scan)) {
-          throw corrupt(file.path, scan.offset * 8, 'the value that a record refers to is damaged')
+          throw sealedDamage(file, scan.offset, 'the value that a record refers to is damaged')
         }
         named.push(scan.offset)
       } else if (!this.#take(scan)) {
@@ -168,7 +208,7 @@ export class LogReader {
     if (isNamed) {
       this.#setEnd(file, scan.offset)
       if (scan.offset * 8 !== file.endBytes) {
-        throw corrupt(file.path, scan.offset * 8, 'records end before the end that was recorded')
+        throw sealedDamage(file, scan.offset, 'records end before the end that was recorded')
       }
       this.#believe({ file, bytes, offsets: named })
     }
@@ -182,14 +222,20 @@ export class LogReader {
     if (recordType(words, scan.offset * 2) === typeMarker) {
       if (!this.#takeMarker(scan)) return false
       stretch.endOffset = scan.offset + scan.span
+      this.#recordsBehind = 0
+      this.#isClaimProved = false
       this.#believePending()
     } else {
       if (!this.#referencesVerify(scan)) return false
       stretch.offsets.push(scan.offset)
       stretch.endOffset = scan.offset + scan.span
       addToDigest(this.#digest, scan.checksumSum)
+      this.#recordsBehind++
     }
-    if (this.#isClaimed(scan)) this.#believePending()
+    if (this.#isClaimed(scan)) {
+      this.#isClaimProved = true
+      this.#believePending()
+    }
     return true
   }
 
@@ -273,11 +319,18 @@ export class LogReader {
   }
 
   #stop(rest: readonly SegmentFile[], badOffset: number | undefined): LogEnd {
-    this.#believeAppendOnly()
+    const isAppended = this.#believeAppendOnly()
     this.#gatherEvidence(rest, badOffset)
-    const { shift } = this.#options
+    const { claim, shift } = this.#options
     const end = this.#end.segmentNumber * 2 ** shift + this.#end.endBytes / 8
-    if (end < this.#durable) {
+    const { action, label } = decide(endRows, {
+      sealed: () => 'whole',
+      synced: () => (end < this.#durable ? 'missing' : 'reached'),
+      behind: () => (this.#recordsBehind === 0 ? 'nothing' : 'records'),
+      claim: () => (claim === undefined ? 'none' : this.#isClaimProved ? 'proved' : 'refuted'),
+      updates: () => (isAppended ? 'never' : 'in-place'),
+    })
+    if (action === 'refuse') {
       const file = rest[0] ?? this.#pending[this.#pending.length - 1]?.file
       throw corrupt(
         file?.path ?? 'the log',
@@ -287,6 +340,7 @@ export class LogReader {
     }
     return {
       ...this.#end,
+      row: label,
       endBySegment: this.#endBySegment,
       durable: this.#durable,
       referenceByValue: this.#referenceByValue,
@@ -294,15 +348,20 @@ export class LogReader {
     }
   }
 
-  /** In a segment without in-place updates, records that verify in a row are what was written. */
-  #believeAppendOnly(): void {
+  /**
+   * In a segment without in-place updates, records that verify in a row are what was written. True where
+   * there is no other kind of segment behind the last marker.
+   */
+  #believeAppendOnly(): boolean {
     for (const stretch of this.#pending) {
-      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0 || !stretch.isContinuous) return
+      if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return false
+      if (!stretch.isContinuous) return true
       if (stretch.offsets.length === 0) continue
       this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)
       stretch.offsets = []
     }
+    return true
   }
 
   /** Markers behind a bad record name how far syncs had come when they were written. */
@@ -310,7 +369,7 @@ export class LogReader {
     rest.forEach((file, index) => {
       const bytes = this.#load(file)
       const from = index === 0 ? badOffset : undefined
-      this.#gatherFrom(new SegmentScan(bytes, from ?? segmentHeaderSizeBytes / 8))
+      this.#gatherFrom(new SegmentScan(bytes, from ?? this.#startOffset(file)))
     })
   }
 
@@ -383,6 +442,13 @@ export class LogReader {
  */
 export function provenDurable(address: number, shift: number): number {
   return address % 2 ** shift === segmentHeaderSizeBytes / 8 ? 0 : address
+}
+
+/** What a row of the table refuses, at the place where it was seen. */
+function sealedDamage(file: SegmentFile, offset: number, what: string): StoreError {
+  const { action } = decide(endRows, { sealed: () => 'damaged' })
+  assert(action === 'refuse', 'damage in a sealed segment is refused')
+  return corrupt(file.path, offset * 8, what)
 }
 
 function lastPart(file: SegmentFile, shift: number): number {

@@ -19,6 +19,9 @@ export interface OpenOptions {
   readonly lockTimeoutMs: number
   readonly mapping: 'auto' | 'mmap' | 'file'
   readonly verifiesReads: boolean
+  readonly autoCheckpoint: boolean
+  /** Undefined: for ever once commands were applied, not at all before. */
+  readonly rememberDeletesMs: number | undefined
 }
 
 /** What recovery starts from. */
@@ -45,7 +48,7 @@ export function makeEngine(
   report: Omit<RecoveryReport, 'durationMs'>,
 ): Engine {
   const { access, directory, options, platform, superblock } = files
-  const { attachments, control, counts, index, order, slots } = parts
+  const { attachments, control, counts, expiries, index, order, slots } = parts
   const log = new Log(
     {
       platform,
@@ -68,6 +71,7 @@ export function makeEngine(
     index,
     counts,
     order,
+    expiries,
     hashSeedLow: superblock.hashSeedLow,
     hashSeedHigh: superblock.hashSeedHigh,
     epoch,
@@ -75,6 +79,7 @@ export function makeEngine(
     renewal: files.renewal,
     syncIntervalMs: options.syncIntervalMs,
     verifiesReads: options.verifiesReads,
+    autoCheckpoint: options.autoCheckpoint,
     lockTimeoutMs: options.lockTimeoutMs,
     session: noSession,
     attachments,

@@ -12,18 +12,23 @@ import {
   systemErrorCode,
   wrongFormat,
 } from '../base/errors.js'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import { leave } from '../engine/exclusive.js'
+import { adoptTime } from '../engine/expiry.js'
+import { adoptRemembered } from '../engine/remember.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
 import {
   backgroundFileName,
   buildFileName,
+  checkpointLockFileName,
+  checkpointNextFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
   manifestFileName,
   manifestNextFileName,
+  parseCheckpointFileName,
   parseSegmentFileName,
   superblockFileName,
   superblockNextFileName,
@@ -39,9 +44,11 @@ import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { createMmapPlatform } from '../platform/mmap-platform.js'
 import type { MapAccess, MemoryHandle, Platform } from '../platform/platform.js'
 import { attachToLive } from './attach.js'
+import { decide, type Facts, manifestRows } from './decision.js'
 import { makeEngine, type OpenOptions, type StoreFiles, startLog } from './make-engine.js'
+import { refuseOtherDatabase } from './other-databases.js'
 import { recoverByReplay } from './recover-by-replay.js'
-import { recoverOnSameBoot } from './recover-on-same-boot.js'
+import { openFromMemory } from './recover-on-same-boot.js'
 import {
   beginSession,
   countOpening,
@@ -128,13 +135,18 @@ function openToWrite(
   isAlone: boolean,
   exists: boolean,
 ): Engine {
-  const attached = isAlone ? undefined : attachToLive(files)
-  if (attached !== undefined) return attached
   const announceChange = (isRebuild: boolean): void => countOpening(place, isRebuild)
   const counted = { ...files, announceChange }
-  const engine = recoverOnSameBoot(counted) ?? recoverByReplay(counted, exists)
+  const opened = openFromMemory(counted, () => (isAlone ? undefined : attachToLive(files)))
+  if (opened.engine?.lastRecovery.kind === 'attached') {
+    adoptRemembered(opened.engine, files.options.rememberDeletesMs)
+    return opened.engine
+  }
+  const engine = opened.engine ?? recoverByReplay(counted, exists, opened.row)
   leave(engine)
   sweepDropped(engine)
+  adoptTime(engine)
+  adoptRemembered(engine, files.options.rememberDeletesMs)
   return engine
 }
 
@@ -160,15 +172,14 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   }
   // One that is attached has files that nobody replaces.
   const followed = files.access === 'private' ? own : { ...own, renewal: undefined }
-  const attached = isAlone ? undefined : attachToLive(followed)
-  const onSameBoot = attached ?? recoverOnSameBoot(followed)
-  isCopied =
-    onSameBoot === undefined ||
-    (files.access === 'private' && onSameBoot.lastRecovery.kind === 'same-boot')
-  const engine = onSameBoot ?? recoverByReplay({ ...own, access: 'private' }, true)
-  if (attached === undefined && (isCopied || files.access === 'shared')) {
+  const opened = openFromMemory(followed, () => (isAlone ? undefined : attachToLive(followed)))
+  const kind = opened.engine?.lastRecovery.kind
+  isCopied = kind === undefined || (files.access === 'private' && kind === 'same-boot')
+  const engine = opened.engine ?? recoverByReplay({ ...own, access: 'private' }, true, opened.row)
+  if (kind !== 'attached' && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
+    adoptTime(engine)
   }
   return engine
 }
@@ -182,8 +193,12 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
     const exists = findStore(platform, directory, options)
     const access = options.readOnly ? 'private' : 'shared'
     const files = readStoreFiles(place, { options, access, exists, startedAtMs })
-    const engine = recoverOnSameBoot(files) ?? recoverByReplay(files, exists)
+    // Whoever else had it open would have the lock.
+    const opened = openFromMemory(files, () => undefined)
+    const engine = opened.engine ?? recoverByReplay(files, exists, opened.row)
     sweepDropped(engine)
+    adoptTime(engine)
+    if (!options.readOnly) adoptRemembered(engine, options.rememberDeletesMs)
     engine.session = {
       end: (whenLast) => {
         try {
@@ -193,6 +208,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
         }
       },
     }
+    engine.background.start()
     return engine
   } catch (error) {
     lock.release()
@@ -292,10 +308,11 @@ function openInOwnMemory(options: OpenOptions, startedAtMs: number): Engine {
   }
   const engine = makeEngine(files, parts, 1, {
     kind: 'created',
-    recordsReplayed: 0,
-    bytesDropped: 0,
+    rows: ['new-store'],
+    ...nothingReplayed,
   })
   startLog(engine)
+  adoptRemembered(engine, options.rememberDeletesMs)
   return engine
 }
 
@@ -331,6 +348,7 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
     })
   }
   if (exists) return true
+  refuseOtherDatabase(platform, directory)
   try {
     refuseHeadless(platform, directory)
   } catch (error) {
@@ -348,7 +366,20 @@ function findStore(platform: Platform, directory: string, options: OpenOptions):
 }
 
 /** Names that a store has only once it has a superblock. */
-const namesBehindSuperblock = [manifestFileName, manifestNextFileName, ...volatileFileNames]
+const namesBehindSuperblock = [
+  manifestFileName,
+  manifestNextFileName,
+  checkpointNextFileName,
+  ...volatileFileNames,
+]
+/** Those of locks that one who makes a store may have left. */
+const lockNames = [
+  lockFileName,
+  lifecycleFileName,
+  buildFileName,
+  backgroundFileName,
+  checkpointLockFileName,
+]
 
 /**
  * Before a store is made in a directory: a store whose superblock is gone must not be taken for an
@@ -358,21 +389,24 @@ function refuseHeadless(platform: Platform, directory: string): void {
   if (!platform.exists(directory)) return
   const superblock = join(directory, superblockFileName)
   for (const name of platform.list(directory)) {
-    if (name === manifestFileName || parseSegmentFileName(name) !== undefined) {
+    const isOfStore =
+      name === manifestFileName ||
+      parseSegmentFileName(name) !== undefined ||
+      parseCheckpointFileName(name) !== undefined
+    if (isOfStore) {
       throw corrupt(superblock, 0, `the superblock is missing, but there is a file ${name}`)
     }
     const isForeign =
       namesBehindSuperblock.includes(name) ||
-      (isAttachmentFileName(name) && !isOwnLeftover(platform, directory, name)) ||
-      (name === buildFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === backgroundFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === lifecycleFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === superblockNextFileName && !isOwnLeftover(platform, directory, name)) ||
-      (name === lockFileName && !isOwnLeftover(platform, directory, name))
+      (mayBeLeft(name) && !isOwnLeftover(platform, directory, name))
     if (isForeign) {
       throw wrongFormat(join(directory, name), 'a store would use this name, and it is not a store')
     }
   }
+}
+
+function mayBeLeft(name: string): boolean {
+  return isAttachmentFileName(name) || name === superblockNextFileName || lockNames.includes(name)
 }
 
 /** What a kill in the middle of making a store leaves: nothing yet, or what it begins with. */
@@ -427,17 +461,39 @@ function firstManifest(superblock: Superblock): Manifest {
   }
 }
 
+interface ManifestFound {
+  readonly state: Facts['manifest']
+  readonly manifest: Manifest | undefined
+  readonly failure: unknown
+}
+
 /** A store without a manifest was being created when its maker died: it holds nothing yet. */
 function readOrBeginManifest(
   platform: Platform,
   directory: string,
   superblock: Superblock,
 ): Manifest {
-  const manifest = readManifest(platform, directory, superblock.storeId)
-  if (manifest !== undefined) return manifest
-  const segment = platform.list(directory).find((name) => parseSegmentFileName(name) !== undefined)
-  if (segment !== undefined) {
-    throw corrupt(join(directory, manifestFileName), 0, `it is missing, but there is ${segment}`)
+  const { failure, manifest, state } = lookForManifest(platform, directory, superblock)
+  const { action } = decide(manifestRows, { manifest: () => state })
+  if (action === 'refuse') throw failure
+  return manifest ?? firstManifest(superblock)
+}
+
+function lookForManifest(
+  platform: Platform,
+  directory: string,
+  { storeId }: Superblock,
+): ManifestFound {
+  try {
+    const manifest = readManifest(platform, directory, storeId)
+    if (manifest !== undefined) return { state: 'whole', manifest, failure: undefined }
+  } catch (failure) {
+    if (!(failure instanceof StoreError)) throw failure
+    return { state: 'damaged', manifest: undefined, failure }
   }
-  return firstManifest(superblock)
+  const segment = platform.list(directory).find((name) => parseSegmentFileName(name) !== undefined)
+  if (segment === undefined) return { state: 'none', manifest: undefined, failure: undefined }
+  const what = `it is missing, but there is ${segment}`
+  const failure = corrupt(join(directory, manifestFileName), 0, what)
+  return { state: 'missing', manifest: undefined, failure }
 }

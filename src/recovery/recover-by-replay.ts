@@ -1,9 +1,9 @@
 /**
- * Opening on another boot, or wherever memory cannot be believed: the log is read from its
- * beginning and everything else is built from it.
+ * Opening on another boot, or wherever memory cannot be believed: the log is read, from its beginning
+ * or from the newest checkpoint that can be used, and everything else is built from it.
  *
  * Order, for a store that may be written (each step may die and be done again):
- * 1. The log is read and verified. Damage refuses the store here, with nothing changed (I12).
+ * 1. Checkpoint and log are read and verified. Damage refuses the store here, with nothing changed (I12).
  * 2. Segments with records that no sync covered are synced, or, where a sync may have failed on this
  *    boot, copied: the kernel may call pages clean that it never wrote (I10). Then their names are.
  * 3. The manifest with the next epoch and the end of every segment is written and synced: what lies
@@ -15,15 +15,23 @@
  */
 import { join } from 'node:path'
 import type { Control } from '../control/control.js'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
-import { isPreparedFileName, parseSegmentFileName } from '../format/file-names.js'
+import {
+  checkpointNextFileName,
+  isPreparedFileName,
+  parseSegmentFileName,
+} from '../format/file-names.js'
 import type { Manifest, ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
+import { slotEndBytes } from '../log/slot-table.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
 import { attachAlone } from './attach.js'
+import { type CheckpointChoice, chooseCheckpoint } from './choose-checkpoint.js'
+import { decide, type Facts, settleRows } from './decision.js'
+import { loadCheckpoint } from './load-checkpoint.js'
 import { type LogEnd, LogReader, provenDurable, type TailClaim } from './log-reader.js'
 import { makeEngine, type StoreFiles, startLog, startSession } from './make-engine.js'
 import { adoptSegment, replayStretch } from './replay.js'
@@ -47,17 +55,28 @@ import {
   volatilePartsExist,
 } from './volatile-parts.js'
 
-export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
+/** `openedBy`: the row that says why memory is not believed. */
+export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: string): Engine {
   const { access, directory, manifest, platform } = files
   const found = findSegmentFiles(platform, directory, manifest)
-  const former = withPossibleUpdate(files, found, readFormerSession(files))
-  const end = readLog(files, found, former, () => undefined)
+  const shift = files.superblock.segmentShift
+  const checkpoint = chooseCheckpoint({ platform, directory, manifest, shift }, found)
+  const announced = readFormerSession(files)
+  const former = withPossibleUpdate(files, found, announced)
+  const end = readLog(files, { found, former, checkpoint }, () => undefined)
   // From here on the store is known to be whole.
   files.announceChange(true)
+  const rows = [openedBy, checkpoint.row, end.row]
   if (access === 'shared') {
     const used = usedSegments(found, end)
+    const { action, label } = decide(settleRows, {
+      poison: () => (former.wasPoisoned ? 'set' : 'clear'),
+      cache: () => (former.isOfOtherBoot ? 'read' : 'in-doubt'),
+      update: () => updateFact(announced, former),
+    })
+    rows.push(label)
     if (former.update !== undefined) writeUpdate(files, used, former.update)
-    settle(files, used, { end, isCopied: former.wasPoisoned || !former.isOfOtherBoot })
+    settle(files, used, { end, isCopied: action === 'copy' || action === 'update-and-copy' })
     writeManifest(platform, directory, nextManifest(files, used, end))
   }
   const isVolatileInMemory = access === 'private' || platform.kind === 'file'
@@ -68,7 +87,8 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
     segmentSizeOf(files.superblock),
   )
   try {
-    return recoverInto(files, parts, isVolatileInMemory, { found, former, end, existed })
+    const log = { found, former, checkpoint, end, existed, rows }
+    return recoverInto(files, parts, isVolatileInMemory, log)
   } catch (error) {
     // Its entry among the attachments must not stay locked.
     closeVolatileParts(parts)
@@ -76,11 +96,16 @@ export function recoverByReplay(files: StoreFiles, existed: boolean): Engine {
   }
 }
 
-interface FoundLog {
+interface LogSources {
   readonly found: SegmentFiles
   readonly former: FormerSession
+  readonly checkpoint: CheckpointChoice
+}
+
+interface FoundLog extends LogSources {
   readonly end: LogEnd
   readonly existed: boolean
+  readonly rows: readonly string[]
 }
 
 /** Steps 4 to 6. */
@@ -160,6 +185,11 @@ function withPossibleUpdate(
   return isPossible ? former : { ...former, update: undefined }
 }
 
+function updateFact(announced: FormerSession, former: FormerSession): Facts['update'] {
+  if (announced.update === undefined) return 'none'
+  return former.update === undefined ? 'made' : 'unmade'
+}
+
 /**
  * The address below which all is synced, as far as a former control file says. The lesser of both states':
  * neither has a checksum, and a bad bit must not refuse a store.
@@ -173,16 +203,17 @@ export function syncedAddress({ doubles, next, state }: Control, shift: number):
 
 function readLog(
   files: StoreFiles,
-  found: SegmentFiles,
-  former: FormerSession,
+  { checkpoint, former, found }: LogSources,
   believe: ConstructorParameters<typeof LogReader>[1],
 ): LogEnd {
   const { manifest, platform, superblock } = files
+  const { chosen } = checkpoint
   const reader = new LogReader(
     {
       platform,
       shift: superblock.segmentShift,
-      durable: Math.max(manifest.durable, former.durable),
+      start: chosen && { address: chosen.header.address, ends: chosen.ends },
+      durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
       claim: former.claim,
       update: former.update,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
@@ -197,13 +228,19 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   const epoch = access === 'private' ? manifest.epoch : manifest.epoch + 1
   const draft = makeEngine(files, parts, epoch, {
     kind: 'replay',
-    recordsReplayed: 0,
-    bytesDropped: 0,
+    rows: [],
+    ...nothingReplayed,
   })
-  for (const file of log.found.values) adoptSegment(draft, file, 'value')
-  const adopted = new Set<number>()
+  const { chosen } = log.checkpoint
+  if (chosen !== undefined) loadCheckpoint(draft, chosen)
+  const adopted = new Set(
+    Array.from(chosen?.files.values() ?? [], ({ header }) => header.segmentNumber),
+  )
+  for (const file of log.found.values) {
+    if (!adopted.has(file.header.segmentNumber)) adoptSegment(draft, file, 'value')
+  }
   let recordsReplayed = 0
-  const end = readLog(files, log.found, log.former, (stretch) => {
+  const end = readLog(files, log, (stretch) => {
     const { segmentNumber } = stretch.file.header
     if (!adopted.has(segmentNumber)) adoptSegment(draft, stretch.file, 'log')
     adopted.add(segmentNumber)
@@ -211,6 +248,15 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     recordsReplayed += replayStretch(draft, stretch)
   })
   const { control } = parts
+  // Those in which nothing but a marker is believed.
+  for (const file of log.found.log) {
+    const { segmentNumber } = file.header
+    const isUsed = end.endBySegment.has(segmentNumber)
+    if (isUsed && !adopted.has(segmentNumber)) adoptSegment(draft, file, 'log')
+  }
+  for (const [number, endBytes] of end.endBySegment) {
+    draft.log.slots.set(draft.log.slotOf(number), slotEndBytes, endBytes)
+  }
   control.begin()
   control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
   if (end.endBySegment.size > 0) {
@@ -227,8 +273,11 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   draft.log.close()
   const engine = makeEngine(files, parts, epoch, {
     kind: log.existed ? 'replay' : 'created',
+    rows: manifest.epoch === 0 ? ['new-store'] : log.rows,
     recordsReplayed: log.existed ? recordsReplayed : 0,
     bytesDropped: end.bytesDropped,
+    checkpoint: chosen?.header.address,
+    passedOver: log.checkpoint.passedOver,
   })
   engine.index.adoptBucketCount()
   if (log.former.update !== undefined) finishUpdate(engine.log, log.former.update)
@@ -331,7 +380,8 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
   const abandoned = found.log.map(({ path }) => path).filter((path) => !kept.has(path))
   for (const path of [...found.dead, ...abandoned]) platform.remove(path)
   for (const name of platform.list(directory)) {
-    if (isPreparedFileName(name)) platform.remove(join(directory, name))
+    const isLeftover = isPreparedFileName(name) || name === checkpointNextFileName
+    if (isLeftover) platform.remove(join(directory, name))
   }
 }
 

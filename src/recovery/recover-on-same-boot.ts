@@ -8,12 +8,14 @@
  * goes the other way.
  */
 import { join } from 'node:path'
+import { assert } from '../base/assert.js'
 import { StoreError } from '../base/errors.js'
-import type { Engine } from '../engine/engine.js'
+import { type Engine, nothingReplayed } from '../engine/engine.js'
 import { repair } from '../engine/repair.js'
 import * as layout from '../format/control-layout.js'
 import { addToDigest } from '../format/digest.js'
 import {
+  checkpointNextFileName,
   controlFileName,
   isPreparedFileName,
   parseSegmentFileName,
@@ -45,68 +47,134 @@ import {
   slotSizeBytes,
 } from '../log/slot-table.js'
 import { attachAlone } from './attach.js'
+import { decide, type Facts, openingRows } from './decision.js'
 import { makeEngine, type StoreFiles, startSession } from './make-engine.js'
 import { requireOwnSegment } from './segment-files.js'
 import { readUnfinishedUpdate } from './unfinished-update.js'
 import {
   areOfThisBoot,
   closeVolatileParts,
+  isSigned,
   openVolatileParts,
   type VolatileParts,
   volatilePartsExist,
 } from './volatile-parts.js'
 
-/** The engine, or undefined where the log has to be read again. */
-export function recoverOnSameBoot(files: StoreFiles): Engine | undefined {
-  const { access, directory, manifest, platform, superblock } = files
-  if (!volatilePartsExist(platform, directory)) return undefined
-  const mode = access === 'private' || platform.kind === 'file' ? 'read' : 'write'
-  const parts = openVolatileParts(platform, directory, segmentSizeOf(superblock), mode)
-  const identity = { directory, storeId: superblock.storeId, epoch: manifest.epoch }
-  const isTrusted =
-    areOfThisBoot(parts, platform, identity) &&
-    !parts.control.isPoisoned &&
-    segmentsAreSame(files, parts)
-  if (isTrusted && platform.kind === 'file') {
-    refuseUnfinished(parts, directory)
-  }
-  if (!isTrusted || platform.kind === 'file') {
-    closeVolatileParts(parts)
-    return undefined
-  }
+export interface Opened {
+  /** Undefined where the log has to be read again. */
+  readonly engine: Engine | undefined
+  /** The label of the row that took it. */
+  readonly row: string
+}
+
+/** Asks the table of openings. `attach` gives the engine of a store that somebody has open. */
+export function openFromMemory(files: StoreFiles, attach: () => Engine | undefined): Opened {
+  const memory = new Memory(files)
   try {
-    return recoverTrusted(files, parts)
+    return decideFromMemory(files, memory, attach)
   } catch (error) {
     // Its entry among the attachments must not stay locked.
-    closeVolatileParts(parts)
+    memory.giveBack()
     throw error
   }
 }
 
-function recoverTrusted(files: StoreFiles, parts: VolatileParts): Engine | undefined {
-  const { access, manifest } = files
-  const wasClosed = !parts.control.isSessionOpen
-  files.announceChange(false)
-  if (access === 'shared') attachAlone(files, parts)
-  const engine = makeEngine(files, parts, manifest.epoch, {
-    kind: wasClosed ? 'clean' : 'same-boot',
-    recordsReplayed: 0,
-    bytesDropped: 0,
+function decideFromMemory(
+  files: StoreFiles,
+  memory: Memory,
+  attach: () => Engine | undefined,
+): Opened {
+  let attached: Engine | undefined
+  const { action, label } = decide(openingRows, {
+    others: () => {
+      attached = attach()
+      return attached === undefined ? 'nobody' : 'alive'
+    },
+    control: () => memory.control(),
+    poison: () => (memory.parts.control.isPoisoned ? 'set' : 'clear'),
+    segments: () => (segmentsAreSame(files, memory.parts) ? 'same' : 'changed'),
+    files: () => (files.platform.kind === 'file' ? 'unmapped' : 'mapped'),
+    session: () => (memory.parts.control.isSessionOpen ? 'open' : 'closed'),
+    pending: () => memory.pending(),
+    tail: () => (tailVerifies(memory.takeOver()) ? 'verifies' : 'fails'),
   })
-  if (access === 'private') engine.mended = readUnfinishedUpdate(parts)
-  // What was closed is whole. One that may not write then sees what others will write.
-  if (access === 'shared' || !wasClosed) repair(engine, wasClosed)
-  else adoptClosed(engine)
-  if (!wasClosed && !tailVerifies(engine)) {
-    engine.log.close()
-    closeVolatileParts(parts)
-    return undefined
+  if (action === 'attach') return { engine: attached, row: label }
+  if (action === 'go-on' || action === 'finish') {
+    return { engine: memory.goOn(label), row: label }
   }
-  if (access === 'shared') {
-    removeUnused(engine)
-    startSession(files, parts, manifest.epoch)
+  if (action === 'refuse') throw unfinishedElsewhere(files.directory)
+  memory.giveBack()
+  return { engine: undefined, row: label }
+}
+
+/** The volatile parts as they were found, and the engine over them. */
+class Memory {
+  readonly #files: StoreFiles
+  #parts: VolatileParts | undefined
+  #engine: Engine | undefined
+
+  constructor(files: StoreFiles) {
+    this.#files = files
   }
-  return engine
+
+  get parts(): VolatileParts {
+    assert(this.#parts !== undefined, 'there is a control file')
+    return this.#parts
+  }
+
+  control(): Facts['control'] {
+    const { access, directory, manifest, platform, superblock } = this.#files
+    if (!volatilePartsExist(platform, directory)) return 'missing'
+    const mode = access === 'private' || platform.kind === 'file' ? 'read' : 'write'
+    const parts = openVolatileParts(platform, directory, segmentSizeOf(superblock), mode)
+    this.#parts = parts
+    const identity = { directory, storeId: superblock.storeId, epoch: manifest.epoch }
+    const isOfEpoch = parts.control.doubles[layout.epochDouble] === manifest.epoch
+    if (!isSigned(parts, superblock.storeId) || !isOfEpoch) return 'foreign'
+    return areOfThisBoot(parts, platform, identity) ? 'this-boot' : 'other-boot'
+  }
+
+  pending(): Facts['pending'] {
+    const kind = this.parts.control.get(layout.pendingKind)
+    return kind === layout.changeNone ? 'none' : 'announced'
+  }
+
+  /** From here on the state is adopted, and what it announces is made. */
+  takeOver(): Engine {
+    const files = this.#files
+    const { access, manifest } = files
+    const { parts } = this
+    const wasClosed = !parts.control.isSessionOpen
+    files.announceChange(false)
+    if (access === 'shared') attachAlone(files, parts)
+    const engine = makeEngine(files, parts, manifest.epoch, {
+      kind: wasClosed ? 'clean' : 'same-boot',
+      rows: [],
+      ...nothingReplayed,
+    })
+    this.#engine = engine
+    if (access === 'private') engine.mended = readUnfinishedUpdate(parts)
+    // What was closed is whole. One that may not write then sees what others will write.
+    if (access === 'shared' || !wasClosed) repair(engine, wasClosed)
+    else adoptClosed(engine)
+    return engine
+  }
+
+  goOn(row: string): Engine {
+    const files = this.#files
+    const engine = this.#engine ?? this.takeOver()
+    engine.lastRecovery = { ...engine.lastRecovery, rows: [row] }
+    if (files.access === 'shared') {
+      removeUnused(engine)
+      startSession(files, this.parts, files.manifest.epoch)
+    }
+    return engine
+  }
+
+  giveBack(): void {
+    this.#engine?.log.close()
+    if (this.#parts !== undefined) closeVolatileParts(this.#parts)
+  }
 }
 
 function adoptClosed(engine: Engine): void {
@@ -115,10 +183,8 @@ function adoptClosed(engine: Engine): void {
 }
 
 /** In file mode the index is not shared memory: a killed mapped session cannot be finished here. */
-function refuseUnfinished(parts: VolatileParts, directory: string): void {
-  if (!parts.control.isSessionOpen) return
-  closeVolatileParts(parts)
-  throw new StoreError(
+function unfinishedElsewhere(directory: string): StoreError {
+  return new StoreError(
     'STORE_IN_USE',
     `the process that had ${directory} mapped into memory was killed; open it once with mapping: "mmap", or after a restart of the machine`,
     { details: { file: join(directory, controlFileName) } },
@@ -213,6 +279,7 @@ function removeUnused(engine: Engine): void {
     const parsed = parseSegmentFileName(name)
     const isUnused = parsed !== undefined && log.slotOf(parsed.segmentNumber) === -1
     if (isUnused) requireOwnSegment(platform, join(directory, name), log.storeId)
-    if (isUnused || isPreparedFileName(name)) platform.remove(join(directory, name))
+    const isLeftover = isPreparedFileName(name) || name === checkpointNextFileName
+    if (isUnused || isLeftover) platform.remove(join(directory, name))
   }
 }

@@ -15,16 +15,20 @@ import * as layout from '../format/control-layout.js'
 import {
   batchFrameSizeWords,
   batchSizeDouble,
+  expiresAtDouble,
+  flagExpiry,
   recordHeaderSizeBytes,
   sequenceDouble,
   typeBatch,
   typeMarker,
+  typePadding,
   typePut,
   typeTombstone,
   versionDouble,
 } from '../format/record.js'
 import {
   occupiedBytes,
+  recordFlags,
   recordKeyspace,
   recordSpan,
   recordType,
@@ -77,7 +81,7 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
         inner += recordSpan(words, inner * 2)
       }
       addUsed(engine, batchFrameSizeWords * 8)
-    } else if (type === typeMarker) {
+    } else if (type === typeMarker || type === typePadding) {
       addUsed(engine, recordSpan(words, offset * 2) * 8)
     } else {
       replayRecord(engine, bytes, offset)
@@ -124,6 +128,9 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
     const occupied = occupiedBytes(log, slot, offset)
+    if ((recordFlags(words, start) & flagExpiry) !== 0) {
+      engine.expiries.note(log, slot, offset, doubles[fileOffset + expiresAtDouble])
+    }
     // The value segment's bytes count as used with the first record that refers to it.
     used += occupied - span * 8
     control.set(layout.usedBytes, used)

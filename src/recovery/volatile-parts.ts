@@ -11,6 +11,7 @@ import * as layout from '../format/control-layout.js'
 import {
   bucketsFileName,
   controlFileName,
+  expiryFileName,
   keyspacesFileName,
   orderFileName,
   overflowFileName,
@@ -21,6 +22,7 @@ import { systemKeyspaceId } from '../format/record.js'
 import { formatVersion, libraryVersion } from '../format/version.js'
 import { HashIndex } from '../index/hash-index.js'
 import { OrderedIndex } from '../index/ordered-index.js'
+import { ExpiryTable } from '../log/expiry-table.js'
 import { SlotTable } from '../log/slot-table.js'
 import type { MapAccess, MappingSpace, Platform, PlatformFile } from '../platform/platform.js'
 
@@ -30,6 +32,7 @@ export interface VolatileParts {
   readonly slots: SlotTable
   readonly counts: KeyspaceCounts
   readonly order: OrderedIndex
+  readonly expiries: ExpiryTable
   readonly attachments: Attachments
   /** Where all of these, and the segments of the log, are mapped. */
   readonly space: MappingSpace | undefined
@@ -63,6 +66,7 @@ export function openVolatileParts(
     slots: new SlotTable(open(slotsFileName), access, space),
     counts: new KeyspaceCounts(open(keyspacesFileName), access, space),
     order: new OrderedIndex(open(orderFileName), access, space),
+    expiries: new ExpiryTable(open(expiryFileName), control, access, space),
     space,
   }
 }
@@ -116,6 +120,7 @@ export function closeVolatileParts(parts: VolatileParts): void {
   parts.slots.region.close()
   parts.counts.region.close()
   parts.order.region.close()
+  parts.expiries.region.close()
   parts.space?.close()
 }
 
@@ -217,13 +222,17 @@ function areWhole(parts: VolatileParts): boolean {
     [slots.region, control.get(layout.slotEnd)],
     [counts.region, control.get(layout.nextKeyspaceId)],
     [parts.order.region, 2],
+    [parts.expiries.region, control.words[layout.expiryRowEndWord]],
   ] as const
   return needs.every(([region, count]) => region.reservedCount >= count)
 }
 
 function fileIdentities(parts: VolatileParts): number[] {
-  const { counts, index, order, slots } = parts
-  const regions = [index.homes, index.overflows, slots.region, counts.region, order.region]
+  const { counts, expiries, index, order, slots } = parts
+  const regions = [
+    ...[index.homes, index.overflows, slots.region, counts.region, order.region],
+    expiries.region,
+  ]
   return regions.flatMap(({ file }) => {
     const { device, inode } = file.identity()
     return [device, inode]

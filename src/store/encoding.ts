@@ -9,6 +9,7 @@ import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { type Key, refuseOversize } from '../engine/key.js'
 import { keySizeBytesMax } from '../format/record.js'
+import { decodeNumber, encodeNumber } from './number-value.js'
 
 export const valueEncodingNames = ['msgpack', 'json', 'utf8', 'binary'] as const
 export const keyEncodingNames = ['utf8', 'binary', 'ordered'] as const
@@ -18,7 +19,7 @@ export type KeyEncoding = (typeof keyEncodingNames)[number]
 
 /** An encoding of one's own. Both functions must depend on nothing but their argument. */
 export interface CustomEncoding<V> {
-  encode(value: V): Uint8Array
+  encode(value: V): ArrayBufferView
   /** `bytes` belongs to the callee. */
   decode(bytes: Buffer): V
 }
@@ -59,14 +60,18 @@ export function encodingName(
 // Records keep objects apart from Maps; every value is decoded without any other.
 const packr = new Packr({ useRecords: true, moreTypes: true })
 
-/** Throws `TypeError` for a value that the encoding cannot carry. */
+/**
+ * Throws `TypeError` for a value that the encoding cannot carry. Bytes may hold good only until the
+ * next call.
+ */
 export function encodeValue(encoding: ValueEncoding<never>, value: unknown): Uint8Array | string {
   if (value === undefined) {
     throw new TypeError('value is undefined; delete(key) removes a key, null can be stored')
   }
   if (encoding === 'binary') {
     if (value instanceof Uint8Array) return value
-    throw wrongValue(encoding, value, 'a Buffer or Uint8Array')
+    if (ArrayBuffer.isView(value)) return bytesOf(value)
+    throw wrongValue(encoding, value, 'a Buffer, a typed array or a DataView')
   }
   if (encoding === 'utf8') {
     if (typeof value !== 'string') throw wrongValue(encoding, value, 'a string')
@@ -77,7 +82,12 @@ export function encodeValue(encoding: ValueEncoding<never>, value: unknown): Uin
   if (encoding === 'msgpack') return encodeMsgpack(value)
   const bytes: unknown = (encoding as CustomEncoding<unknown>).encode(value)
   if (bytes instanceof Uint8Array) return bytes
-  throw new TypeError(`encode() of the option "encoding" gave ${shown(bytes)}, not a Uint8Array`)
+  if (ArrayBuffer.isView(bytes)) return bytesOf(bytes)
+  throw new TypeError(`encode() of the option "encoding" gave ${shown(bytes)}, not a typed array`)
+}
+
+function bytesOf({ buffer, byteLength, byteOffset }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 function encodeJson(value: unknown): string {
@@ -87,6 +97,7 @@ function encodeJson(value: unknown): string {
 }
 
 function encodeMsgpack(value: unknown): Uint8Array {
+  if (typeof value === 'number') return encodeNumber(value)
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw wrongValue('msgpack', value, 'what MessagePack can carry')
   }
@@ -131,7 +142,7 @@ export function decodeBytes(encoding: ValueEncoding<never>, bytes: Buffer): unkn
   if (encoding === 'binary') return bytes
   if (encoding === 'utf8') return bytes.toString('utf8')
   if (encoding === 'json') return JSON.parse(bytes.toString('utf8'))
-  if (encoding === 'msgpack') return packr.unpack(bytes)
+  if (encoding === 'msgpack') return decodeNumber(bytes, 0, bytes.length) ?? packr.unpack(bytes)
   return (encoding as CustomEncoding<unknown>).decode(bytes)
 }
 

@@ -11,8 +11,8 @@ export interface StoreEvents {
   /** The first range of a store built its ordered index, and it took more than 100 ms. */
   built: [info: { readonly keys: number; readonly durationMs: number }]
   /**
-   * Something works that should be done otherwise: a snapshot that was never closed and was collected
-   * as garbage. Without a listener it is a warning of the process.
+   * Something works that should be otherwise: a snapshot that was never closed and was collected as
+   * garbage, a checkpoint that recovery could not use. Without a listener it is a warning of the process.
    */
   warning: [words: string]
   /** Background work failed; the next call that depends on it reports the same error. */

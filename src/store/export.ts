@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { shown } from '../base/shown.js'
 import type { KeyspaceRegistry } from '../engine/keyspaces.js'
 import { RangeReader } from '../engine/range.js'
-import { getBytesAt } from '../engine/snapshot.js'
+import { getRecordAt } from '../engine/snapshot.js'
 import {
   contentSizeBytesMax,
   type ExportHeader,
@@ -17,6 +17,7 @@ import {
   frameRecords,
   recordHeaderSizeBytes,
 } from '../format/export-stream.js'
+import { noExpiry } from '../log/expiry-table.js'
 import type { Pin } from './snapshot.js'
 
 /** Ends the stream; resolves when it has taken everything. */
@@ -83,7 +84,7 @@ interface Part {
 
 /** Header, key and value of every record, in key order. A value is read when its turn comes. */
 function* partsOf(pin: Pin, keyspaces: NamedKeyspaces): Generator<Part> {
-  const { engine, sequence } = pin
+  const { engine } = pin
   const range = {
     low: undefined,
     high: undefined,
@@ -91,21 +92,22 @@ function* partsOf(pin: Pin, keyspaces: NamedKeyspaces): Generator<Part> {
     limit: Number.POSITIVE_INFINITY,
   }
   for (const [place, [, { id }]] of keyspaces.entries()) {
-    const reader = new RangeReader(engine, id, range, 'keys', sequence)
+    const reader = new RangeReader(engine, id, range, 'keys', pin)
     try {
       while (reader.nextBatch()) {
         for (let index = 0; index < reader.count; index++) {
           const key = Buffer.from(reader.keyBytes(index))
           engine.key.setBytes(key)
-          const value = getBytesAt(engine, id, sequence)
-          if (value === undefined) throw new Error('a key of a snapshot has no value in it')
+          const record = getRecordAt(engine, id, pin)
+          if (record === undefined) throw new Error('a key of a snapshot has no value in it')
           const header = Buffer.alloc(recordHeaderSizeBytes)
           header.writeUInt32LE(place, 0)
           header.writeUInt32LE(key.length, 4)
-          header.writeUInt32LE(value.length, 8)
+          header.writeUInt32LE(record.value.length, 8)
+          header.writeDoubleLE(record.expiresAtMs ?? noExpiry, 12)
           yield { isHeader: true, bytes: header }
           yield { isHeader: false, bytes: key }
-          yield { isHeader: false, bytes: value }
+          yield { isHeader: false, bytes: record.value }
         }
       }
     } finally {

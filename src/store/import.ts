@@ -235,10 +235,14 @@ class RecordShape {
       this.#header[this.#headerFilled++] = content[at++]
       if (this.#headerFilled < recordHeaderSizeBytes) continue
       this.#headerFilled = 0
-      const { keyspace, keySizeBytes, valueSizeBytes } = parseRecordHeader(this.#header)
+      const header = parseRecordHeader(this.#header)
+      const { expiresAtMs, keyspace, keySizeBytes, valueSizeBytes } = header
       if (keyspace >= this.#keyspaceCount) return 'a record is of a keyspace that is not named'
       if (keySizeBytes > keySizeBytesMax || valueSizeBytes > valueSizeBytesMax) {
         return 'a record is larger than one can be'
+      }
+      if (!Number.isSafeInteger(expiresAtMs) || expiresAtMs < 0) {
+        return 'the time at which a record expires is none'
       }
       this.#left = keySizeBytes + valueSizeBytes
       this.records++
@@ -251,11 +255,13 @@ function parseRecordHeader(header: Buffer): {
   readonly keyspace: number
   readonly keySizeBytes: number
   readonly valueSizeBytes: number
+  readonly expiresAtMs: number
 } {
   return {
     keyspace: header.readUInt32LE(0),
     keySizeBytes: header.readUInt32LE(4),
     valueSizeBytes: header.readUInt32LE(8),
+    expiresAtMs: header.readDoubleLE(12),
   }
 }
 
@@ -274,11 +280,13 @@ class Target {
     this.#generation = generationOf(engine)
   }
 
-  put(key: Uint8Array, value: Uint8Array): void {
+  put(key: Uint8Array, value: Uint8Array, expiresAtMs: number): void {
     const engine = this.#engine
     for (;;) {
       engine.key.setBytes(key)
-      if (put(engine, this.#entry.id, this.#generation, value, anyVersion) !== undefined) return
+      const { id } = this.#entry
+      const isDone = put(engine, id, this.#generation, value, anyVersion, expiresAtMs)
+      if (isDone !== undefined) return
       this.#generation = generationOf(engine)
       if (readRegistry(engine).keyspaces[this.#name]?.id === this.#entry.id) continue
       throw new StoreError('STORE_NOT_FOUND', `keyspace ${shown(this.#name)} was dropped`)
@@ -299,7 +307,7 @@ async function putRecords(
       const key = await taker.take(header.keySizeBytes)
       const value = await taker.take(header.valueSizeBytes)
       engine.requireWritable()
-      targets[header.keyspace].put(key, value)
+      targets[header.keyspace].put(key, value, header.expiresAtMs)
     }
   } finally {
     await taker.end()

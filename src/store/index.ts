@@ -8,10 +8,13 @@ export {
   type StoreErrorDetails,
 } from '../base/errors.js'
 export type { Attachment } from '../control/attachments.js'
+export type { Outcome } from '../engine/apply-command.js'
+export type { CheckpointInfo } from '../engine/checkpoints.js'
 export type { RecoveryReport } from '../engine/engine.js'
 export type { StoreStats } from '../engine/stats.js'
 export type { Problem } from '../verify/problems.js'
 export type { VerifyProgress, VerifyReport } from '../verify/verify.js'
+export type { Command } from './command.js'
 export type {
   CustomEncoding,
   KeyEncoding,
@@ -26,12 +29,19 @@ export { Keyspace, type StoreEntry } from './keyspace.js'
 export { Lazy } from './lazy.js'
 export type {
   DeleteOptions,
+  ExpiryOptions,
   KeyspaceOptions,
   PutOptions,
+  ReadStreamOptions,
   StoreOptions,
+  TransferOptions,
   VerifyOptions,
+  WriteStreamOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
 export type { ScanOptions } from './scan.js'
 export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'
+export { Transaction, TransactionKeyspace } from './transaction.js'
+export type { ViewType } from './view.js'
+export type { ValueSource } from './write-stream.js'

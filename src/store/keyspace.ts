@@ -2,11 +2,13 @@
  * A keyspace: the reads and writes of a store, by its own encodings, on its own keys. Validates and
  * encodes arguments and calls the engine; nothing is decided here.
  */
+import type { Readable } from 'node:stream'
 import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { clearRange } from '../engine/clear.js'
 import { remove } from '../engine/delete.js'
 import type { Engine } from '../engine/engine.js'
+import { readCounts } from '../engine/expiry.js'
 import { getRecord, type RecordFacts } from '../engine/get-entry.js'
 import {
   createKeyspace,
@@ -18,8 +20,10 @@ import { getNewest } from '../engine/last-entry.js'
 import { absent, anyVersion, put } from '../engine/put.js'
 import type { KeyRange } from '../engine/range.js'
 import { getBytes, getInto, getText, has } from '../engine/read.js'
-import { readSettled } from '../engine/settled.js'
+import { openValue } from '../engine/value-source.js'
 import * as layout from '../format/control-layout.js'
+import { noExpiry } from '../log/expiry-table.js'
+import { bringInKeys, ownKey } from './cold-reads.js'
 import {
   decodeValueOf,
   encodeValue,
@@ -29,12 +33,17 @@ import {
   setKey,
   type ValueEncoding,
 } from './encoding.js'
+import { KeyspaceChanges } from './keyspace-changes.js'
 import { Lazy } from './lazy.js'
 import {
   checkDeleteOptions,
   checkPutOptions,
+  checkReadStreamOptions,
+  checkWriteStreamOptions,
   type DeleteOptions,
   type PutOptions,
+  type ReadStreamOptions,
+  type WriteStreamOptions,
 } from './options.js'
 
 import {
@@ -45,7 +54,11 @@ import {
   resolveRange,
 } from './range.js'
 
+import { readMany } from './read-many.js'
+import { streamOf } from './read-stream.js'
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
+import { takeViewType, type ViewType, viewAs } from './view.js'
+import { type ValueSource, writeStream } from './write-stream.js'
 
 /** A value with everything that is known of its record. */
 export interface StoreEntry<V, K> {
@@ -68,7 +81,7 @@ export interface Encodings {
   readonly keyEncoding: KeyEncoding
 }
 
-export class Keyspace<V = unknown, K extends StoreKey = string> {
+export class Keyspace<V = unknown, K extends StoreKey = string> extends KeyspaceChanges<V, K> {
   /** '' for the default keyspace. */
   readonly name: string
   protected readonly engine: Engine
@@ -88,6 +101,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       readonly keyEncoding: KeyEncoding | undefined
     },
   ) {
+    super()
     const registered = readRegistry(engine).keyspaces[name]
     const encodings = resolveEncodings(name, registered, wanted)
     this.engine = engine
@@ -118,10 +132,53 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     return this.#decodeAt(key, id)
   }
 
-  /** The values of `keys` in their order, undefined in the place of a missing key. */
+  /**
+   * The values of `keys` in their order, undefined in the place of a missing key.
+   *
+   * Cost: less than as many `get`s, because the cache misses of up to 64 keys overlap.
+   */
   getMany(keys: Iterable<K>): (V | undefined)[] {
     this.engine.requireOpen()
-    return Array.from(keys, (key) => this.get(key))
+    // Iterating may run the caller's code: before any key is at hand.
+    const all = Array.isArray(keys) ? (keys as K[]) : Array.from(keys)
+    const id = this.#idNow()
+    return readMany(this.engine, id, this.codecs, all) as (V | undefined)[]
+  }
+
+  /**
+   * As {@link get}; what is not in memory is read off the event loop first, which goes on meanwhile. The
+   * value is that of the moment when it resolves.
+   *
+   * Cost: some microseconds more than `get` where everything is in memory. A store that is not mapped
+   * has everything there.
+   * @throws as `get`; and where the medium fails what it failed with.
+   */
+  async getAsync(key: K): Promise<V | undefined> {
+    const own = ownKey(key)
+    await this.#bringIn([own])
+    return this.get(own)
+  }
+
+  /** As {@link getMany}, in the way of {@link getAsync}. */
+  async getManyAsync(keys: Iterable<K>): Promise<(V | undefined)[]> {
+    const own = Array.from(keys, ownKey)
+    await this.#bringIn(own)
+    return this.getMany(own)
+  }
+
+  /**
+   * Brings the records of `keys` into memory off the event loop, for the synchronous reads that follow.
+   * Missing keys are no error. How long it stays there is the page cache's to decide.
+   *
+   * Cost: 2 microseconds for each key that is in memory, and the medium's time for each that is not.
+   */
+  async prefetch(keys: Iterable<K>): Promise<void> {
+    await this.#bringIn(Array.from(keys, ownKey))
+  }
+
+  #bringIn(keys: readonly K[]): Promise<void> {
+    const id = this.#idNow()
+    return bringInKeys(this.engine, id, this.#keyEncoding, keys)
   }
 
   has(key: K): boolean {
@@ -157,8 +214,33 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   /**
+   * The bytes of the value, not decoded, as a typed array, `DataView` or `Buffer` over the memory that
+   * they lie in: nothing is copied. They begin at a multiple of 64 bytes. Undefined where the key is
+   * missing.
+   *
+   * For reading only. It shows the value as it was when it was asked for, for as long as it is held:
+   * updates, compaction and `close()` change nothing of it. What it holds in memory is the page cache's.
+   * A write to it changes no store and what other views of this thread show. Cloning it
+   * (`structuredClone`, `postMessage`) copies up to 8 MiB around it: clone a `slice()`.
+   *
+   * A value below 512 bytes is copied, and so is one of a store that is not mapped, that is open
+   * without the right to write to its directory, or that was written before views were there.
+   *
+   * Cost: as `has`, and a typed array. The first view of a value that was written since the last sync
+   * ends updates in place of what was written before.
+   * @throws RangeError where the value's size is no multiple of the element's; TypeError for a type.
+   */
+  view<T extends ArrayBufferView>(key: K, type: ViewType<T>): T | undefined {
+    takeViewType(type)
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    return viewAs(this.engine, id, key, type)
+  }
+
+  /**
    * Stores `value` under `key`; visible when it returns. True, or false where a condition did not
-   * hold and nothing was written.
+   * hold and nothing was written. With `ttlMs` or `expiresAtMs` the key is missing from that time on; a
+   * put without them keeps it for good, whatever was there before.
    *
    * Durability: survives the process at once, a power loss after the next sync.
    * Memory: keeps no reference to `key` or `value`.
@@ -169,11 +251,64 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Encoding may run the caller's code: before the key is at hand.
     const bytes = encodeValue(this.#encoding, value)
     const condition = options === undefined ? anyVersion : putCondition(options)
+    const expiresAtMs = options === undefined ? noExpiry : this.expiryOf(options)
     for (;;) {
-      const id = this.#takeKeyToWrite(key)
-      const isDone = put(this.engine, id, this.#generation, bytes, condition)
+      const id = this.takeKeyToWrite(key)
+      const isDone = put(this.engine, id, this.#generation, bytes, condition, expiresAtMs)
       if (isDone !== undefined) return isDone
     }
+  }
+
+  /**
+   * Stores the bytes of a source under `key`: a Readable, a web stream, or any iterable of Buffers or
+   * Uint8Arrays, and of strings with the encoding `'utf8'`. Resolves when the value is visible, to true,
+   * or to false where a condition did not hold then. The source is asked for more as fast as it is
+   * written; values up to 2^31 - 1 bytes, of which 16 MiB are kept in memory.
+   *
+   * Nothing is written before the source has ended: where it fails, or is aborted, the store is as it
+   * was, and that error is thrown. `get` gives the value as that of any `put`: a Buffer with `'binary'`
+   * and `'msgpack'`, text with `'utf8'`; an encoding of one's own is given the bytes to decode.
+   *
+   * Cost: above 16 MiB (or a quarter of a segment), the space of the value twice until it is stored.
+   * @throws what the source throws; the signal's reason; TypeError for a source, a chunk, or the
+   * encoding `'json'`; RangeError where it is too long; and as `put`.
+   */
+  async writeStream(
+    key: K,
+    source: ValueSource,
+    options: WriteStreamOptions = {},
+  ): Promise<boolean> {
+    checkWriteStreamOptions(options)
+    const { signal } = options
+    const condition = options.ifAbsent === true ? absent : (options.ifVersion ?? anyVersion)
+    const own = ownKey(key)
+    const takeKey = (): { id: number; generation: number } => {
+      const id = this.takeKeyToWrite(own)
+      return { id, generation: this.#generation }
+    }
+    const checkKey = (): void => setKey(this.engine.key, this.#keyEncoding, own)
+    const { engine } = this
+    const expiresAtMs = (): number => this.expiryOf(options)
+    // Refuses what is wrong before the source is asked for anything.
+    expiresAtMs()
+    const target = { engine, encoding: this.#encoding, condition, expiresAtMs, checkKey, takeKey }
+    return writeStream(target, source, signal)
+  }
+
+  /**
+   * The bytes of the value, or of a part of it, as a stream of Buffers; undefined where the key is missing.
+   * They are those of the value as it is now, whatever becomes of the key, and of the store, while they
+   * are read. A value of `'msgpack'` must be bytes or text; of `'json'` it is the text of it.
+   *
+   * Cost: a file that is open until the stream has ended or was destroyed; 256 KiB of memory.
+   * @throws TypeError, RangeError for options; StoreError `STORE_CLOSED`.
+   */
+  readStream(key: K, options: ReadStreamOptions = {}): Readable | undefined {
+    checkReadStreamOptions(options)
+    const id = this.#idNow()
+    setKey(this.engine.key, this.#keyEncoding, key)
+    const source = openValue(this.engine, id)
+    return source === undefined ? undefined : streamOf(source, this.#encoding, options)
   }
 
   /** Removes `key`. True where it was there (and had the version asked for). */
@@ -191,12 +326,16 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     }
   }
 
-  /** Live keys, O(1), or those of a range, O(keys counted). */
+  /** Live keys, O(1) and what expired since it was last asked, or those of a range, O(keys counted). */
   count(options?: RangeOptions<K>): number {
     this.engine.requireOpen()
     if (options === undefined) {
       const id = this.#idNow()
-      return readSettled(this.engine, () => this.engine.counts.get(id, 0))
+      return readCounts(
+        this.engine,
+        (other) => other === id,
+        (due) => this.engine.counts.get(id, 0) - due[0],
+      )
     }
     return countRangeOf(this.rangeSource(), this.#range(options))
   }
@@ -283,7 +422,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
       keyspaceId: this.#idNow(),
       encoding: this.#encoding,
       keyEncoding: this.#keyEncoding,
-      sequence: undefined,
+      moment: undefined,
     }
   }
 
@@ -319,10 +458,10 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
   }
 
   /**
-   * Makes `key` the key at hand and returns the keyspace's id, registering it with its first write.
-   * The key is looked at first: nothing is written for one that is refused.
+   * @internal Makes `key` the key at hand and returns the keyspace's id, registering it with its first
+   * write. The key is looked at first: nothing is written for one that is refused.
    */
-  #takeKeyToWrite(key: K): number {
+  takeKeyToWrite(key: K): number {
     if (this.engine.isClosed) this.engine.requireOpen()
     setKey(this.engine.key, this.#keyEncoding, key)
     const generation = generationOf(this.engine)
@@ -332,6 +471,16 @@ export class Keyspace<V = unknown, K extends StoreKey = string> {
     // Reading and writing the registry took the place of the key.
     setKey(this.engine.key, this.#keyEncoding, key)
     return this.#id
+  }
+
+  /** @internal */
+  asKeyspace(): this {
+    return this
+  }
+
+  /** @internal */
+  get generation(): number {
+    return this.#generation
   }
 
   #register(): void {

@@ -2,6 +2,7 @@
 
 import type { BackupProgress } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
+import { noExpiry } from '../log/expiry-table.js'
 import type { OpenOptions } from '../recovery/make-engine.js'
 import type { VerifyProgress } from '../verify/verify.js'
 import type { KeyEncoding, ValueEncoding } from './encoding.js'
@@ -52,11 +53,24 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    */
   readonly mapping?: 'auto' | 'mmap' | 'file'
   /**
+   * Make checkpoints in the background, so that opening after a restart of the machine replays no more
+   * log than the index is large, or 64 MiB. Default true; without it the log since the last
+   * {@link Store.checkpoint} is replayed, or all of it.
+   */
+  readonly autoCheckpoint?: boolean
+  /**
    * `'always'`: every read verifies the checksum of the record, and of a value in a segment of its own,
    * and throws `STORE_CORRUPT` (`details`: file, address, key, what) in the place of a wrong answer.
    * Costs about 130 ns for 100 bytes. Default `'off'`: {@link Store.verify} finds damage, when asked.
    */
   readonly verifyReads?: 'off' | 'always'
+  /**
+   * How long, in milliseconds, a delete outranks a late command of {@link Keyspace.apply} with a lower
+   * version: 0 to Infinity. Default: for ever once `apply` was used on the store, 0 before. Each delete
+   * that is remembered takes an entry of the index and its record. Of several that have the store open, the
+   * longest time that one asked for counts.
+   */
+  readonly rememberDeletesMs?: number
 }
 
 export interface ResolvedOptions {
@@ -109,14 +123,29 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     isAccepted: (value) => Number.isInteger(value) && isWithin(value as number, 0, timerMsMax),
     isRange: true,
   },
+  rememberDeletesMs: {
+    accepted: 'a number of milliseconds from 0 to Infinity',
+    isAccepted: (value) => typeof value === 'number' && value >= 0,
+    isRange: true,
+  },
   mapping: {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
   },
+  autoCheckpoint: { accepted: 'true or false', isAccepted: isBoolean },
   verifyReads: {
     accepted: quoted(['off', 'always']),
     isAccepted: (value) => value === 'off' || value === 'always',
   },
+}
+
+/** How many checkpoints are to be kept. */
+export function requireKeep(keep: unknown): asserts keep is number {
+  if (typeof keep !== 'number') {
+    throw new TypeError(`keep is ${shown(keep)}; accepted: a whole number from 0`)
+  }
+  if (Number.isInteger(keep) && keep >= 0) return
+  throw new RangeError(`keep is ${shown(keep)}; accepted: a whole number from 0`)
 }
 
 /** Checks every option and fills in the defaults. */
@@ -132,7 +161,9 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
       syncIntervalMs: given.syncIntervalMs ?? 1000,
       lockTimeoutMs: given.lockTimeoutMs ?? 60_000,
       mapping: given.mapping ?? 'auto',
+      autoCheckpoint: given.autoCheckpoint ?? true,
       verifiesReads: given.verifyReads === 'always',
+      rememberDeletesMs: given.rememberDeletesMs,
     },
     encoding: given.encoding,
     keyEncoding: given.keyEncoding,
@@ -143,11 +174,39 @@ export function checkKeyspaceOptions(options: object): void {
   checkOptions(options, keyspaceRules)
 }
 
-export interface PutOptions {
+/** When a record is to expire: one of the two, or neither for never. */
+export interface ExpiryOptions {
+  /** In so many milliseconds from now: a whole number from 1. */
+  readonly ttlMs?: number
+  /** At this time, in milliseconds since 1970: a whole number from 1. One that is past is past. */
+  readonly expiresAtMs?: number
+}
+
+export interface PutOptions extends ExpiryOptions {
   /** Write only if the key's record has this version. */
   readonly ifVersion?: number
   /** Write only if the key is missing. */
   readonly ifAbsent?: boolean
+}
+
+export interface TransferOptions {
+  /** Only if the other key is missing. Default false: it is replaced. */
+  readonly ifAbsent?: boolean
+}
+
+export interface WriteStreamOptions extends PutOptions {
+  /** Gives the value up: the source is ended, and its reason thrown. */
+  readonly signal?: AbortSignal
+}
+
+/** Which bytes of a value, both as in `fs.createReadStream`: the last one is read, too. */
+export interface ReadStreamOptions {
+  /** The first byte. Default 0. */
+  readonly start?: number
+  /** The last byte. Default: the value's last. */
+  readonly end?: number
+  /** Ends the stream with an `AbortError`. */
+  readonly signal?: AbortSignal
 }
 
 export interface VerifyOptions {
@@ -175,9 +234,46 @@ const versionRule: OptionRule = {
   isRange: true,
 }
 
+/** The latest time that a Date can be. */
+const timeMsMax = 8_640_000_000_000_000
+const timeRule: OptionRule = {
+  accepted: `a whole number of milliseconds from 1 to ${timeMsMax}`,
+  isAccepted: (value) => Number.isInteger(value) && isWithin(value as number, 1, timeMsMax),
+  isRange: true,
+}
+
+const expiryRules: Readonly<Record<string, OptionRule>> = {
+  ttlMs: timeRule,
+  expiresAtMs: timeRule,
+}
+
 const putRules: Readonly<Record<string, OptionRule>> = {
+  ...expiryRules,
   ifVersion: versionRule,
   ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
+}
+
+const transferRules: Readonly<Record<string, OptionRule>> = {
+  ifAbsent: { accepted: 'true or false', isAccepted: isBoolean },
+}
+
+const signalRule: OptionRule = {
+  accepted: 'an AbortSignal',
+  isAccepted: (value) => value instanceof AbortSignal,
+}
+
+const writeStreamRules: Readonly<Record<string, OptionRule>> = { ...putRules, signal: signalRule }
+
+const bytesRule: OptionRule = {
+  accepted: 'a whole number of bytes from 0',
+  isAccepted: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  isRange: true,
+}
+
+const readStreamRules: Readonly<Record<string, OptionRule>> = {
+  start: bytesRule,
+  end: bytesRule,
+  signal: signalRule,
 }
 
 const verifyRules: Readonly<Record<string, OptionRule>> = {
@@ -193,9 +289,44 @@ const deleteRules: Readonly<Record<string, OptionRule>> = { ifVersion: versionRu
 
 export function checkPutOptions(options: PutOptions): void {
   checkOptions(options, putRules)
+  checkExclusive(options)
+}
+
+function checkExclusive(options: PutOptions): void {
   if (options.ifVersion !== undefined && options.ifAbsent === true) {
     throw new TypeError('options "ifVersion" and "ifAbsent" cannot hold together; give one of them')
   }
+}
+
+/** The time at which a record with these options expires, by the store's time; 0 for never. */
+export function expiryOf(options: ExpiryOptions, nowMs: () => number): number {
+  const { expiresAtMs, ttlMs } = options
+  if (expiresAtMs === undefined && ttlMs === undefined) return noExpiry
+  checkOptions({ expiresAtMs, ttlMs }, expiryRules)
+  if (expiresAtMs !== undefined && ttlMs !== undefined) {
+    throw new TypeError('options "ttlMs" and "expiresAtMs" cannot hold together; give one of them')
+  }
+  return expiresAtMs ?? Math.min(timeMsMax, nowMs() + (ttlMs as number))
+}
+
+export function checkExpiryOptions(options: ExpiryOptions): void {
+  checkOptions(options, expiryRules)
+}
+
+export function checkTransferOptions(options: TransferOptions): void {
+  checkOptions(options, transferRules)
+}
+
+export function checkReadStreamOptions(options: ReadStreamOptions): void {
+  checkOptions(options, readStreamRules)
+  const { end, start = 0 } = options
+  if (end === undefined || end >= start) return
+  throw new RangeError(`option "end" is ${end}; accepted: from "start" on, which is ${start}`)
+}
+
+export function checkWriteStreamOptions(options: WriteStreamOptions): void {
+  checkOptions(options, writeStreamRules)
+  checkExclusive(options)
 }
 
 export function checkDeleteOptions(options: DeleteOptions): void {

@@ -3,6 +3,7 @@ import { shown } from '../base/shown.js'
 import type { Engine } from '../engine/engine.js'
 import type { Key } from '../engine/key.js'
 import { type KeyRange, RangeReader, type Wanted } from '../engine/range.js'
+import type { Moment } from '../engine/snapshot.js'
 import { compareKeys, OrderedKey } from '../index/ordered-key.js'
 import { setBehind } from '../index/ordered-range.js'
 import {
@@ -41,7 +42,7 @@ export interface RangeSource {
   readonly encoding: ValueEncoding<never>
   readonly keyEncoding: KeyEncoding
   /** Of the snapshot to read from, or undefined for the store as it is when the reading begins. */
-  readonly sequence: number | undefined
+  readonly moment: Moment | undefined
   /** That snapshot: it stays open as long as somebody reads from it, unless it is closed. */
   readonly snapshot?: { requireOpen(): void }
 }
@@ -125,13 +126,13 @@ export class RangeSteps<T> implements IterableIterator<T> {
   #index = 0
 
   constructor(source: RangeSource, range: KeyRange, kind: EntryKind) {
-    const { encoding, engine, keyEncoding, keyspaceId, sequence, snapshot } = source
+    const { encoding, engine, keyEncoding, keyspaceId, moment, snapshot } = source
     this.#snapshot = snapshot
     this.#kind = kind
     this.#encoding = encoding
     this.#keyEncoding = keyEncoding
     const wanted: Wanted = kind === 'keys' ? 'keys' : encoding === 'utf8' ? 'text' : 'bytes'
-    this.#reader = new RangeReader(engine, keyspaceId, range, wanted, sequence)
+    this.#reader = new RangeReader(engine, keyspaceId, range, wanted, moment)
   }
 
   [Symbol.iterator](): IterableIterator<T> {
@@ -180,8 +181,8 @@ export class RangeSteps<T> implements IterableIterator<T> {
 
 /** How many entries a range has. */
 export function countRangeOf(source: RangeSource, range: KeyRange): number {
-  const { engine, keyspaceId, sequence } = source
-  const reader = new RangeReader(engine, keyspaceId, range, 'keys', sequence)
+  const { engine, keyspaceId, moment } = source
+  const reader = new RangeReader(engine, keyspaceId, range, 'keys', moment)
   let count = 0
   while (reader.nextBatch()) count += reader.count
   return count

@@ -9,7 +9,15 @@ import {
   defaultKeyspaceName,
   type KeyspaceRegistry,
 } from '../engine/keyspaces.js'
-import { closeSnapshot, getBytesAt, getRecordAt, hasAt, openSnapshot } from '../engine/snapshot.js'
+import {
+  closeSnapshot,
+  getBytesAt,
+  getRecordAt,
+  hasAt,
+  type Moment,
+  openSnapshot,
+  snapshotTime,
+} from '../engine/snapshot.js'
 import { readRegistryAt } from '../engine/snapshot-keyspaces.js'
 import {
   decodeValueOf,
@@ -31,22 +39,24 @@ import {
 } from './range.js'
 
 /** What a snapshot pins; shared by its views of several keyspaces. */
-export class Pin {
+export class Pin implements Moment {
   readonly engine: Engine
   readonly sequence: number
+  readonly timeMs: number
   #isOpen = true
   #registry: KeyspaceRegistry | undefined
 
   constructor(engine: Engine) {
     this.engine = engine
     this.sequence = openSnapshot(engine)
+    this.timeMs = snapshotTime(engine)
     const words = `a snapshot of ${engine.directory} was never closed; it held back space until it was collected as garbage`
     watchPin(this, engine, this.sequence, words)
   }
 
   /** The keyspaces that there were. */
   get registry(): KeyspaceRegistry {
-    this.#registry ??= readRegistryAt(this.engine, this.sequence)
+    this.#registry ??= readRegistryAt(this.engine, this)
     return this.#registry
   }
 
@@ -88,7 +98,7 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
 
   get(key: K): V | undefined {
     this.#setKey(key)
-    const bytes = getBytesAt(this.pin.engine, this.#id, this.pin.sequence)
+    const bytes = getBytesAt(this.pin.engine, this.#id, this.pin)
     return bytes === undefined ? undefined : (decodeValueOf(this.#encoding, key, bytes) as V)
   }
 
@@ -99,12 +109,12 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
 
   has(key: K): boolean {
     this.#setKey(key)
-    return hasAt(this.pin.engine, this.#id, this.pin.sequence)
+    return hasAt(this.pin.engine, this.#id, this.pin)
   }
 
   getEntry(key: K): StoreEntry<V, K> | undefined {
     this.#setKey(key)
-    const record = getRecordAt(this.pin.engine, this.#id, this.pin.sequence)
+    const record = getRecordAt(this.pin.engine, this.#id, this.pin)
     return record === undefined ? undefined : entryOf<V, K>(this.#encoding, key, record)
   }
 
@@ -143,7 +153,7 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
       keyspaceId: this.#id,
       encoding: this.#encoding,
       keyEncoding: this.#keyEncoding,
-      sequence: this.pin.sequence,
+      moment: this.pin,
       snapshot: this.pin,
     }
   }

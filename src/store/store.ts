@@ -5,16 +5,20 @@ import { EventEmitter } from 'node:events'
 import { type BackupReport, backup } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
 import type { Attachment } from '../control/attachments.js'
-import { BatchDraft, type EncodedOperation, ownCopy } from '../engine/batch-draft.js'
+import { BatchDraft } from '../engine/batch-draft.js'
+import { checkpoint } from '../engine/checkpoint.js'
+import { type CheckpointInfo, listCheckpoints, pruneCheckpoints } from '../engine/checkpoints.js'
 import { abandon, close } from '../engine/close.js'
 import type { Engine } from '../engine/engine.js'
+import { requireNoCallback } from '../engine/exclusive.js'
 import { defaultKeyspaceName, readRegistry } from '../engine/keyspaces.js'
-import { sizeOfValue } from '../engine/put.js'
 import { type StoreStats, stats } from '../engine/stats.js'
 import { dropKeyspace } from '../engine/sweep-keyspaces.js'
 import { sync } from '../engine/sync.js'
+import { transact } from '../engine/transaction.js'
 import { writeBatch } from '../engine/write-batch.js'
 import { systemKeyspaceId } from '../format/record.js'
+import { noExpiry } from '../log/expiry-table.js'
 import { memoryPath, openStore } from '../recovery/open-store.js'
 import { type VerifyReport, verify } from '../verify/verify.js'
 import { customEncodingName, decodeOrderedKey, type StoreKey } from './encoding.js'
@@ -22,35 +26,38 @@ import type { StoreEvents } from './events.js'
 import { handleOf, requireHandle, type StoreHandle } from './handle.js'
 import { type ByteSource, importStream } from './import.js'
 import { generationOf, Keyspace } from './keyspace.js'
+import { draftOperation, type OperationDraft } from './operation-draft.js'
 import {
   type BackupOptions,
   checkKeyspaceOptions,
   checkVerifyOptions,
+  type ExpiryOptions,
   type KeyspaceOptions,
   type ResolvedOptions,
+  requireKeep,
   resolveStoreOptions,
   type StoreOptions,
   type VerifyOptions,
 } from './options.js'
+import { isThenable, requireFunction } from './read-modify-write.js'
 import { Pin, Snapshot } from './snapshot.js'
+import { Transaction } from './transaction.js'
 
 /** One operation of {@link Store.write}. */
 export type WriteOperation<V = unknown, K = StoreKey> =
-  | { readonly type: 'put'; readonly key: K; readonly value: V; readonly keyspace?: string }
+  | ({
+      readonly type: 'put'
+      readonly key: K
+      readonly value: V
+      readonly keyspace?: string
+    } & ExpiryOptions)
   | { readonly type: 'delete'; readonly key: K; readonly keyspace?: string }
 
-/** An operation whose key and value are bytes, and whose keyspace may not have an id yet. */
-interface OperationDraft extends EncodedOperation {
-  readonly keyspace: Keyspace<unknown, StoreKey>
-}
-
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
-const operationFields = ['type', 'key', 'value', 'keyspace']
+const operationFields = ['type', 'key', 'value', 'keyspace', 'ttlMs', 'expiresAtMs']
 const keyspaceNameLengthMax = 255
 /** A build that took longer is worth an event. */
 const reportedBuildMs = 100
-/** Until all operations are known to be good. */
-const unknownKeyspaceId = -1
 
 export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V, K> {
   /** The directory, or `:memory:`. */
@@ -75,6 +82,12 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
       else process.emitWarning(warning, 'VarveWarning')
     }
+    const { passedOver } = engine.lastRecovery
+    process.nextTick(() => {
+      for (const { file, what } of passedOver) {
+        engine.onWarning?.(`the checkpoint ${file} was passed over: ${what}`)
+      }
+    })
     engine.describeKey = (keyspaceId, bytes) => describeKey(engine, keyspaceId, bytes)
     engine.onError = (error) => {
       // Without a listener it is reported by the call that depends on it, and not by a crash.
@@ -115,6 +128,39 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
         if (writeBatch(this.engine, drafts, draft, generation)) return
       }
     } finally {
+      if (draft.isWorthKeeping) this.#spareDraft = draft
+    }
+  }
+
+  /**
+   * Runs `action` with a view of the store that has its own writes in it, and writes all of them when it
+   * has returned, or none: where it throws, or returns a promise, nothing is changed. Returns what it
+   * returned.
+   *
+   * Transactions are serial: all other writers of the store wait while `action` runs, in whatever thread
+   * or process, so it should be short. It writes through `tx` only; a write, a range, a snapshot or
+   * another transaction of the same store throws `STORE_IN_USE`. `store.get` gives what was there before.
+   *
+   * Cost: as {@link write}, and a copy of each key and value that is written.
+   * @throws what `action` throws; TypeError where it returns a promise; and as `write`.
+   */
+  transaction<T>(action: (tx: Transaction<V, K>) => T): T {
+    requireFunction('action', action)
+    const draft = this.#takeDraft()
+    const transaction = new Transaction<V, K>(this.engine, draft, this, (name) =>
+      this.#keyspaceOf(name),
+    )
+    const run = (): T => {
+      const result = action(transaction)
+      if (!isThenable(result)) return result
+      throw new TypeError(
+        'the function given to transaction() returned a promise, and nothing was written; accepted: one that is done when it returns',
+      )
+    }
+    try {
+      return transact(this.engine, run, () => transaction.commit())
+    } finally {
+      transaction.end()
       if (draft.isWorthKeeping) this.#spareDraft = draft
     }
   }
@@ -183,6 +229,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   /**
    * The store as it is now, in all keyspaces, however it changes afterwards. O(1); close it when it is
    * no longer needed: it holds back the space of what is replaced and deleted meanwhile.
+   *
+   * One that may not write the directory can hold nothing back: reads of its snapshots, and of its ranges,
+   * throw StoreError `STORE_IN_USE` where another one wrote meanwhile.
    */
   snapshot(): Snapshot<V, K> {
     this.engine.requireOpen()
@@ -244,6 +293,37 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     })
   }
 
+  /**
+   * Syncs, and writes the index as it then is to a file, so that opening after a restart of the machine
+   * begins there and not at the beginning of the log. Others write meanwhile, and wait for none of it
+   * longer than for a write. Where another one is being made, in whatever process, it waits for that first.
+   *
+   * Cost: a file of 15 bytes a key, some 50 ms for a million of them, in slices below a millisecond.
+   * @throws StoreError `STORE_READ_ONLY`, `STORE_POISONED`, `STORE_FULL`, and `STORE_CLOSED` where the
+   * store is closed meanwhile. There is no new checkpoint then, and the store is none the worse.
+   */
+  async checkpoint(): Promise<CheckpointInfo> {
+    return checkpoint(this.engine)
+  }
+
+  /**
+   * The checkpoints there are, the oldest first, by whomever they were made. Of each only the header is
+   * read: whether the rest is whole, {@link verify} tells, and the recovery that would use it.
+   */
+  checkpoints(): CheckpointInfo[] {
+    this.engine.requireOpen()
+    return listCheckpoints(this.engine)
+  }
+
+  /**
+   * Removes all checkpoints but the newest `keep`, and returns those that were removed. Without any, the
+   * next recovery on another boot reads the whole log; nothing is lost.
+   */
+  pruneCheckpoints(keep: number): CheckpointInfo[] {
+    requireKeep(keep)
+    return pruneCheckpoints(this.engine, keep)
+  }
+
   /** The numbers of the store, from memory. */
   stats(): StoreStats {
     return stats(this.engine)
@@ -282,9 +362,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   }
 
   /** Syncs and closes. Idempotent; every other method throws `STORE_CLOSED` from the call on. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    requireNoCallback(this.engine)
     this.#closing ??= close(this.engine)
-    return this.#closing
+    await this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -301,19 +382,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
     if (type === 'put' && value === undefined) {
       throw new TypeError('value is undefined; an operation of type "delete" removes a key')
     }
+    const expiresAtMs = type === 'put' ? this.expiryOf(operation) : noExpiry
     const keyspace = name === undefined ? this.#asAny() : this.#keyspaceOf(name)
-    const bytes = keyspace.encodeOperation(key as StoreKey, value)
-    const isDrafted = BatchDraft.holds(bytes)
-    return {
-      type,
-      keyspace,
-      keyspaceId: unknownKeyspaceId,
-      keyStart: draft.addKey(this.engine.key),
-      keySizeBytes: this.engine.key.sizeBytes,
-      value: isDrafted ? undefined : ownCopy(bytes),
-      valueStart: isDrafted ? draft.addValue(bytes) : 0,
-      valueSizeBytes: sizeOfValue(bytes),
-    }
+    return draftOperation(this.engine, keyspace, key as StoreKey, value, expiresAtMs, draft)
   }
 
   #asAny(): Keyspace<unknown, StoreKey> {
@@ -338,8 +409,9 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
  * gave, in whatever thread. Options given beside a handle go before what it names.
  * @throws TypeError, RangeError for options; StoreError `STORE_LOCKED` (open elsewhere and not shared,
  * or somebody who opens or closes it stands still), `STORE_NOT_FOUND` (of a handle: all that had the
- * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT`,
- * `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte as it was.
+ * memory have closed it, or it is another process's), `STORE_EXISTS`, `STORE_FORMAT` (another
+ * database's directory, too), `STORE_CORRUPT`, `STORE_FULL`. A store that is refused is left byte for byte
+ * as it was.
  */
 export function open<V = unknown, K extends StoreKey = string>(
   path: string | StoreHandle,

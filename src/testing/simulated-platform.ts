@@ -41,6 +41,10 @@ class OpenFile implements PlatformFile {
     return this.#disk.read(this.#file, this.path, target, position)
   }
 
+  async readAsync(target: Uint8Array, position: number): Promise<number> {
+    return this.read(target, position)
+  }
+
   write(source: Uint8Array, position: number): void {
     this.#disk.write(this.#file, this.path, source, position)
   }
@@ -64,6 +68,11 @@ class OpenFile implements PlatformFile {
     const isShared = access === 'shared'
     const bytes = isShared ? file.map(offset, sizeBytes) : file.copy(offset, sizeBytes)
     return new MappedBytes(bytes, undefined)
+  }
+
+  mapForViews(): undefined {
+    // What lies in ordinary memory is copied for a view.
+    return undefined
   }
 
   /** As the back end without mappings does it. */
@@ -109,6 +118,10 @@ class MappedBytes implements Mapping {
 
   prefault(): void {
     // Memory is there.
+  }
+
+  isResident(): boolean {
+    return true
   }
 
   unmap(): void {

@@ -2,7 +2,13 @@
 import { join } from 'node:path'
 import { checksumBytes } from '../base/checksum.js'
 import { StoreError } from '../base/errors.js'
-import { manifestFileName, segmentFileName, superblockFileName } from '../format/file-names.js'
+import { checkpointIds, readCheckpointHeader } from '../engine/checkpoints.js'
+import {
+  checkpointFileName,
+  manifestFileName,
+  segmentFileName,
+  superblockFileName,
+} from '../format/file-names.js'
 import { decodeManifest, type Manifest } from '../format/manifest.js'
 import {
   decodeSegmentHeader,
@@ -13,6 +19,7 @@ import {
 import { decodeSuperblock, isSameId, superblockSizeBytes } from '../format/superblock.js'
 import type { Platform } from '../platform/platform.js'
 import { readWhole } from '../platform/whole-file.js'
+import { readChunks } from '../recovery/checkpoint-reader.js'
 import type { Problems } from './problems.js'
 
 /** A segment that must be there. */
@@ -72,6 +79,47 @@ export function verifyManifest(
     problems.add(path, 8, 'the manifest is of another store')
     return undefined
   })
+}
+
+/** Every chunk of every checkpoint of the store: a step for each file. */
+export function* verifyCheckpoints(
+  platform: Platform,
+  directory: string,
+  storeId: Uint8Array,
+  problems: Problems,
+): Generator<void, void> {
+  for (const id of checkpointIds(platform, directory)) {
+    const path = join(directory, checkpointFileName(id))
+    yield
+    try {
+      for (const isOwn of checkCheckpoint(platform, path, storeId)) {
+        if (!isOwn) break
+        yield
+      }
+    } catch (error) {
+      // Pruned meanwhile.
+      if (!platform.exists(path)) continue
+      const details = error instanceof StoreError ? error.details : undefined
+      if (details === undefined) problems.addFailure(path, 0, error)
+      else problems.add(path, details.address ?? 0, details.what ?? String(error))
+    }
+  }
+}
+
+/** True for each chunk that is read; false, and no more, for a file of another store. */
+function* checkCheckpoint(
+  platform: Platform,
+  path: string,
+  storeId: Uint8Array,
+): Generator<boolean, void> {
+  const file = platform.openFile(path, 'read')
+  try {
+    const header = readCheckpointHeader(file)
+    if (!isSameId(header.storeId, storeId)) yield false
+    for (const _ of readChunks(file, header)) yield true
+  } finally {
+    file.close()
+  }
 }
 
 /** True where the segment is what it must be and as long as it says. */

@@ -7,7 +7,7 @@
  */
 import { hashKey } from '../engine/probe.js'
 import { takeTurn } from '../engine/read.js'
-import { findHashedAt } from '../engine/snapshot.js'
+import { beforeAllTime, findHashedAt } from '../engine/snapshot.js'
 import {
   flagExpiry,
   flagReference,
@@ -157,7 +157,7 @@ class LogVisitor implements SegmentVisitor {
     if (hasOrphan && !this.#verification.hasOrphans) return false
     const hash = takeKeyOf(this.#verification, reader)
     const address = this.#addressOf(offset)
-    const isPut = findHashedAt(engine, hash, keyspaceId, snapshot)
+    const isPut = findHashedAt(engine, hash, keyspaceId, snapshot, beforeAllTime)
     const found = addressFound(this.#verification)
     if (isPut && found === address) {
       const valueSizeBytes = recordValueSize(words, start)
@@ -183,7 +183,7 @@ class LogVisitor implements SegmentVisitor {
     if (isLater()) return
     const isOlder = this.#verification.exclusively(() => {
       takeKeyOf(this.#verification, reader)
-      return findHashedAt(engine, hash, keyspaceId, snapshot) && !isLater()
+      return findHashedAt(engine, hash, keyspaceId, snapshot, beforeAllTime) && !isLater()
     })
     if (!isOlder || addressFound(this.#verification) === this.#addressOf(offset)) return
     problems.add(this.#path, offset * 8, 'the index leads to an older record of its key')
@@ -292,7 +292,7 @@ export function* traceLost(
           const { bytes, sizeBytes } = engine.key
           const name = `${keyspaceId} ${bytes.toString('latin1', 0, sizeBytes)}`
           if (type === typeTombstone) lost.delete(name)
-          else if (findHashedAt(engine, hash, keyspaceId, snapshot)) return
+          else if (findHashedAt(engine, hash, keyspaceId, snapshot, beforeAllTime)) return
           else lost.set(name, { file: path, address: offset * 8 })
         },
         damage: () => undefined,

@@ -4,7 +4,7 @@
  */
 import { hashKey, probe } from '../engine/probe.js'
 import { takeTurn } from '../engine/read.js'
-import { findHashedAt } from '../engine/snapshot.js'
+import { beforeAllTime, findHashedAt } from '../engine/snapshot.js'
 import * as layout from '../format/control-layout.js'
 import { orderFileName } from '../format/file-names.js'
 import {
@@ -75,7 +75,7 @@ function* countLive(
       last.setKey(next, next.sizeBytes)
       engine.key.setWords(cursor.words, cursor.starts[index], cursor.sizesBytes[index])
       const hash = hashKey(engine, keyspace.id)
-      if (findHashedAt(engine, hash, keyspace.id, sequence)) count++
+      if (findHashedAt(engine, hash, keyspace.id, sequence, beforeAllTime)) count++
       else if (!verification.hasDamagedLog && !isKnown(verification, keyspace.id, hash, next)) {
         problems.add(file, 0, 'it has a key that the hash index does not know')
       }

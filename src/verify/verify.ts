@@ -25,6 +25,7 @@ import { Verification } from './verification.js'
 import {
   compareManifest,
   type ExpectedSegment,
+  verifyCheckpoints,
   verifyHeader,
   verifyManifest,
   verifySuperblock,
@@ -87,6 +88,7 @@ function* steps(verification: Verification): Generator<void, void> {
   if (platform.kind !== 'memory') {
     verifySuperblock(platform, directory, log.storeId, problems)
     manifest = verifyManifest(platform, directory, log.storeId, problems)
+    yield* verifyCheckpoints(platform, directory, log.storeId, problems)
   }
   const expected = expectedSegments(verification, manifest)
   if (manifest !== undefined) compareManifest(directory, manifest, expected, problems)

@@ -8,7 +8,7 @@ const key = new Key()
 
 function hashOf(bytes: Buffer, low = 0x12345678, high = 0x9abcdef): number {
   key.setBytes(bytes)
-  return hashKeyWords(key.words, key.sizeBytes, low, high) >>> 0
+  return hashKeyWords(key.words, 0, key.sizeBytes, low, high) >>> 0
 }
 
 describe('the hash of keys', () => {

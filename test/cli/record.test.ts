@@ -61,6 +61,22 @@ describe('put, get and delete', () => {
     assert.equal(varve(args).exitCode, 2)
   })
 
+  test('--ttl-ms stores what expires; get --json tells when', (t) => {
+    const path = join(temporaryDirectory(t), 'store')
+    const before = Date.now()
+    assert.deepEqual(varve(['put', path, 'soon', 'v', '--ttl-ms', '1']), done)
+    assert.deepEqual(varve(['put', path, 'later', 'v', '--ttl-ms', '3600000']), done)
+    assert.equal(varve(['get', path, 'soon']).exitCode, 1)
+    const { expiresAtMs } = JSON.parse(varve(['get', path, 'later', '--json']).stdout)
+    assert.ok(expiresAtMs >= before + 3_600_000 && expiresAtMs <= Date.now() + 3_600_000)
+    assert.equal(varve(['count', path]).stdout, '1\n')
+    assert.deepEqual(varve(['put', path, 'later', 'v']), done)
+    assert.equal('expiresAtMs' in JSON.parse(varve(['get', path, 'later', '--json']).stdout), false)
+    const wrong = varve(['put', path, 'never', 'v', '--ttl-ms', '0'])
+    assert.equal(wrong.exitCode, 2)
+    assert.match(wrong.stderr, /ttlMs/)
+  })
+
   test('get of a missing key exits with 1, silent on stdout', (t) => {
     const path = join(temporaryDirectory(t), 'store')
     varve(['put', path, 'here', 'v'])

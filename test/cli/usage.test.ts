@@ -20,6 +20,7 @@ const subcommands = [
     'info',
     'stats',
     'verify',
+    'checkpoint',
     'backup',
     'restore',
     'repair',

@@ -237,7 +237,7 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: replay,
-        from: 'isCopied: former.wasPoisoned || !former.isOfOtherBoot',
+        from: "isCopied: action === 'copy' || action === 'update-and-copy'",
         to: 'isCopied: false',
       },
     ],
@@ -249,9 +249,9 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: replay,
-        from: '    const end = readLog(files, found, former, () => undefined);',
+        from: '    const end = readLog(files, { found, former, checkpoint }, () => undefined);',
         to: `    writeManifest(platform, directory, { ...manifest, durable: 0 });
-    const end = readLog(files, found, former, () => undefined);`,
+    const end = readLog(files, { found, former, checkpoint }, () => undefined);`,
       },
     ],
     plan: { harness: 'sectors', mapping: 'mmap' },

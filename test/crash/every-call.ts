@@ -50,7 +50,7 @@ const workload: readonly Step[] = [
   ...names.map(operation),
   operation('sync'),
   ...['update', 'large', 'roll', 'batch'].map(operation),
-  operation('sync'),
+  operation('checkpoint'),
   operation('put'),
   close,
   open,

@@ -1,12 +1,13 @@
 /** Which images of a crashed disk are looked at: all of them where they are few, else a sample. */
 import { basename } from 'node:path'
+import { volatileFileNames } from '../../src/format/file-names.js'
 import type { Pick, SimulatedDisk, Uncertainty } from '../../src/testing/index.js'
 import type { Random } from '../support/random.js'
 
 /** Files that another boot does not believe; a part of them tells it how far syncs had come. */
-const volatileNames = new Set(['control', 'buckets', 'overflow', 'slots', 'keyspaces', 'order'])
+const volatileNames = new Set(volatileFileNames)
 /** Files that are there to be locked. */
-const lockPattern = /^(lock|lifecycle|background|build|attachment-\d+)$/
+const lockPattern = /^(lock|lifecycle|background|build|checkpoint|attachment-\d+)$/
 
 type Part = 'log' | 'volatile' | 'lock'
 

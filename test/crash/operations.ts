@@ -67,6 +67,7 @@ export const operations: readonly Operation[] = [
     },
   },
   { name: 'sync', run: (run) => run.sync() },
+  { name: 'checkpoint', run: (run) => run.checkpoint() },
   { name: 'begin-sync', run: (run) => run.beginSync() },
   {
     name: 'reopen',

@@ -102,6 +102,14 @@ export class Run {
     this.young.clear()
   }
 
+  async checkpoint(): Promise<void> {
+    await this.finishSync()
+    const covered = this.states.length - 1
+    await this.store.checkpoint()
+    this.durable = Math.max(this.durable, covered)
+    this.young.clear()
+  }
+
   /** A sync of which nothing reaches the disk before {@link finishSync}. */
   beginSync(): void {
     if (this.begun !== undefined) return

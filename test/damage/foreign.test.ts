@@ -69,6 +69,39 @@ describe('something that is no store', () => {
     })
   }
 
+  const databases: Record<string, Record<string, string>> = {
+    LevelDB: {
+      CURRENT: 'MANIFEST-000004\n',
+      'MANIFEST-000004': 'm',
+      '000003.log': '',
+      LOCK: '',
+      LOG: 'l',
+    },
+    RocksDB: { CURRENT: 'MANIFEST-000004\n', IDENTITY: 'i', 'OPTIONS-000007': 'o' },
+    LMDB: { 'data.mdb': 'd', 'lock.mdb': 'l' },
+  }
+  for (const [name, files] of Object.entries(databases)) {
+    test(`a directory of ${name} is refused, whoever wants to open it, and left as it was`, (t) => {
+      const directory = temporaryDirectory(t)
+      for (const [file, content] of Object.entries(files)) {
+        writeFileSync(join(directory, file), content)
+      }
+      const before = contentsOf(directory)
+      const ways: StoreOptions[] = [
+        {},
+        { mapping: 'file' },
+        { readOnly: true },
+        { createIfMissing: false },
+        { errorIfExists: true },
+      ]
+      for (const options of ways) {
+        const error = storeErrorOf(() => open(directory, options), 'STORE_FORMAT')
+        assert.ok(error.message.includes(name), error.message)
+        assert.deepEqual(contentsOf(directory), before)
+      }
+    })
+  }
+
   test('a segment without a superblock is refused and left as it was', (t) => {
     const directory = temporaryDirectory(t)
     writeFileSync(join(directory, 'segment-0000000000000001'), Buffer.alloc(1000, 1))
@@ -108,12 +141,17 @@ describe('something that is no store', () => {
     mkdirSync(join(directory, 'segments'))
     writeFileSync(join(directory, 'readme.txt'), 'mine')
     writeFileSync(join(directory, 'segment-1'), 'mine')
+    writeFileSync(join(directory, 'CURRENT'), 'of another kind')
+    writeFileSync(join(directory, 'LOG'), 'mine')
     const store = open(directory, { segmentSizeBytes: 2 ** 20 })
     store.put('a', 1)
     await store.close()
     const again = open(directory)
     assert.equal(again.get('a'), 1)
     await again.close()
+    // Those of others may come later: a store is a store.
+    writeFileSync(join(directory, 'data.mdb'), 'mine')
+    await open(directory).close()
     assert.equal(readFileSync(join(directory, 'readme.txt'), 'utf8'), 'mine')
     assert.equal(readFileSync(join(directory, 'segment-1'), 'utf8'), 'mine')
   })

@@ -8,13 +8,21 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
+import { checksumWords } from '../../src/base/checksum.js'
+import { getText } from '../../src/engine/read.js'
 import * as bucket from '../../src/format/bucket.js'
+import * as checkpoint from '../../src/format/checkpoint.js'
+import * as exportStream from '../../src/format/export-stream.js'
 import { encodeManifest } from '../../src/format/manifest.js'
 import * as record from '../../src/format/record.js'
 import { encodeSegmentHeader } from '../../src/format/segment-header.js'
 import { encodeSuperblock } from '../../src/format/superblock.js'
 import { type RecordTarget, seal, writeSizes, writeStamp } from '../../src/log/append.js'
+import { keyEncodingNames, valueEncodingNames } from '../../src/store/encoding.js'
+import { open } from '../../src/store/index.js'
+import { engineOf } from '../support/engine-of.js'
 
 interface Row {
   readonly offset: number
@@ -257,6 +265,163 @@ describe('docs/format.md', () => {
     compare(each, bytes.subarray(headSize), segment)
     const eachSize = each.reduce((sum, row) => sum + row.size, 0)
     assert.equal(headSize + eachSize + 4, bytes.byteLength)
+  })
+
+  test('gives the registry of keyspaces as it is written', async () => {
+    await using store = open(':memory:', { encoding: 'json' })
+    store.put('a', 1)
+    store.keyspace('kept', { encoding: 'utf8', keyEncoding: 'ordered' })
+    store.keyspace('dropped').put('a', 1)
+    using snapshot = store.snapshot()
+    store.dropKeyspace('dropped')
+    const engine = engineOf(store)
+    engine.key.setText('keyspaces')
+    const text = getText(engine, record.systemKeyspaceId)
+    const written = JSON.parse(text ?? '') as Record<string, Record<string, object>>
+    const [members, entryMembers] = tables('## Registry of keyspaces')
+    assert.deepEqual(members.map(([name]) => name).sort(), Object.keys(written).sort())
+    assert.deepEqual(written.keyspaces, {
+      '': { id: 0, encoding: 'json', keyEncoding: 'utf8' },
+      kept: { id: 2, encoding: 'utf8', keyEncoding: 'ordered' },
+    })
+    const entryNames = entryMembers.map(([name]) => name)
+    assert.deepEqual(entryNames, Object.keys(written.keyspaces.kept))
+    assert.deepEqual(written.dropped, { 3: snapshot.sequence + 1 })
+    assert.equal(written.nextId, 4)
+    for (const [name, choices] of [
+      ['encoding', [...valueEncodingNames, 'custom']],
+      ['keyEncoding', keyEncodingNames],
+    ] as const) {
+      const [, what] = entryMembers[entryNames.indexOf(name)]
+      const named = [...what.matchAll(/`(\w+)`/g)].map(([, choice]) => choice)
+      assert.deepEqual(named.sort(), [...choices].sort())
+    }
+  })
+
+  test('gives an export stream as it is written', async () => {
+    await using store = open<string>(':memory:', { encoding: 'utf8' })
+    const large = 'v'.repeat(exportStream.contentSizeBytesMax)
+    store.put('key', 'a value')
+    store.put('large', large)
+    const other = store.keyspace<string>('other', { encoding: 'utf8', keyEncoding: 'binary' })
+    other.put(Buffer.from([0xff]) as never, '')
+    using snapshot = store.snapshot()
+    const chunks: Buffer[] = []
+    const target = new PassThrough()
+    target.on('data', (chunk: Buffer) => chunks.push(chunk))
+    await snapshot.export(target)
+    const stream = Buffer.concat(chunks)
+
+    const preface = layout('### Preface of an export stream')
+    compare(preface, stream, {
+      magic: 'VARVEXPT',
+      formatVersion: exportStream.exportFormatVersion,
+    })
+    const frameRows = layout('### Frame of an export stream')
+    const frameHeaderBytes = frameRows.reduce((sum, row) => sum + row.size, 0)
+    assert.equal(frameHeaderBytes, exportStream.frameHeaderSizeBytes)
+    const [, types] = tables('### Frame of an export stream')
+    const constants: Record<string, unknown> = { ...exportStream }
+    for (const [name, number] of types) assert.equal(Number(number), constants[name], name)
+
+    const contents: { type: number; content: Buffer }[] = []
+    let seed = 1
+    let at = preface.reduce((sum, row) => sum + row.size, 0)
+    while (at < stream.length) {
+      const bytes = Buffer.from(stream.subarray(at))
+      const [type, sizeBytes] = [bytes.readUInt32LE(0), bytes.readUInt32LE(4)]
+      compare(frameRows, bytes, { type, sizeBytes })
+      const frameBytes: number = frameHeaderBytes + Math.ceil(sizeBytes / 4) * 4
+      const words = new Int32Array(Uint8Array.from(bytes.subarray(0, frameBytes)).buffer)
+      const checksumRow = frameRows.find((row) => row.field === 'checksum')
+      assert.ok(checksumRow)
+      const checksum = bytes.readInt32LE(checksumRow.offset)
+      words[checksumRow.offset / 4] = 0
+      assert.equal(checksumWords(words, 0, words.length, seed), checksum)
+      contents.push({
+        type,
+        content: bytes.subarray(frameHeaderBytes, frameHeaderBytes + sizeBytes),
+      })
+      seed = checksum
+      at += frameBytes
+    }
+    assert.deepEqual(
+      contents.map(({ type }) => type),
+      [1, 2, 2, 3],
+    )
+    assert.equal(contents[1].content.length, 262_144)
+    assert.deepEqual(JSON.parse(contents[0].content.toString('utf8')), {
+      sequence: snapshot.sequence,
+      keyspaces: [
+        { name: '', encoding: 'utf8', keyEncoding: 'utf8' },
+        { name: 'other', encoding: 'utf8', keyEncoding: 'binary' },
+      ],
+    })
+    const records = Buffer.concat([contents[1].content, contents[2].content])
+    const end = contents[3].content
+    assert.deepEqual([end.readDoubleLE(0), end.readDoubleLE(8)], [3, records.length])
+    const recordRows = layout('### Record of an export stream')
+    let offset = 0
+    for (const [keyspace, key, value] of [
+      [0, Buffer.from('key'), Buffer.from('a value')],
+      [0, Buffer.from('large'), Buffer.from(large)],
+      [1, Buffer.from([0xff]), Buffer.alloc(0)],
+    ] as const) {
+      const sizes = { keySizeBytes: key.length, valueSizeBytes: value.length }
+      compare(recordRows, records.subarray(offset), { keyspace, ...sizes })
+      offset += exportStream.recordHeaderSizeBytes
+      const both = records.subarray(offset, offset + key.length + value.length)
+      assert.ok(both.equals(Buffer.concat([key, value])))
+      offset += both.length
+    }
+    assert.equal(offset, records.length)
+  })
+
+  test('gives the header of a checkpoint as it is written', () => {
+    const rows = layout('## Checkpoint', 0)
+    const numbers = Object.fromEntries(
+      rows
+        .filter(({ field, type }) => ['f64', 'u32', 'i32'].includes(type) && field !== 'checksum')
+        .map(({ field }, index) => [field, 1000 + index]),
+    )
+    const header = { storeId, ...numbers } as unknown as checkpoint.CheckpointHeader
+    const bytes = checkpoint.encodeCheckpointHeader(header)
+    assert.equal(bytes.byteLength, checkpoint.checkpointHeaderSizeBytes)
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.size, 0),
+      bytes.byteLength,
+    )
+    compare(rows, bytes, { magic: 'VARVCHKP', storeId: 'ABCDEFGHIJKLMNOP', ...numbers })
+    assert.deepEqual(checkpoint.decodeCheckpointHeader(bytes, ''), header)
+  })
+
+  test('gives the chunks of a checkpoint and their elements as they are written', () => {
+    const words = new Int32Array(checkpoint.chunkHeaderWords + checkpoint.elementWords)
+    checkpoint.sealChunk(words, { kind: 3, index: 11, first: 12, count: 1 }, 5)
+    const chunk = layout('## Checkpoint', 1)
+    const bytes = new Uint8Array(words.buffer)
+    compare(chunk, bytes, { kind: 3, index: 11, first: 12, count: 1 })
+    const stored = words[checkpoint.chunkChecksumWord]
+    words[checkpoint.chunkChecksumWord] = 0
+    assert.equal(checkpoint.checksumChunk(words, 1, 5), stored)
+    const segment = {
+      ...{ segmentNumber: 1, epoch: 2, sizeBytes: 3, endBytes: 4 },
+      ...{ deadBytes: 5, entries: 6, kind: 7 },
+    }
+    const keyspace = { keyspaceId: 1, records: 2, keyBytes: 3, valueBytes: 4 }
+    const element = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))
+    checkpoint.encodeCheckpointSegment(element, 0, segment)
+    compare(layout('## Checkpoint', 2), new Uint8Array(element.buffer), segment)
+    assert.deepEqual(checkpoint.decodeCheckpointSegment(element, 0), segment)
+    const other = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))
+    checkpoint.encodeCheckpointKeyspace(other, 0, keyspace)
+    compare(layout('## Checkpoint', 3), new Uint8Array(other.buffer), keyspace)
+    assert.deepEqual(checkpoint.decodeCheckpointKeyspace(other, 0), keyspace)
+    for (const table of [1, 2, 3]) {
+      const sizes = layout('## Checkpoint', table).reduce((sum, row) => sum + row.size, 0)
+      assert.equal(sizes, checkpoint.elementSizeBytes)
+    }
+    assert.equal(checkpoint.elementSizeBytes, bucket.bucketSizeBytes)
   })
 
   test('gives the words of a bucket', () => {

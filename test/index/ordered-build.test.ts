@@ -85,13 +85,13 @@ describe('an ordered index built at once', () => {
     })
   }
 
-  test('has full pages, and fills the next ones in order, too', () => {
+  test('has pages with a little room, and fills the next ones in order', () => {
     const keyOf = (index: number): Key => ({
       keyspaceId: 7,
       bytes: Buffer.from(`user${String(index).padStart(12, '0')}`),
     })
     const tree = build(Array.from({ length: 100_000 }, (_, index) => keyOf(index)))
-    assert.ok(tree.pageEnd <= 100_000 / 200, `${tree.pageEnd} pages`)
+    assert.ok(tree.pageEnd <= 100_000 / 190, `${tree.pageEnd} pages`)
     for (let index = 100_000; index < 200_000; index++) insert(tree, keyOf(index))
     const { pages, freePages } = checkTree(tree)
     assert.ok(pages - freePages <= 200_000 / 200, `${pages - freePages} pages`)

@@ -12,7 +12,7 @@ export interface Shared {
 }
 
 /** A file that is one shared buffer, all of it there from the beginning. */
-function fileOf(memory: SharedArrayBuffer): PlatformFile {
+function fileOf(memory: SharedArrayBuffer, access: MapAccess): PlatformFile {
   const unused = (): never => {
     throw new Error('not part of the test')
   }
@@ -20,8 +20,10 @@ function fileOf(memory: SharedArrayBuffer): PlatformFile {
     path: 'shared',
     identity: unused,
     sizeBytes: () => memory.byteLength,
-    reservedBytes: () => 0,
+    // Who may not write has no way to make more of it usable.
+    reservedBytes: () => (access === 'private' ? memory.byteLength : 0),
     read: unused,
+    readAsync: unused,
     write: unused,
     reserve: () => undefined,
     reserveAhead: unused,
@@ -32,8 +34,10 @@ function fileOf(memory: SharedArrayBuffer): PlatformFile {
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
+      isResident: () => true,
       unmap: () => undefined,
     }),
+    mapForViews: () => undefined,
     sync: unused,
     syncNow: unused,
     close: () => undefined,
@@ -41,7 +45,7 @@ function fileOf(memory: SharedArrayBuffer): PlatformFile {
 }
 
 export function openShared(memory: SharedArrayBuffer, access: MapAccess): OrderedIndex {
-  return new OrderedIndex(fileOf(memory), access, undefined)
+  return new OrderedIndex(fileOf(memory, access), access, undefined)
 }
 
 /** Every third key stays from beginning to end. */

@@ -13,7 +13,12 @@ import { describe, test } from 'node:test'
 import * as layout from '../../src/format/control-layout.js'
 import { open } from '../../src/store/index.js'
 import { copyAsKilled } from '../kill/memory-image.js'
-import { prepareWorkload, segmentSizeBytes, workloads } from '../kill/workloads.js'
+import {
+  operationWorkloads,
+  prepareWorkload,
+  segmentSizeBytes,
+  workloads,
+} from '../kill/workloads.js'
 import { temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
 import { applyChange, differenceOf, type State, stateAfter } from '../support/state.js'
@@ -32,7 +37,7 @@ async function stateFound(directory: string, states: readonly [State, State]): P
 }
 
 describe('I7: a change that was announced and not begun', () => {
-  for (const workload of workloads) {
+  for (const workload of [...workloads, ...operationWorkloads]) {
     test(`is made by the next to open: ${workload.name}`, async (t) => {
       const parent = temporaryDirectory(t)
       const live = join(parent, 'live')

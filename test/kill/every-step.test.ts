@@ -1,5 +1,6 @@
 /**
- * Goal: a process killed at any announced step of opening, recovering, writing or closing leaves a store that
+ * Goal: a process killed at any announced step of opening, recovering, writing, making a checkpoint or
+ *   closing leaves a store that
  *   the next one opens (I7, and the crash arguments of recovery).
  * Method: a process kills itself at the n-th begin or commit of a control state or call that changes
  *   files (a write also half way), for every n until it comes to its end.
@@ -151,6 +152,14 @@ describe('a process may be killed at every step', () => {
   })
 
   for (const mapping of ['mmap', 'file'] as const) {
+    test(`of making a checkpoint, and removing the one before (${mapping})`, async (t) => {
+      const kills = await killAtEverySteps(temporaryDirectory(t), {
+        ...{ ...base, mapping, from: 'checkpointing', stride: 12 },
+        begin: () => undefined,
+      })
+      assert.ok(kills > 2)
+    })
+
     test(`of closing (${mapping})`, async (t) => {
       const kills = await killAtEverySteps(temporaryDirectory(t), {
         ...{ ...base, mapping, from: 'closing', stride: 5 },

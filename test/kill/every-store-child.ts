@@ -18,7 +18,13 @@ import {
 } from '../support/state.js'
 import { copyAsKilled, moveToOtherBoot } from './memory-image.js'
 import { trapStores } from './store-traps.js'
-import { orderedWorkloads, prepareWorkload, segmentSizeBytes, workloads } from './workloads.js'
+import {
+  operationWorkloads,
+  orderedWorkloads,
+  prepareWorkload,
+  segmentSizeBytes,
+  workloads,
+} from './workloads.js'
 
 /** It takes longer to look at a store of another boot, and there is less that could go wrong. */
 const otherBootEvery = 3
@@ -132,7 +138,9 @@ async function imagesOf(store: BinaryStore, change: Change): Promise<Image[]> {
 }
 
 async function run(): Promise<void> {
-  const workload = [...workloads, ...orderedWorkloads].find((candidate) => candidate.name === name)
+  const workload = [...workloads, ...orderedWorkloads, ...operationWorkloads].find(
+    (candidate) => candidate.name === name,
+  )
   if (workload === undefined) throw new Error(`no workload ${name}`)
   const store = open<Buffer>(live, options)
   let { state, sinceSync } = await prepareWorkload(workload, store)

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
-import { orderedWorkloads, workloads } from './workloads.js'
+import { operationWorkloads, orderedWorkloads, workloads } from './workloads.js'
 
 const child = fileURLToPath(new URL('./every-store-child.js', import.meta.url))
 const silenceMsMax = 60_000
@@ -52,9 +52,11 @@ function run(args: readonly string[]): Promise<Outcome> {
 }
 
 describe('a writer may die before any store to shared memory', () => {
-  for (const { name } of [...workloads, ...orderedWorkloads]) {
+  for (const { name } of [...workloads, ...orderedWorkloads, ...operationWorkloads]) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
-      const stride = isThorough ? 1 : 4
+      // The operations are made of changes that the others stop at more places.
+      const everyday = operationWorkloads.some((workload) => workload.name === name) ? 16 : 4
+      const stride = isThorough ? 1 : everyday
       const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])
       const last = outcome.lines[outcome.lines.length - 1]
       assert.ok(

@@ -17,7 +17,7 @@ import {
 } from '../../src/log/slot-table.js'
 import { copyStore, overwrite, readDoubles, writeDoubles } from '../support/directory.js'
 
-const slotSizeDoubles = 8
+const slotSizeDoubles = 16
 
 /** Copies the store in `from` to `to`; the next opening of `to` takes it for a killed one. */
 export function copyAsKilled(from: string, to: string): void {
@@ -41,7 +41,7 @@ function sign(directory: string): void {
   const own = statSync(join(directory, 'control'))
   control[layout.deviceDouble] = own.dev
   control[layout.inodeDouble] = own.ino
-  const parts = ['buckets', 'overflow', 'slots', 'keyspaces', 'order']
+  const parts = ['buckets', 'overflow', 'slots', 'keyspaces', 'order', 'expiry']
   parts.forEach((name, index) => {
     const { dev, ino } = statSync(join(directory, name))
     control[layout.identitiesDouble + 2 * index] = dev

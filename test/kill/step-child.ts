@@ -22,8 +22,8 @@ import { segmentSizeBytes } from './workloads.js'
 
 export interface StepSetup {
   readonly mapping: 'mmap' | 'file'
-  /** Where the run begins to count: with the opening, with the changes, or with the close. */
-  readonly from: 'opening' | 'writing' | 'closing'
+  /** Where the run begins to count: with the opening, the changes, a checkpoint, or the close. */
+  readonly from: 'opening' | 'writing' | 'checkpointing' | 'closing'
   readonly step: number
   /** Holds the store, and the count of changes that returned. */
   readonly directory: string
@@ -72,10 +72,16 @@ async function checkFormer(directory: string): Promise<void> {
   await applyChange(store, more)
   const last = stateAfter(state, more)
   requireState(store, [last], 'after one more put')
+  const { problems } = await store.verify()
+  if (problems.length > 0) throw new Error(`verify finds ${JSON.stringify(problems[0])}`)
   await store.close()
   copyStore(join(directory, 'store'), join(directory, 'copy'))
   const copy = open<Buffer>(join(directory, 'copy'), { ...options, readOnly: true })
   requireState(copy, [last], 'in a copy of the directory')
+  const { checkpoint, passedOver } = copy.stats().lastRecovery
+  if (setup.from === 'checkpointing' && (checkpoint === undefined || passedOver.length > 0)) {
+    throw new Error(`of ${copy.checkpoints().length} checkpoints ${passedOver.length} are no good`)
+  }
   await copy.close()
 }
 
@@ -150,6 +156,14 @@ async function run(): Promise<void> {
     if (setup.from === 'writing' && index === held) arm(setup.step)
     await applyChange(store, change)
     appendFileSync(countFile(directory), '.')
+  }
+  if (setup.from === 'checkpointing') {
+    // One that is there before, and one that is made while the log grows.
+    await store.checkpoint()
+    arm(setup.step)
+    // The last change once more.
+    await Promise.all([store.checkpoint(), applyChange(store, changes[changes.length - 1])])
+    store.pruneCheckpoints(1)
   }
   if (setup.from === 'closing') arm(setup.step)
   await store.close()

@@ -13,7 +13,7 @@ const targets = new WeakMap<object, Numbers>()
 export function trapStores(engine: Engine, onStore: () => void): () => void {
   const restore: (() => void)[] = [trapAtomics()]
   const wrap = <T extends Numbers>(numbers: T): T => trapped(numbers, onStore)
-  const { control, counts, index, log, order } = engine
+  const { control, counts, expiries, index, log, order } = engine
   const replace = (owner: object, name: string, value: unknown): void => {
     const former = Object.getOwnPropertyDescriptor(owner, name)
     if (former === undefined) throw new Error(`${name} is not there to be trapped`)
@@ -35,6 +35,7 @@ export function trapStores(engine: Engine, onStore: () => void): () => void {
   replace(index, 'overflowWords', trappedList(index.overflowWords, wrap))
   replace(log.slots.region, 'doubles', trappedList(log.slots.region.doubles, wrap))
   replace(counts.region, 'doubles', trappedList(counts.region.doubles, wrap))
+  replace(expiries.region, 'doubles', trappedList(expiries.region.doubles, wrap))
   replace(log, 'words', trappedList(log.words, wrap))
   replace(log, 'doubles', trappedList(log.doubles, wrap))
   replace(log, 'bytes', trappedList(log.bytes, wrap))

@@ -198,6 +198,89 @@ export const workloads: readonly Workload[] = [
   },
 ]
 
+/** Higher than what the store draws, and with room above. */
+const highVersion = 2 ** 52 + 2 ** 51
+const command = (key: string, size: number | undefined, seed: number, version: number): Change => ({
+  ...{ do: 'command', version },
+  parts: [{ space: '', key, value: size === undefined ? undefined : { size, seed } }],
+})
+const expire = (key: string, size: number, seed: number): Change => ({
+  do: 'expire',
+  parts: [part(key, size, seed)],
+})
+
+export const operationWorkloads: readonly Workload[] = [
+  {
+    name: 'update: new, in place, longer, removed',
+    prepare: fewKeys,
+    changes: () => [
+      { do: 'update', parts: [part('new', 10, 1)] },
+      { do: 'update', parts: [part('new', 9, 2)] },
+      { do: 'update', parts: [part('a', 90, 3)] },
+      { do: 'update', parts: [{ space: '', key: 'b', value: undefined }] },
+    ],
+  },
+  {
+    name: 'a transaction: a key written twice, a delete, a keyspace made, a value of its own segment',
+    prepare: fewKeys,
+    changes: () => [
+      {
+        do: 'transaction',
+        parts: [
+          part('a', 8, 1),
+          part('n', 8, 2),
+          part('a', 9, 3),
+          { space: '', key: 'b', value: undefined },
+          part('c', 4, 4),
+        ],
+      },
+      { do: 'make', space: 'one' },
+      {
+        do: 'transaction',
+        parts: [part('a', 1, 5, 'one'), part('large', segmentSizeBytes / 4 + 9, 6)],
+      },
+    ],
+  },
+  {
+    name: 'records that expire: new, over one that stays, in place, and taken out by a count',
+    prepare: () => [...fewKeys(), sync, order],
+    changes: () => [
+      expire('x', 20, 1),
+      expire('x', 20, 2),
+      expire('a', 20, 3),
+      { do: 'count' },
+      put('a', 20, 4),
+      snapshot,
+      expire('c', 10, 5),
+      { do: 'count' },
+      close,
+    ],
+  },
+  {
+    name: 'commands: the first of all, late ones, deletes of what is there and what is not',
+    prepare: () => [...fewKeys(), sync, order],
+    changes: () => [
+      command('x', 20, 1, 5),
+      command('y', undefined, 1, 5),
+      command('x', undefined, 2, 6),
+      command('a', 9, 3, highVersion),
+      command('a', undefined, 4, highVersion),
+      command('x', 7, 5, 7),
+      remove('x'),
+      put('x', 3, 6),
+    ],
+  },
+  {
+    name: 'rename: to a new key, over one that is there, to another keyspace',
+    prepare: () => [...fewKeys(), { do: 'make', space: 'one' }, order],
+    changes: () => [
+      { do: 'rename', from: { space: '', key: 'a' }, to: { space: '', key: 'new' } },
+      { do: 'rename', from: { space: '', key: 'new' }, to: { space: '', key: 'b' } },
+      { do: 'rename', from: { space: '', key: 'b' }, to: { space: 'one', key: 'b' } },
+    ],
+  },
+]
+
 /** Keys of which a page of the ordered index holds some forty. */
 const wideKey = (index: number): string => `${String(index).padStart(4, '0')}${'w'.repeat(40)}`
 const wideKeys = (count: number): Change => ({

@@ -1,7 +1,8 @@
 /**
  * Goal: the store gives the answers that a Map would, whatever the encodings, files and sizes.
  * Method: random operations, keyspaces, batches, conditions, reopening and copies of the live
- *   directory (another boot), ranges, iterations held across writes, and snapshots among them, on a store and on a model; shrunk where they differ.
+ *   directory (another boot, from a checkpoint or not), ranges, iterations held across writes, snapshots,
+ *   and exports of them into another store among them, on a store and on a model; shrunk where they differ.
  * Properties checked: every answer; versions and sequences rise; counts and sizes; nothing of it
  *   changes by closing, by opening, or by reading the log again.
  */

@@ -34,16 +34,33 @@ export interface Place {
   readonly key: number
 }
 
-export type BatchPart = Place & { readonly value: ValueSpec | undefined }
+/** When what is put expires: never, not while the test runs, or before it is put. */
+export type Expiry = 'never' | 'later' | 'past'
+
+export type BatchPart = Place & { readonly value: ValueSpec | undefined; readonly expiry: Expiry }
 
 export type Operation =
-  | (Place & { readonly do: 'put'; readonly value: ValueSpec; readonly condition: Condition })
+  | (Place & {
+      readonly do: 'put'
+      readonly value: ValueSpec
+      readonly condition: Condition
+      readonly expiry: Expiry
+    })
+  | (Place & { readonly do: 'update' | 'getOrInsert'; readonly value: ValueSpec | undefined })
+  | (Place & {
+      readonly do: 'apply'
+      readonly value: ValueSpec | undefined
+      readonly version: number
+    })
   | (Place & { readonly do: 'delete'; readonly condition: Exclude<Condition, 'absent'> })
   | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
   | { readonly do: 'make' | 'drop'; readonly space: number }
   | { readonly do: 'sync' | 'read' | 'snapshot' | 'advance' }
   | { readonly do: 'readSnapshot' | 'closeSnapshot'; readonly which: number }
+  /** Of one of the snapshots, or of one made for it. */
+  | { readonly do: 'export'; readonly which: number | undefined; readonly chunkSizeBytes: number }
   | { readonly do: 'range' | 'hold'; readonly space: number; readonly range: RangeSpec }
+  | { readonly do: 'checkpoint'; readonly keep: number }
   | { readonly do: 'reopen'; readonly readOnlyBetween: boolean }
   | { readonly do: 'copy'; readonly sync: boolean; readonly goOn: boolean }
 
@@ -51,6 +68,8 @@ function places(space: number, spaces: readonly Space[]): fc.Arbitrary<Place> {
   const poolSize = keyPools[spaces[space].keyEncoding].length
   return fc.record({ space: fc.constant(space), key: fc.nat(poolSize - 1) })
 }
+
+const expiries = fc.constantFrom<Expiry>('never', 'never', 'never', 'later', 'past')
 
 function inSpace(
   space: number,
@@ -76,9 +95,29 @@ function inSpace(
   return fc.oneof(
     {
       weight: 5,
+      arbitrary: fc.tuple(place, value, condition, expiries).map(([at, spec, when, expiry]) => ({
+        ...{ do: 'put' as const, value: spec, condition: when, expiry },
+        ...at,
+      })),
+    },
+    {
+      weight: 2,
       arbitrary: fc
-        .tuple(place, value, condition)
-        .map(([at, spec, when]) => ({ do: 'put' as const, ...at, value: spec, condition: when })),
+        .tuple(place, fc.option(value, { nil: undefined, freq: 4 }))
+        .map(([at, spec]) => ({ do: 'update' as const, ...at, value: spec })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(place, value)
+        .map(([at, spec]) => ({ do: 'getOrInsert' as const, ...at, value: spec })),
+    },
+    {
+      weight: 2,
+      // Lower than all that the store draws, and now and then higher.
+      arbitrary: fc
+        .tuple(place, fc.option(value, { nil: undefined, freq: 3 }), fc.nat(5))
+        .map(([at, spec, version]) => ({ do: 'apply' as const, ...at, value: spec, version })),
     },
     {
       weight: 2,
@@ -117,8 +156,9 @@ function batchPart(spaces: readonly Space[], segmentSizeBytes: number): fc.Arbit
       .tuple(
         places(index, spaces),
         fc.option(valueSpecs(space.encoding, segmentSizeBytes), { nil: undefined, freq: 3 }),
+        expiries,
       )
-      .map(([at, value]) => ({ ...at, value })),
+      .map(([at, value, expiry]) => ({ ...at, value, expiry })),
   )
   return fc.oneof(...parts)
 }
@@ -154,8 +194,15 @@ export function operations(
     { weight: 3, arbitrary: fc.constant({ do: 'snapshot' as const }) },
     { weight: 3, arbitrary: which.map((n) => ({ do: 'readSnapshot' as const, which: n })) },
     { weight: 2, arbitrary: which.map((n) => ({ do: 'closeSnapshot' as const, which: n })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(fc.option(which, { nil: undefined }), fc.constantFrom(7, 4096, 2 ** 20))
+        .map(([n, chunkSizeBytes]) => ({ do: 'export' as const, which: n, chunkSizeBytes })),
+    },
   ]
   const withFiles = [
+    { weight: 2, arbitrary: fc.nat(2).map((keep) => ({ do: 'checkpoint' as const, keep })) },
     {
       weight: 2,
       arbitrary: fc

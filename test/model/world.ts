@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
+import { Writable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import type { Engine } from '../../src/engine/engine.js'
 import * as layout from '../../src/format/control-layout.js'
@@ -33,12 +34,13 @@ import {
   prefixOf,
   reversing,
 } from './data.js'
-import type { BatchPart, Operation, Place, RangeSpec, Space } from './operations.js'
+import type { BatchPart, Expiry, Operation, Place, RangeSpec, Space } from './operations.js'
 
 interface Expected {
   readonly value: unknown
   readonly version: number
   readonly sequence: number
+  readonly expiresAtMs: number | undefined
 }
 
 type AnyStore = Store<unknown, StoreKey>
@@ -69,7 +71,12 @@ export class World {
   #copies = 0
   #store: AnyStore
   #sequence = 0
+  /** Versions of remembered deletes, by keyspace and key; undefined before the first command. */
+  #deleted: Map<number, number>[] | undefined
   #version = 0
+  /** The highest id, and that of the newest checkpoint there is. */
+  #lastCheckpoint = 0
+  #newest: number | undefined
 
   constructor(directory: string, spaces: readonly Space[], options: StoreOptions<unknown>) {
     this.#directory = directory
@@ -111,6 +118,11 @@ export class World {
     switch (operation.do) {
       case 'put':
         return this.#put(operation)
+      case 'update':
+      case 'getOrInsert':
+        return this.#change(operation)
+      case 'apply':
+        return this.#applyCommand(operation)
       case 'delete':
         return this.#delete(operation)
       case 'write':
@@ -135,11 +147,9 @@ export class World {
         for (const held of this.#held) this.#advance(held, 3)
         this.#held = this.#held.filter((held) => held.expected.length > 0)
         return
-      case 'snapshot': {
-        const model = this.#model.map((entries) => entries && new Map(entries))
-        this.#moments.push({ snapshot: this.#store.snapshot(), model })
+      case 'snapshot':
+        this.#moments.push(this.#momentNow())
         return
-      }
       case 'readSnapshot':
         if (this.#moments.length > 0) {
           this.#compareMoment(this.#moments[operation.which % this.#moments.length])
@@ -151,6 +161,10 @@ export class World {
           moment.snapshot.close()
         }
         return
+      case 'export':
+        return this.#export(operation)
+      case 'checkpoint':
+        return this.#checkpoint(operation.keep)
       case 'reopen':
         return this.#reopen(operation.readOnlyBetween)
       case 'copy':
@@ -178,8 +192,9 @@ export class World {
     const key = this.#key(operation)
     const before = entries.get(operation.key)
     const value = makeValue(operation.value)
+    const times = timesOf(operation.expiry)
     const options = {
-      none: undefined,
+      none: times === undefined ? undefined : {},
       sameVersion: { ifVersion: before?.version ?? 1 },
       otherVersion: { ifVersion: (before?.version ?? 1) + 1 },
       absent: { ifAbsent: true },
@@ -188,8 +203,85 @@ export class World {
       condition === 'none' ||
       (condition === 'sameVersion' && before !== undefined) ||
       (condition === 'absent' && before === undefined)
-    assert.equal(keyspace.put(key, value, options), holds, 'what put returns')
-    if (holds) this.#expect(operation, value)
+    const all = times === undefined ? options : { ...options, ...times }
+    assert.equal(keyspace.put(key, value, all), holds, 'what put returns')
+    if (holds) this.#expectPut(operation, value, operation.expiry)
+    this.#compareKey(this.#store, operation)
+    assert.equal(keyspace.count(), entries.size)
+  }
+
+  /** What was deleted, or expired, is remembered by at most the version that the store has now. */
+  #forget({ key, space }: Place): void {
+    this.#entries(space).delete(key)
+    this.#deleted?.[space].set(key, engineOf(this.#store).control.read(layout.version))
+  }
+
+  #applyCommand(operation: Extract<Operation, { do: 'apply' }>): void {
+    const { encoding } = this.#spaces[operation.space]
+    const keyspace = this.#keyspace(this.#store, operation.space)
+    const entries = this.#entries(operation.space)
+    const key = this.#key(operation)
+    // What has expired, and what snapshots keep, would be remembered as well.
+    if (this.#deleted === undefined) {
+      this.#forgetMoments()
+      keyspace.count()
+    }
+    this.#deleted ??= this.#spaces.map(() => new Map())
+    const deleted = this.#deleted[operation.space]
+    const isHighest = operation.version === 5
+    const version = isHighest ? this.#store.stats().version + 1 : operation.version
+    const before = entries.get(operation.key)
+    const value = operation.value === undefined ? undefined : makeValue(operation.value)
+    const last = before?.version ?? deleted.get(operation.key) ?? -1
+    let wins = version > last
+    if (version === last && before !== undefined) {
+      // The rule of equal versions is that of the bytes: see test/store/apply.test.ts.
+      wins = value === undefined
+      if (!wins) return
+    }
+    const command =
+      value === undefined
+        ? ({ type: 'delete', key, version } as const)
+        : ({ type: 'put', key, value, version } as const)
+    const outcome = keyspace.apply(command)
+    if (!wins) {
+      assert.equal(outcome, 'stale')
+    } else if (value === undefined) {
+      assert.equal(outcome, 'removed')
+      entries.delete(operation.key)
+      deleted.set(operation.key, version)
+    } else {
+      assert.equal(outcome, 'applied')
+      const entry = keyspace.getEntry(key)
+      assert.equal(entry?.version, version)
+      const { sequence } = entry ?? { sequence: 0 }
+      const asGiven = asRead(encoding, value)
+      entries.set(operation.key, { value: asGiven, version, sequence, expiresAtMs: undefined })
+    }
+    this.#compareKey(this.#store, operation)
+    assert.equal(keyspace.count(), entries.size)
+  }
+
+  #change(operation: Extract<Operation, { do: 'update' | 'getOrInsert' }>): void {
+    const keyspace = this.#keyspace(this.#store, operation.space)
+    const entries = this.#entries(operation.space)
+    const key = this.#key(operation)
+    const before = entries.get(operation.key)
+    const value = operation.value === undefined ? undefined : makeValue(operation.value)
+    if (operation.do === 'getOrInsert') {
+      const given = keyspace.getOrInsert(key, () => value)
+      if (before === undefined) this.#expect(operation, value, undefined)
+      else requireEqual(given, before.value, 'what getOrInsert returns')
+    } else {
+      const given = keyspace.update(key, (current) => {
+        requireEqual(current, before?.value, 'what update is given')
+        return value
+      })
+      assert.equal(given, value)
+      if (value === undefined) {
+        if (before !== undefined) this.#forget(operation)
+      } else this.#expect(operation, value, before?.expiresAtMs)
+    }
     this.#compareKey(this.#store, operation)
     assert.equal(keyspace.count(), entries.size)
   }
@@ -204,9 +296,7 @@ export class World {
     const options = condition === 'none' ? undefined : { ifVersion: version }
     const holds = before !== undefined && condition !== 'otherVersion'
     assert.equal(keyspace.delete(key, options), holds, 'what delete returns')
-    if (holds) {
-      entries.delete(operation.key)
-    }
+    if (holds) this.#forget(operation)
     this.#compareKey(this.#store, operation)
     assert.equal(keyspace.count(), entries.size)
   }
@@ -222,19 +312,25 @@ export class World {
       const key = this.#key(part)
       return part.value === undefined
         ? { type: 'delete', key, ...keyspace }
-        : { type: 'put', key, value: makeValue(part.value), ...keyspace }
+        : {
+            ...{ type: 'put', key, value: makeValue(part.value) },
+            ...{ ...keyspace, ...timesOf(part.expiry) },
+          }
     })
-    const before = this.#store.stats().sequence
+    // Asking for the numbers would take out what has expired.
+    const { control } = engineOf(this.#store)
+    const before = control.read(layout.sequence)
     this.#store.write(batch)
-    const after = this.#store.stats().sequence
+    const after = control.read(layout.sequence)
     assert.ok(after - before >= parts.length, 'every operation of a batch has a sequence')
-    for (const part of parts) this.#entries(part.space).delete(part.key)
+    for (const part of parts) this.#forget(part)
     parts.forEach((part, index) => {
       const isLast = !parts.slice(index + 1).some((later) => samePlace(later, part))
-      if (!isLast || part.value === undefined) return
+      if (!isLast || part.value === undefined || part.expiry === 'past') return
+      this.#deleted?.[part.space].delete(part.key)
       const entry = this.#keyspace(this.#store, part.space).getEntry(this.#key(part))
       assert.equal(entry?.sequence, after - parts.length + 1 + index, 'sequences follow the batch')
-      this.#expect(part, makeValue(part.value))
+      this.#expectPut(part, makeValue(part.value), part.expiry)
     })
     for (const part of parts) this.#compareKey(this.#store, part)
     for (const { space } of parts) {
@@ -246,6 +342,7 @@ export class World {
     const existed = this.#model[space] !== undefined
     assert.equal(this.#store.dropKeyspace(this.#spaces[space].name), existed)
     this.#model[space] = undefined
+    this.#deleted?.[space].clear()
     this.#compareNames()
   }
 
@@ -350,10 +447,7 @@ export class World {
   }
 
   #compareMoment({ snapshot, model }: Moment): void {
-    const names = this.#spaces.flatMap(({ name }, index) =>
-      name === '' || model[index] === undefined ? [] : [name],
-    )
-    assert.deepEqual(snapshot.keyspaces(), names.sort())
+    assert.deepEqual(snapshot.keyspaces(), this.#namesIn(model))
     this.#spaces.forEach(({ encoding, name, keyEncoding }, space) => {
       let view: KeyspaceSnapshot<unknown, StoreKey> = snapshot
       if (space > 0) {
@@ -381,6 +475,49 @@ export class World {
     })
   }
 
+  /** What is imported into another store is what the snapshot shows, over what that one has. */
+  async #export({ which, chunkSizeBytes }: Extract<Operation, { do: 'export' }>): Promise<void> {
+    const held = which === undefined ? undefined : this.#moments[which % this.#moments.length]
+    const { snapshot, model } = held ?? this.#momentNow()
+    const stream = await exportOf(snapshot)
+    if (held === undefined) snapshot.close()
+    const { segmentSizeBytes } = this.#options
+    const options = { segmentSizeBytes, ...encodingsOf(this.#spaces[0]) } as StoreOptions<unknown>
+    const other = open<unknown, StoreKey>(':memory:', options)
+    try {
+      const [key] = keyPools[this.#spaces[0].keyEncoding]
+      const first = model[0]?.get(0)
+      // Of its own keys, those that the stream has are replaced.
+      if (first !== undefined) other.put(key, first.value)
+      const { version } = other.stats()
+      await other.import(piecesOf(stream, chunkSizeBytes))
+      assert.deepEqual(other.keyspaces(), this.#namesIn(model))
+      this.#spaces.forEach((_, space) => {
+        if (model[space] === undefined) return
+        const keyspace = this.#keyspace(other, space)
+        this.#compareRange(keyspace, this.#expectedRange(model, space, {}), {})
+        for (const entry of keyspace.scan()) assert.ok(entry.version > version, 'versions are new')
+      })
+      assert.equal(
+        other.stats().records,
+        model.reduce((sum, entries) => sum + (entries?.size ?? 0), 0),
+      )
+    } finally {
+      await other.close()
+    }
+  }
+
+  #momentNow(): Moment {
+    const model = this.#model.map((entries) => entries && new Map(entries))
+    return { snapshot: this.#store.snapshot(), model }
+  }
+
+  #namesIn(model: Model): string[] {
+    return this.#spaces
+      .flatMap(({ name }, index) => (name === '' || model[index] === undefined ? [] : [name]))
+      .sort()
+  }
+
   /** Iterations and snapshots end with the store that they read. */
   #forgetMoments(): void {
     for (const { entries } of this.#held) entries.return?.()
@@ -393,17 +530,40 @@ export class World {
   async #compareIndexes(): Promise<void> {
     const engine = engineOf(this.#store)
     assert.equal(this.#store.stats().snapshots, 0)
-    for (let turn = 0; turn < 1000 && tombstonesOf(engine) > 0; turn++) {
+    for (
+      let turn = 0;
+      this.#deleted === undefined && turn < 1000 && tombstonesOf(engine) > 0;
+      turn++
+    ) {
       await new Promise(setImmediate)
     }
-    assert.equal(tombstonesOf(engine), 0, 'tombstones leave the indexes')
+    if (this.#deleted === undefined) {
+      assert.equal(tombstonesOf(engine), 0, 'tombstones leave the indexes')
+    }
     this.#store.count({})
     const { keys } = checkTree(engine.order)
-    assert.equal(keys.length, engine.control.read(layout.records), 'keys in the ordered index')
+    const expected = engine.control.read(layout.records) + tombstonesOf(engine)
+    assert.equal(keys.length, expected, 'keys in the ordered index')
+  }
+
+  async #checkpoint(keep: number): Promise<void> {
+    const { records, sequence } = this.#store.stats()
+    const info = await this.#store.checkpoint()
+    assert.equal(info.sequence, sequence)
+    // A snapshot keeps what it shows of a keyspace that was dropped.
+    if (this.#moments.length === 0 && this.#held.length === 0) assert.equal(info.records, records)
+    assert.ok(info.id > this.#lastCheckpoint)
+    this.#lastCheckpoint = info.id
+    this.#store.pruneCheckpoints(keep)
+    const { length } = this.#store.checkpoints()
+    assert.ok(keep === 0 ? length === 0 : length >= 1 && length <= keep)
+    this.#newest = keep === 0 ? undefined : info.id
   }
 
   async #reopen(readOnlyBetween: boolean): Promise<void> {
     this.#forgetMoments()
+    // Takes out what has expired: it would be on the way, which takes sequences.
+    this.#store.count()
     const before = this.#store.stats()
     await this.#store.close()
     if (readOnlyBetween) {
@@ -420,6 +580,7 @@ export class World {
   async #copy(sync: boolean, goOn: boolean): Promise<void> {
     // What a snapshot shows of a dropped keyspace still counts.
     if (goOn) this.#forgetMoments()
+    this.#store.count()
     if (sync) await this.#store.sync()
     const before = this.#store.stats()
     const directory = `${this.#directory.replace(/\+\d+$/, '')}+${++this.#copies}`
@@ -427,6 +588,8 @@ export class World {
     const copy = this.#open(directory)
     assert.equal(copy.stats().lastRecovery.kind, 'replay')
     assert.equal(copy.stats().lastRecovery.bytesDropped, 0)
+    assert.equal(copy.stats().lastRecovery.checkpoint, this.#newest)
+    assert.deepEqual(copy.stats().lastRecovery.passedOver, [])
     const discarded = goOn ? this.#directory : directory
     try {
       this.#compareAll(copy)
@@ -444,8 +607,13 @@ export class World {
     }
   }
 
+  #expectPut(place: Place, written: unknown, expiry: Expiry): void {
+    if (expiry === 'past') this.#forget(place)
+    else this.#expect(place, written, timesOf(expiry)?.expiresAtMs)
+  }
+
   /** After a put: the entry's facts are the model's, and its numbers are above all before. */
-  #expect(place: Place, written: unknown): void {
+  #expect(place: Place, written: unknown, expiresAtMs: number | undefined): void {
     const { encoding } = this.#spaces[place.space]
     const key = this.#key(place)
     const entries = this.#entries(place.space)
@@ -455,7 +623,7 @@ export class World {
     assert.ok(entry.sequence > this.#sequence, 'a sequence is above all before')
     assert.ok(entry.version > this.#version, 'a version is above all before')
     const { version, sequence } = entry
-    entries.set(place.key, { value: asRead(encoding, written), version, sequence })
+    entries.set(place.key, { value: asRead(encoding, written), version, sequence, expiresAtMs })
   }
 
   #key(place: Place): StoreKey {
@@ -481,6 +649,7 @@ export class World {
     requireEqual(entry.key, key, 'the key of getEntry')
     assert.equal(entry.version, expected.version)
     assert.equal(entry.sequence, expected.sequence)
+    assert.equal(entry.expiresAtMs, expected.expiresAtMs)
     assert.ok(entry.sizeBytes >= 48 && entry.sizeBytes % 8 === 0, 'the size of a record')
     assert.ok(Math.abs(Date.now() - entry.timestampMs) < 3_600_000, 'the time of a record')
     const target = Buffer.alloc(3 + 2 ** 21, 0xaa)
@@ -496,10 +665,7 @@ export class World {
   }
 
   #compareNames(): void {
-    const expected = this.#spaces.flatMap(({ name }, index) =>
-      name === '' || this.#model[index] === undefined ? [] : [name],
-    )
-    assert.deepEqual(this.#store.keyspaces(), expected.sort())
+    assert.deepEqual(this.#store.keyspaces(), this.#namesIn(this.#model))
   }
 
   #compareAll(store: AnyStore): void {
@@ -540,6 +706,34 @@ export class World {
     assert.equal(after.sequence, before.sequence)
     assert.equal(after.version, before.version)
   }
+}
+
+const laterMs = 4_000_000_000_000
+
+function timesOf(expiry: Expiry): { readonly expiresAtMs: number } | undefined {
+  if (expiry === 'never') return undefined
+  return { expiresAtMs: expiry === 'later' ? laterMs : 1 }
+}
+
+async function exportOf(snapshot: Snapshot<unknown, StoreKey>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  const target = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(Buffer.from(chunk))
+      done()
+    },
+  })
+  await snapshot.export(target)
+  return Buffer.concat(chunks)
+}
+
+/** A stream of many small pieces takes long; its end comes in one. */
+function* piecesOf(stream: Buffer, sizeBytes: number): Generator<Buffer> {
+  const pieces = Math.min(200, Math.floor(stream.length / sizeBytes))
+  for (let piece = 0; piece < pieces; piece++) {
+    yield stream.subarray(piece * sizeBytes, (piece + 1) * sizeBytes)
+  }
+  yield stream.subarray(pieces * sizeBytes)
 }
 
 function encodingsOf(space: Space): Pick<StoreOptions<unknown>, 'encoding' | 'keyEncoding'> {

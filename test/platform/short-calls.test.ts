@@ -41,7 +41,8 @@ test('reads and writes that stop early are gone on with', async (t) => {
     copyStore(directory, `${directory}-copied`)
     const again = open<string>(`${directory}-copied`, options)
     assert.equal(again.count(), 51)
-    for (let index = 0; index < 50; index++) assert.equal(again.get(`k${index}`)?.length, 50 * index)
+    for (let index = 0; index < 50; index++)
+      assert.equal(again.get(`k${index}`)?.length, 50 * index)
     assert.equal(again.get('large'), 'y'.repeat(300_000))
     await again.close()
   }

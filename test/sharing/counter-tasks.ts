@@ -1,7 +1,7 @@
-/** Raising a number that others raise, too: by compare-and-set, as any client would. */
+/** Raising a number that others raise, too: by compare-and-set, as any client would, or by one call. */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { open } from '../../src/store/index.js'
+import { open, type Store } from '../../src/store/index.js'
 import type { SharedOptions } from './options.js'
 
 export interface CounterSetup {
@@ -9,6 +9,7 @@ export interface CounterSetup {
   readonly options: SharedOptions
   readonly key: string
   readonly times: number
+  readonly by: 'ifVersion' | 'increment' | 'update'
   /** Says how often the counter was raised, also when the client is no more. */
   readonly file: string
 }
@@ -17,18 +18,13 @@ const turnEvery = 100
 
 /** Returns how many times another client was faster. */
 export async function raiseCounter(setup: CounterSetup): Promise<number> {
-  const { path, options, key, times, file } = setup
+  const { by, path, options, key, times, file } = setup
   const store = open<number>(path, { ...options, encoding: 'json' })
   const fd = openSync(file, 'w')
   const acknowledged = Buffer.alloc(8)
   let conflicts = 0
   for (let done = 0; done < times; ) {
-    const entry = store.getEntry(key)
-    const isRaised =
-      entry === undefined
-        ? store.put(key, 1, { ifAbsent: true })
-        : store.put(key, entry.value + 1, { ifVersion: entry.version })
-    if (!isRaised) {
+    if (!raise(store, key, by)) {
       conflicts++
       continue
     }
@@ -40,6 +36,15 @@ export async function raiseCounter(setup: CounterSetup): Promise<number> {
   closeSync(fd)
   await store.close()
   return conflicts
+}
+
+/** False where another one was faster. */
+function raise(store: Store<number>, key: string, by: CounterSetup['by']): boolean {
+  if (by === 'increment') return store.increment(key) > 0
+  if (by === 'update') return store.update(key, (value = 0) => value + 1) > 0
+  const entry = store.getEntry(key)
+  if (entry === undefined) return store.put(key, 1, { ifAbsent: true })
+  return store.put(key, entry.value + 1, { ifVersion: entry.version })
 }
 
 /** How often the client that wrote `file` was told that it had raised the counter. */

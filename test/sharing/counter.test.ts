@@ -1,6 +1,6 @@
 /**
  * Goal: no update is lost among writers that read, add one and write if nobody was faster.
- * Method: processes raise one number by `getEntry` and `put` with `ifVersion`; in the second test
+ * Method: processes raise one number by `getEntry` and `put` with `ifVersion`, by `increment`, or by `update`; in the second test
  *   some are killed and replaced. Each keeps count of what it was told in a file.
  * Properties checked: the number is exactly what they were told; a client that was killed may have
  *   raised it once more than it was told.
@@ -21,6 +21,7 @@ import { smallOptions } from './options.js'
 const clientCount = 4
 const total = isThorough ? 1_000_000 : 20_000
 const msMax = 3_600_000
+const ways = ['ifVersion', 'increment', 'update'] as const
 
 async function counterIn(path: string): Promise<number> {
   const store = open<number>(path, { ...smallOptions, encoding: 'json' })
@@ -37,7 +38,8 @@ test(`a counter that ${clientCount} processes raise ${total} times ends exactly 
     Array.from({ length: clientCount }, (_, index) => {
       const file = join(directory, `count-${index}`)
       const times = total / clientCount
-      const setup = { path, options: smallOptions, key: 'counter', times, file }
+      const by = ways[index % ways.length]
+      const setup = { path, options: smallOptions, key: 'counter', times, by, file }
       return pool.take('process').call('raiseCounter', setup, msMax)
     }),
   )
@@ -64,7 +66,8 @@ test('of a counter whose clients are killed nothing acknowledged is missing', as
       const file = join(directory, `count-${files.length}`)
       files.push(file)
       const times = isKilled ? total : Math.ceil(total / 20)
-      const setup = { path, options: smallOptions, key: 'counter', times, file }
+      const by = random.pick(ways)
+      const setup = { path, options: smallOptions, key: 'counter', times, by, file }
       const raising = host.call('raiseCounter', setup, msMax)
       if (isKilled) {
         kills++

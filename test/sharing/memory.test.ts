@@ -288,7 +288,7 @@ describe('a store in memory that is shared', { skip: !canShare }, () => {
       console.log(store.get('k0'), store.count() === count, store.get('k' + (count - 1)).length)
       await store.close()
       await again.close()`,
-      ['sh', '-c', 'ulimit -n 80; exec "$0" "$@"'],
+      ['sh', '-c', 'ulimit -n 256; exec "$0" "$@"'],
     )
     assert.equal(run.stdout, `STORE_FULL\nchanged true ${2 ** 17}\n`, run.stderr)
   })

@@ -149,7 +149,8 @@ describe('a reader on a read-only mount', { skip: noMountNamespaces }, () => {
   ] as const) {
     test(`cannot finish a write whose writer died ${when}, and others can`, async (t) => {
       const path = temporaryDirectory(t)
-      const survivor = await openSession(t, path, options)
+      // It must not come to write by itself, in the background: that would finish it.
+      const survivor = await openSession(t, path, { ...options, syncIntervalMs: 0 })
       const writer = await openSession(t, path, options)
       await writer.do({ do: 'put', key: 'a', value: 1 })
       const lockTimeoutMs = 100

@@ -237,7 +237,7 @@ function dieInBatch(store: Store, keys: number, applied: number): Answer {
   const operations = Array.from({ length: keys }, (_, index) => ({
     type: 'put' as const,
     key: `batch ${index}`,
-    value: index,
+    value: String(index),
   }))
   store.write(operations)
   return {}

@@ -164,6 +164,36 @@ describe('a snapshot shows the store as it was, through', () => {
     compare(snapshot, state)
   })
 
+  test('1,000,000 updates, the kill of another process within a write, and growth of the index', async (t) => {
+    const path = temporaryDirectory(t)
+    await using store = open<string>(path, { ...options, segmentSizeBytes: 2 ** 24 })
+    const names = Array.from({ length: 5000 }, (_, index) => key(index))
+    for (const name of names) store.put(name, `before ${name}`)
+    const state = stateOf(store)
+    const { index } = engineOf(store)
+    const bucketCount = index.bucketCount
+    using snapshot = store.snapshot()
+    const other = await openSession(t, path, { encoding: 'utf8' })
+    await other.do({ do: 'delete', key: key(17) })
+    await other.do({ do: 'put', key: key(18), value: 'from another process' })
+    await other.dieIn({ do: 'dieInBatch', keys: 3000, applied: 1500 })
+    const updates = 1_000_000
+    const perBatch = 5000
+    for (let done = 0; done < updates; done += perBatch) {
+      const value = `update ${done}`
+      store.write(names.map((name) => ({ type: 'put', key: name, value })))
+      const added = Array.from({ length: 250 }, (_, at) => `more ${done + at}`)
+      for (const name of added) store.put(name, value)
+      store.delete(names[(done / perBatch) % names.length])
+      if (done % 100_000 === 0) assert.equal(snapshot.get(key(18)), `before ${key(18)}`)
+    }
+    assert.equal(store.get('batch 2999'), '2999', 'the batch was finished for the dead')
+    index.adoptBucketCount()
+    assert.ok(index.bucketCount > bucketCount * 4, `${bucketCount} to ${index.bucketCount} buckets`)
+    compare(snapshot, state)
+    assert.ok(store.count() > 50_000)
+  })
+
   test('keyspaces that are dropped, made, and made again', async (t) => {
     await using store = filled(temporaryDirectory(t), 10)
     const encodings = { encoding: 'utf8' } as const
@@ -296,6 +326,30 @@ describe('many snapshots', () => {
     second.close()
     second.close()
     assert.equal(store.stats().oldestSnapshotSequence, undefined)
+  })
+
+  test('hold back what is replaced and deleted from the oldest of them on', async (t) => {
+    const path = temporaryDirectory(t)
+    await using store = filled(path)
+    const held = (): number => store.stats().pinnedBytes
+    for (let index = 0; index < 500; index++) store.put(key(index), 'x'.repeat(500))
+    assert.ok(store.stats().garbageBytes > 0)
+    assert.equal(held(), 0, 'garbage from before, and no snapshot')
+    const first = store.snapshot()
+    assert.equal(held(), 0)
+    for (let index = 0; index < 10; index++) store.put(key(index), 'y'.repeat(1000))
+    const replaced = held()
+    assert.ok(replaced >= 10 * 500 && replaced < 10 * 700, `${replaced} bytes`)
+    await using other = open<string>(path, options)
+    const second = other.snapshot()
+    for (let index = 0; index < 10; index++) store.delete(key(index))
+    const deleted = held() - replaced
+    assert.ok(deleted >= 10 * 1000 && deleted < 10 * 1300, `${deleted} bytes`)
+    assert.equal(other.stats().pinnedBytes, replaced + deleted)
+    first.close()
+    assert.equal(held(), deleted, 'the other one was made later')
+    second.close()
+    assert.equal(held(), 0)
   })
 
   test('of an empty store show nothing, ever', async () => {

@@ -194,7 +194,7 @@ describe('values', () => {
   const circular: unknown[] = []
   circular.push(circular)
   const cases: readonly (readonly [ValueEncoding<unknown>, readonly unknown[]])[] = [
-    ['binary', [undefined, null, 'text', 1, [1], {}, new ArrayBuffer(8), new Float64Array(1)]],
+    ['binary', [undefined, null, 'text', 1, [1], {}, new ArrayBuffer(8)]],
     ['utf8', [undefined, null, 1, Buffer.from('a'), {}, '\ud800', 'a\udfffb']],
     ['json', [undefined, () => 1, Symbol('a'), 1n, circular]],
     ['msgpack', [undefined, () => 1, Symbol('a'), circular, 'a\ud800']],

@@ -26,11 +26,21 @@ export interface Part {
   readonly value: Value | undefined
 }
 
+export type Place = Pick<Part, 'space' | 'key'>
+
 export type Change =
   | { readonly do: 'set'; readonly parts: readonly [Part] }
   | { readonly do: 'write'; readonly parts: readonly Part[] }
   | { readonly do: 'make'; readonly space: string }
   | { readonly do: 'drop'; readonly space: string }
+  /** The same by update(), by a transaction, and by commands of this version. */
+  | { readonly do: 'update'; readonly parts: readonly [Part] }
+  | { readonly do: 'transaction'; readonly parts: readonly Part[] }
+  | { readonly do: 'command'; readonly parts: readonly [Part]; readonly version: number }
+  /** Puts what has expired already; a count takes it out. */
+  | { readonly do: 'expire'; readonly parts: readonly [Part] }
+  | { readonly do: 'count' }
+  | { readonly do: 'rename'; readonly from: Place; readonly to: Place }
   | { readonly do: 'sync' }
   /** Builds the ordered index; opens a snapshot; closes it, so that what it held back is swept. */
   | { readonly do: 'order' | 'snapshot' | 'close' }
@@ -47,17 +57,29 @@ export function stateAfter(state: State, change: Change): State {
     next.set(change.space, new Map(state.get(change.space)))
   } else if (change.do === 'drop') {
     next.delete(change.space)
-  } else if (change.do === 'set' || change.do === 'write') {
+  } else if (change.do === 'rename') {
+    return stateAfter(state, { do: 'write', parts: partsOfRename(state, change) })
+  } else if ('parts' in change) {
     const copied = new Set<string>()
     for (const { space, key, value } of change.parts) {
       if (!copied.has(space)) next.set(space, new Map(next.get(space)))
       copied.add(space)
       const entries = next.get(space) as Map<string, Value>
-      if (value === undefined) entries.delete(key)
+      if (value === undefined || change.do === 'expire') entries.delete(key)
       else entries.set(key, value)
     }
   }
   return next
+}
+
+function partsOfRename(state: State, { from, to }: Extract<Change, { do: 'rename' }>): Part[] {
+  const value = state.get(from.space)?.get(from.key)
+  return value === undefined
+    ? []
+    : [
+        { ...from, value: undefined },
+        { ...to, value },
+      ]
 }
 
 export function bytesOf(value: Value): Buffer {
@@ -90,6 +112,41 @@ export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do:
     const [{ space, key, value }] = change.parts
     if (value === undefined) keyspaceOf(store, space).delete(key)
     else keyspaceOf(store, space).put(key, bytesOf(value))
+  } else if (isOperation(change)) applyOperation(store, change)
+}
+
+type OperationChange = Extract<
+  Change,
+  { do: 'update' | 'transaction' | 'command' | 'expire' | 'count' | 'rename' }
+>
+
+/** TypeScript narrows no union by a comparison with several names. */
+function isOperation(change: Change): change is OperationChange {
+  return ['update', 'transaction', 'command', 'expire', 'count', 'rename'].includes(change.do)
+}
+
+function applyOperation(store: BinaryStore, change: OperationChange): void {
+  if (change.do === 'count') {
+    store.count()
+  } else if (change.do === 'rename') {
+    const { from, to } = change
+    keyspaceOf(store, from.space).move(from.key, keyspaceOf(store, to.space), to.key)
+  } else if (change.do === 'transaction') {
+    store.transaction((tx) => {
+      for (const { space, key, value } of change.parts) {
+        const keyspace = space === '' ? tx : tx.keyspace<Buffer>(space)
+        if (value === undefined) keyspace.delete(key)
+        else keyspace.put(key, bytesOf(value))
+      }
+    })
+  } else {
+    const [{ space, key, value }] = change.parts
+    const keyspace = keyspaceOf(store, space)
+    const bytes = value === undefined ? undefined : bytesOf(value)
+    if (change.do === 'update') keyspace.update(key, () => bytes)
+    else if (change.do === 'expire') keyspace.put(key, bytes as Buffer, { expiresAtMs: 1 })
+    else if (bytes === undefined) keyspace.apply({ type: 'delete', key, version: change.version })
+    else keyspace.apply({ type: 'put', key, value: bytes, version: change.version })
   }
 }
 

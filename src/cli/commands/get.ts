@@ -20,7 +20,7 @@ export function addGet(program: Command): void {
     .argument('<path>', pathDescription)
     .argument('<key>', keyNotation)
     .addOption(keyspaceOption())
-    .addOption(jsonOption('one object: value, version, sequence, time and size'))
+    .addOption(jsonOption('one object: value, version, sequence, time, time of expiry and size'))
     .addHelpText(
       'after',
       `

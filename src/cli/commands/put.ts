@@ -14,6 +14,7 @@ interface PutOptions extends Encodings {
   readonly jsonValue?: true
   readonly ifAbsent?: true
   readonly ifVersion?: number
+  readonly ttlMs?: number
 }
 
 export function addPut(program: Command): void {
@@ -41,6 +42,12 @@ export function addPut(program: Command): void {
     .addOption(
       new Option('--if-version <version>', 'store only over this version').argParser(parseCount),
     )
+    .addOption(
+      new Option(
+        '--ttl-ms <milliseconds>',
+        'the key is missing from so long after now on; without it, it stays',
+      ).argParser(parseCount),
+    )
     .addHelpText(
       'after',
       `
@@ -64,10 +71,11 @@ async function put(
   const { encoding, keyEncoding } = keyspace.encodings
   const key = parseKey(keyText, keyEncoding)
   const value = parseValue(bytes, encoding, options.jsonValue === true)
-  const { ifAbsent, ifVersion } = options
+  const { ifAbsent, ifVersion, ttlMs } = options
   const isStored = keyspace.put(key, value, {
     ...(ifAbsent === undefined ? {} : { ifAbsent }),
     ...(ifVersion === undefined ? {} : { ifVersion }),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
   })
   if (isStored) return
   const version = keyspace.getEntry(key)?.version

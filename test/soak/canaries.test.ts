@@ -9,9 +9,9 @@ import { execFile } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { type Canary, canaries, type Plan } from './canaries.js'
+import { type Canary, canaries, type Plan } from '../crash/canaries.js'
 
-const child = fileURLToPath(new URL('./canary-child.js', import.meta.url))
+const child = fileURLToPath(new URL('../crash/canary-child.js', import.meta.url))
 
 async function failuresOf(edits: Canary['edits'], plan: Plan): Promise<string[]> {
   const run = promisify(execFile)

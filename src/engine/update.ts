@@ -1,0 +1,105 @@
+/**
+ * update: the value of a key becomes what a function makes of it, with nobody's write in between: the
+ * writer's word is held while the function runs. It may read; whatever would write throws.
+ *
+ * Nothing is begun before the function has returned, so one that throws leaves all as it was.
+ * Hot path: `bench/operations.mjs`, rows "update" and "increment".
+ */
+import * as layout from '../format/control-layout.js'
+import { noExpiry } from '../log/expiry-table.js'
+import { entryOf, liveEntry } from './announce-record.js'
+import { ownVersion } from './append-record.js'
+import { removeFound } from './delete.js'
+import type { Engine } from './engine.js'
+import { beginCallback, endCallback, enter, leave, mend } from './exclusive.js'
+import { Key } from './key.js'
+import { hashKey, probe } from './probe.js'
+import { putFound, sizeOfValue } from './put.js'
+import { createReferenceHeld } from './reference.js'
+import { scheduleSync } from './sync.js'
+import { expiryFound, isExpiredFound } from './time.js'
+import { verifyFound } from './verified-read.js'
+
+/**
+ * The next value: bytes, `undefined` for none, or {@link unchanged}. Where `isThere`, the lookup has
+ * the record of the value that there is, and keeps it until the store is asked for another one.
+ */
+export type NextValue = (isThere: boolean) => Uint8Array | string | undefined
+
+/** Leaves the key as it is. */
+export const unchanged: Uint8Array = new Uint8Array(0)
+
+/**
+ * Updates the key at hand. False, and nothing done, where the registry is no longer of `generation`.
+ * `operation` is what the caller called, for messages. A key that is there keeps its expiry, one that is
+ * not gets `newExpiresAtMs`.
+ */
+export function update(
+  engine: Engine,
+  keyspaceId: number,
+  generation: number,
+  operation: string,
+  next: NextValue,
+  newExpiresAtMs: number = noExpiry,
+): boolean {
+  engine.requireWritable()
+  enter(engine)
+  let isWritten = false
+  try {
+    if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
+    isWritten = updateHeld(engine, keyspaceId, operation, next, newExpiresAtMs)
+  } finally {
+    leave(engine)
+  }
+  if (isWritten) scheduleSync(engine)
+  return true
+}
+
+/** A home bucket that no lookup has: it stands there as long as none was made. */
+const noHome = -1
+
+function updateHeld(
+  engine: Engine,
+  keyspaceId: number,
+  operation: string,
+  next: NextValue,
+  newExpiresAtMs: number,
+): boolean {
+  const { key, lookup } = engine
+  const hash = hashKey(engine, keyspaceId)
+  let entry = entryOf(engine, probe(engine, hash, keyspaceId))
+  if (engine.verifiesReads && entry === liveEntry) verifyFound(engine, keyspaceId)
+  const isThere = entry === liveEntry && !isExpiredFound(engine)
+  const expiresAtMs = isThere ? expiryFound(engine) : newExpiresAtMs
+  engine.asideKey ??= new Key()
+  const aside = engine.asideKey
+  aside.setWords(key.words, 0, key.sizeBytes)
+  const { home } = lookup
+  lookup.home = noHome
+  let value: Uint8Array | string | undefined
+  beginCallback(engine, operation)
+  try {
+    value = next(isThere)
+  } finally {
+    endCallback(engine)
+  }
+  if (value === unchanged) return false
+  key.setWords(aside.words, 0, aside.sizeBytes)
+  if (lookup.home === noHome) lookup.home = home
+  else entry = entryOf(engine, probe(engine, hash, keyspaceId))
+  if (value === undefined && !isThere) return false
+  const sizeBytes = value === undefined ? 0 : sizeOfValue(value)
+  try {
+    if (value === undefined) {
+      removeFound(engine, keyspaceId, hash, ownVersion)
+    } else {
+      const isLarge = sizeBytes > engine.inlineValueSizeBytesMax
+      const reference = isLarge ? createReferenceHeld(engine, value, sizeBytes) : undefined
+      putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference, expiresAtMs)
+    }
+  } catch (error) {
+    mend(engine)
+    throw error
+  }
+  return true
+}
