@@ -55,7 +55,7 @@ describe('a writer may die before any store to shared memory', () => {
   for (const { name } of [...workloads, ...orderedWorkloads, ...operationWorkloads]) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
       // The operations are made of changes that the others stop at more places.
-      const everyday = operationWorkloads.some((workload) => workload.name === name) ? 16 : 4
+      const everyday = operationWorkloads.some((workload) => workload.name === name) ? 24 : 8
       const stride = isThorough ? 1 : everyday
       const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])
       const last = outcome.lines[outcome.lines.length - 1]
