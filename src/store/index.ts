@@ -25,9 +25,10 @@ export type {
   ValueEncoding,
   ValueEncodingName,
 } from './encoding.js'
+export type { StoreEntry } from './entry.js'
 export type { StoreEvents } from './events.js'
 export type { StoreHandle } from './handle.js'
-export { Keyspace, type StoreEntry } from './keyspace.js'
+export { Keyspace } from './keyspace.js'
 export { Lazy } from './lazy.js'
 export type {
   BackupOptions,

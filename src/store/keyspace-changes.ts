@@ -7,7 +7,8 @@ import { unchanged, update } from '../engine/update.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { applyAll, type Command } from './command.js'
 import { encodeValue, type StoreKey } from './encoding.js'
-import type { Encodings, Keyspace } from './keyspace.js'
+import type { Keyspace } from './keyspace.js'
+import type { Encodings } from './keyspace-encodings.js'
 import {
   checkExpiryOptions,
   type ExpiryOptions,

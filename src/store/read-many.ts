@@ -4,7 +4,7 @@ import type { Engine } from '../engine/engine.js'
 import { giveGroup, groupSizeMax, takeGroup } from '../engine/get-many.js'
 import { getBytes, getText } from '../engine/read.js'
 import { decodeValueOf, type StoreKey, setKey } from './encoding.js'
-import type { Encodings } from './keyspace.js'
+import type { Encodings } from './keyspace-encodings.js'
 
 /** Iterates, which may run the caller's code. Throws `TypeError` for one key in the place of several. */
 export function keysOf<K extends StoreKey>(keys: Iterable<K>): readonly K[] {

@@ -3,7 +3,9 @@ import { shown } from '../base/shown.js'
 import type { Engine } from '../engine/engine.js'
 import { LogReader } from '../engine/scan.js'
 import { decodeKey, type StoreKey } from './encoding.js'
-import { type Encodings, entryOf, type Keyspace, type StoreEntry } from './keyspace.js'
+import { entryOf, type StoreEntry } from './entry.js'
+import type { Keyspace } from './keyspace.js'
+import type { Encodings } from './keyspace-encodings.js'
 
 /** How {@link Keyspace.scan} goes through the log. */
 export interface ScanOptions {

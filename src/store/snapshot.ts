@@ -27,8 +27,10 @@ import {
   setKey,
   type ValueEncoding,
 } from './encoding.js'
+import { entryOf, type StoreEntry } from './entry.js'
 import { exportSnapshot } from './export.js'
-import { type Encodings, entryOf, Keyspace, type StoreEntry } from './keyspace.js'
+import { Keyspace } from './keyspace.js'
+import type { Encodings } from './keyspace-encodings.js'
 import { Lazy } from './lazy.js'
 import {
   countRangeOf,

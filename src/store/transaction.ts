@@ -8,7 +8,8 @@ import type { Engine } from '../engine/engine.js'
 import { writeBatchHeld } from '../engine/write-batch.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { decodeValueOf, type StoreKey, setKey } from './encoding.js'
-import type { Keyspace, StoreEntry } from './keyspace.js'
+import type { StoreEntry } from './entry.js'
+import type { Keyspace } from './keyspace.js'
 import { draftOperation, type OperationDraft } from './operation-draft.js'
 import {
   checkDeleteOptions,

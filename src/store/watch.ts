@@ -2,7 +2,7 @@
 import type { Engine } from '../engine/engine.js'
 import { type LoggedChange, LogWatcher } from '../engine/watch.js'
 import { decodeKey, decodeValueOf, type StoreKey, setPrefix } from './encoding.js'
-import type { Encodings } from './keyspace.js'
+import type { Encodings } from './keyspace-encodings.js'
 import { checkWatchOptions, type WatchOptions } from './options.js'
 
 /** One change of a key. */
