@@ -67,7 +67,7 @@ export function sync(engine: Engine): Promise<void> {
   // Without the right to write there is nothing of one's own; what others wrote can be synced all the
   // same where the files can be reached.
   if (engine.log.access === 'private') return Promise.resolve()
-  return engine.syncQueue.run(() => flush(engine, false))
+  return engine.syncQueue.run((isForced) => flush(engine, isForced), false)
 }
 
 /**
@@ -77,7 +77,7 @@ export function sync(engine: Engine): Promise<void> {
 export async function finalSync(engine: Engine): Promise<void> {
   await sync(engine)
   if (!engine.isReadOnly && lacksEvidence(engine)) {
-    await engine.syncQueue.run(() => flush(engine, true))
+    await engine.syncQueue.run((isForced) => flush(engine, isForced), true)
   }
 }
 

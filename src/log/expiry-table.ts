@@ -112,7 +112,8 @@ export class ExpiryTable {
       const number = log.slots.get(slot, slotNumber)
       if (number === 0 || piece[start + segmentNumber] !== number) continue
       const base = number * log.segmentWords
-      const end = base + (row - slot * perSlot + 1) * stretchWords
+      const inSlot = row - slot * perSlot
+      const end = base + Math.min(log.segmentWords, (inSlot + 1) * stretchWords)
       yield { row, start: base + piece[start + firstOffset], end }
     }
   }
@@ -177,6 +178,7 @@ export function sooner(a: number, b: number): number {
   return a === noExpiry || (b !== noExpiry && b < a) ? b : a
 }
 
+/** One for a segment that is shorter than a stretch: a simulated disk may have such. */
 function rowsPerSlot(log: Log): number {
-  return log.segmentWords >>> stretchShift
+  return Math.max(1, log.segmentWords >>> stretchShift)
 }

@@ -69,6 +69,7 @@ export function createFilePlatform(): Platform {
     ...nodeDirectories,
     holders: fileHolders,
     kind: 'file',
+    hasDirectory: true,
     isShared: false,
     createAddressSpace: () => undefined,
     openFile: (path, mode): PlatformFile => new LoadedFile(loadLibc(), path, mode),

@@ -133,6 +133,7 @@ function platformOf(libc: Libc, directory: MemoryDirectory): Platform {
 
   return {
     kind: 'memory',
+    hasDirectory: false,
     isShared: true,
     createAddressSpace: (rangeSizeBytes) => new AddressSpace(libc, rangeSizeBytes),
     // What is found there was written by this process.

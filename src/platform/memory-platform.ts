@@ -124,6 +124,7 @@ export function createMemoryPlatform(): Platform {
 
   return {
     kind: 'memory',
+    hasDirectory: false,
     isShared: false,
     createAddressSpace: () => undefined,
     bootId: () => '',

@@ -58,6 +58,7 @@ export function createMmapPlatform(libc: Libc): Platform {
     ...nodeDirectories,
     holders: fileHolders,
     kind: 'mmap',
+    hasDirectory: true,
     isShared: true,
     openFile: (path, mode): PlatformFile => new MmapFile(libc, path, mode),
     createAddressSpace: (rangeSizeBytes): AddressSpace => new AddressSpace(libc, rangeSizeBytes),

@@ -108,6 +108,8 @@ export interface FileLock extends Lock {
 
 export interface Platform {
   readonly kind: PlatformKind
+  /** False where the files of a store lie in no directory: what is kept aside is then kept in memory. */
+  readonly hasDirectory: boolean
   /** Identifies the running kernel, or '' where it cannot be told: then no boot equals another. */
   bootId(): string
   /** Identifies the mount that `directory` lies on, or '' where it cannot be told. */

@@ -1,4 +1,5 @@
 /** What a store tells its user beside the results of calls. */
+import { shown } from '../base/shown.js'
 import type { CompactionEvent } from '../compaction/compaction.js'
 import type { Attachment } from '../control/attachments.js'
 
@@ -20,4 +21,19 @@ export interface StoreEvents {
   compaction: [event: CompactionEvent]
   /** Background work failed; the next call that depends on it reports the same error. */
   error: [error: unknown]
+}
+
+const eventNames: Readonly<Record<keyof StoreEvents, true>> = {
+  wait: true,
+  built: true,
+  warning: true,
+  compaction: true,
+  error: true,
+}
+
+/** Throws `TypeError`: a listener for what never happens would wait for ever. */
+export function requireEvent(event: unknown): void {
+  if (typeof event === 'string' && Object.hasOwn(eventNames, event)) return
+  const accepted = Object.keys(eventNames).map(shown).join(', ')
+  throw new TypeError(`event is ${shown(event)}; accepted: ${accepted}`)
 }

@@ -43,7 +43,7 @@ export async function importStream(
 ): Promise<void> {
   engine.requireWritable()
   requireSource(source)
-  const spool = await openSpool(engine.platform.kind === 'memory' ? undefined : engine.directory)
+  const spool = await openSpool(engine.platform.hasDirectory ? engine.directory : undefined)
   try {
     const { header, records } = await spoolRecords(source, spool)
     engine.requireWritable()
@@ -74,7 +74,7 @@ function requireEncodings(
 }
 
 function requireSource(source: unknown): asserts source is ByteSource {
-  if (typeof source === 'object' && source !== null) {
+  if (typeof source === 'object' && source !== null && !ArrayBuffer.isView(source)) {
     if (Symbol.asyncIterator in source || Symbol.iterator in source) return
   }
   throw new TypeError(

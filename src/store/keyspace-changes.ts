@@ -212,7 +212,7 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
       )
     }
     const from = { keyspace: anyOf(this.asKeyspace()), key }
-    const to = { keyspace: anyOf(other), key: toKey ?? key }
+    const to = { keyspace: anyOf(other), key: toKey === undefined ? key : toKey }
     return transfer(from, to, removes, options)
   }
 }

@@ -55,7 +55,7 @@ import {
   resolveRange,
 } from './range.js'
 
-import { readMany } from './read-many.js'
+import { keysOf, readMany } from './read-many.js'
 import { streamOf } from './read-stream.js'
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
 import { takeViewType, type ViewType, viewAs } from './view.js'
@@ -141,8 +141,8 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
    */
   getMany(keys: Iterable<K>): (V | undefined)[] {
     this.engine.requireOpen()
-    // Iterating may run the caller's code: before any key is at hand.
-    const all = Array.isArray(keys) ? (keys as K[]) : Array.from(keys)
+    // Before any key is at hand.
+    const all = keysOf(keys)
     const id = this.#idNow()
     return readMany(this.engine, id, this.codecs, all) as (V | undefined)[]
   }
@@ -163,7 +163,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
 
   /** As {@link getMany}, in the way of {@link getAsync}. */
   async getManyAsync(keys: Iterable<K>): Promise<(V | undefined)[]> {
-    const own = Array.from(keys, ownKey)
+    const own = keysOf(keys).map(ownKey)
     await this.#bringIn(own)
     return this.getMany(own)
   }
@@ -175,7 +175,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
    * Cost: 2 microseconds for each key that is in memory, and the medium's time for each that is not.
    */
   async prefetch(keys: Iterable<K>): Promise<void> {
-    await this.#bringIn(Array.from(keys, ownKey))
+    await this.#bringIn(keysOf(keys).map(ownKey))
   }
 
   #bringIn(keys: readonly K[]): Promise<void> {

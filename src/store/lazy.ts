@@ -6,6 +6,8 @@
  * Iterators are classes and not generators: a generator runs nothing before its first step, so it
  * would begin too late, and would not end what it began where it is left before that.
  */
+import { requireFunction } from './read-modify-write.js'
+
 const itemsPerTurn = 256
 
 export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
@@ -27,11 +29,13 @@ export class Lazy<T> implements Iterable<T>, AsyncIterable<T> {
 
   /** What `change` makes of each item. */
   map<U>(change: (item: T) => U): Lazy<U> {
+    requireFunction('change', change)
     return new Lazy(() => new MappedSteps(this.#begin(), change))
   }
 
   /** The items for which `isWanted` is true. */
   filter(isWanted: (item: T) => boolean): Lazy<T> {
+    requireFunction('isWanted', isWanted)
     return new Lazy(() => new FilteredSteps(this.#begin(), isWanted))
   }
 

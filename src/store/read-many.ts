@@ -1,9 +1,19 @@
 /** Several values at once: what their keys and bytes are, for engine/get-many.ts. */
+import { shown } from '../base/shown.js'
 import type { Engine } from '../engine/engine.js'
 import { giveGroup, groupSizeMax, takeGroup } from '../engine/get-many.js'
 import { getBytes, getText } from '../engine/read.js'
 import { decodeValueOf, type StoreKey, setKey } from './encoding.js'
 import type { Encodings } from './keyspace.js'
+
+/** Iterates, which may run the caller's code. Throws `TypeError` for one key in the place of several. */
+export function keysOf<K extends StoreKey>(keys: Iterable<K>): readonly K[] {
+  if (Array.isArray(keys)) return keys as K[]
+  const given: unknown = keys
+  const isObject = typeof given === 'object' && given !== null && !ArrayBuffer.isView(given)
+  if (isObject && Symbol.iterator in given) return Array.from(keys)
+  throw new TypeError(`keys are ${shown(given)}; accepted: an array of keys, or another iterable`)
+}
 
 /** The values of `keys`, in order. */
 export function readMany(

@@ -37,6 +37,7 @@ import {
   RangeSteps,
   resolveRange,
 } from './range.js'
+import { keysOf } from './read-many.js'
 
 /** What a snapshot pins; shared by its views of several keyspaces. */
 export class Pin implements Moment {
@@ -104,7 +105,7 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
 
   getMany(keys: Iterable<K>): (V | undefined)[] {
     this.pin.requireOpen()
-    return Array.from(keys, (key) => this.get(key))
+    return keysOf(keys).map((key) => this.get(key))
   }
 
   has(key: K): boolean {

@@ -28,7 +28,7 @@ import { noExpiry } from '../log/expiry-table.js'
 import { memoryPath, openStore } from '../recovery/open-store.js'
 import { type VerifyReport, verify } from '../verify/verify.js'
 import { customEncodingName, decodeOrderedKey, type StoreKey } from './encoding.js'
-import type { StoreEvents } from './events.js'
+import { requireEvent, type StoreEvents } from './events.js'
 import { handleOf, requireHandle, type StoreHandle } from './handle.js'
 import { type ByteSource, importStream } from './import.js'
 import { generationOf, Keyspace } from './keyspace.js'
@@ -111,6 +111,8 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
 
   /** Calls `listener` at each event of the name, until {@link off}. */
   on<E extends keyof StoreEvents>(event: E, listener: (...args: StoreEvents[E]) => void): this {
+    requireEvent(event)
+    requireFunction('listener', listener)
     this.#events.on(event, listener)
     return this
   }
@@ -129,6 +131,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    */
   write(operations: Iterable<WriteOperation<V, K> | WriteOperation>): void {
     this.engine.requireWritable()
+    requireOperations(operations)
     const draft = this.#takeDraft()
     try {
       const drafts: OperationDraft[] = []
@@ -522,6 +525,13 @@ function requireKeyspaceName(name: string): void {
   if (typeof name === 'string' && name.length > 0 && name.length <= keyspaceNameLengthMax) return
   throw new TypeError(
     `name of a keyspace is ${shown(name)}; accepted: a string of 1 to ${keyspaceNameLengthMax} characters`,
+  )
+}
+
+function requireOperations(operations: unknown): void {
+  if (typeof operations === 'object' && operations !== null && Symbol.iterator in operations) return
+  throw new TypeError(
+    `operations are ${shown(operations)}; accepted: an array of { type, key, value }, or another iterable`,
   )
 }
 

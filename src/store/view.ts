@@ -17,7 +17,7 @@ type ViewConstructor = new (
 const TypedArray = Object.getPrototypeOf(Uint8Array) as abstract new () => ArrayBufferView
 
 // Of the type that was asked for last: most often it is the next one's, too.
-let knownType: unknown
+let knownType: unknown = Uint8Array
 let elementSizeBytes = 1
 
 /** The value of the key at hand. `key` is for messages. */

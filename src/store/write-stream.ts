@@ -120,7 +120,7 @@ class StreamedValue {
   /** Brings what is in memory to the spool. */
   async flush(): Promise<void> {
     const { directory, platform } = this.#engine
-    this.spool ??= await openSpool(platform.kind === 'memory' ? undefined : directory)
+    this.spool ??= await openSpool(platform.hasDirectory ? directory : undefined)
     const bytes = this.inMemory()
     this.#chunks = []
     this.#chunksSizeBytes = 0

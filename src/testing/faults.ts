@@ -1,4 +1,5 @@
 /** Failures on demand: the n-th call of a kind, once or from then on. */
+import { shown } from '../base/shown.js'
 
 /**
  * What a process asks of a disk. `directory`: making, renaming and removing a name; `reserve`: blocks
@@ -61,6 +62,13 @@ export class Faults {
   }
 
   set(fault: Fault): void {
+    if (!diskCalls.includes(fault.call)) {
+      const accepted = diskCalls.map(shown).join(', ')
+      throw new TypeError(`call of a fault is ${shown(fault.call)}; accepted: ${accepted}`)
+    }
+    if (!(Number.isInteger(fault.at) && fault.at >= 1)) {
+      throw new RangeError(`at of a fault is ${shown(fault.at)}; accepted: a whole number from 1`)
+    }
     this.#active.push({ fault, remaining: fault.at })
   }
 

@@ -5,7 +5,7 @@ import { openOn as openEngineOn } from '../recovery/open-store.js'
 import type { StoreKey } from '../store/encoding.js'
 import { resolveStoreOptions, type StoreOptions } from '../store/options.js'
 import { Store } from '../store/store.js'
-import type { SimulatedDisk } from './simulated-disk.js'
+import { SimulatedDisk } from './simulated-disk.js'
 
 /** Where the store lies on its disk. */
 export const simulatedDirectory = '/store'
@@ -22,6 +22,7 @@ export function openOn<V = unknown, K extends StoreKey = string>(
   disk: SimulatedDisk,
   options: StoreOptions<V> = {},
 ): Store<V, K> {
+  requireDisk(disk)
   const { segmentSizeBytes, ...others } = options
   const resolved = resolveStoreOptions({ syncIntervalMs: 0, ...others })
   if (segmentSizeBytes !== undefined) requireSegmentSize(segmentSizeBytes)
@@ -42,6 +43,11 @@ export function openOn<V = unknown, K extends StoreKey = string>(
     abandon(engine)
     throw error
   }
+}
+
+function requireDisk(disk: unknown): void {
+  if (disk instanceof SimulatedDisk) return
+  throw new TypeError(`disk is ${shown(disk)}; accepted: a SimulatedDisk`)
 }
 
 function requireSegmentSize(sizeBytes: number): void {

@@ -10,6 +10,7 @@
  */
 import { dirname } from 'node:path'
 import { StoreError } from '../base/errors.js'
+import { shown } from '../base/shown.js'
 import type { Platform } from '../platform/platform.js'
 import { BufferPool } from './buffer-pool.js'
 import { type DiskCall, type Fault, Faults, systemError } from './faults.js'
@@ -91,7 +92,9 @@ export class SimulatedDisk {
   #isGone = false
   #nowMs = Date.UTC(2030, 0, 1)
 
-  constructor({ mapping = 'mmap', capacityBytes = Number.POSITIVE_INFINITY }: DiskOptions = {}) {
+  constructor(options: DiskOptions = {}) {
+    checkDiskOptions(options)
+    const { mapping = 'mmap', capacityBytes = Number.POSITIVE_INFINITY } = options
     this.mapping = mapping
     this.capacityBytes = capacityBytes
     this.platform = createSimulatedPlatform(this)
@@ -134,6 +137,11 @@ export class SimulatedDisk {
    * looked at.
    */
   crash(pick: Pick): SimulatedDisk {
+    if (typeof pick !== 'function') {
+      throw new TypeError(
+        `pick is ${shown(pick)}; accepted: a function that says in which way, from 0 to count - 1, a thing is found`,
+      )
+    }
     const { capacityBytes, mapping } = this
     const next = new SimulatedDisk({ mapping, capacityBytes })
     const images = new Map<SimulatedFile, SimulatedFile>()
@@ -495,4 +503,21 @@ function asFull(code: string, what: string, path: string): Error {
     details: { file: path },
     cause: error,
   })
+}
+
+function checkDiskOptions(options: DiskOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`options must be an object, not ${shown(options)}`)
+  }
+  for (const name of Object.keys(options)) {
+    if (name === 'mapping' || name === 'capacityBytes') continue
+    throw new TypeError(`unknown option "${name}"; accepted: "mapping", "capacityBytes"`)
+  }
+  const { capacityBytes = 0, mapping = 'mmap' } = options
+  if (mapping !== 'mmap' && mapping !== 'file') {
+    throw new TypeError(`option "mapping" is ${shown(mapping)}; accepted: "mmap", "file"`)
+  }
+  if (typeof capacityBytes === 'number' && capacityBytes >= 0) return
+  const message = `option "capacityBytes" is ${shown(capacityBytes)}; accepted: a number of bytes from 0`
+  throw typeof capacityBytes === 'number' ? new RangeError(message) : new TypeError(message)
 }

@@ -141,6 +141,7 @@ export function createSimulatedPlatform(disk: SimulatedDisk): Platform {
   }
   return {
     kind: disk.mapping,
+    hasDirectory: false,
     isShared: disk.mapping === 'mmap',
     bootId: () => disk.bootId,
     mountId: () => disk.mountId,

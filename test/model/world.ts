@@ -21,6 +21,7 @@ import {
   type StoreOptions,
   type WriteOperation,
 } from '../../src/store/index.js'
+import { selectRange } from '../../src/testing/index.js'
 import { copyStore } from '../support/directory.js'
 import { engineOf, oddBuckets } from '../support/engine-of.js'
 import { checkTree } from '../support/ordered-tree.js'
@@ -379,13 +380,10 @@ export class World {
     const { keyEncoding } = this.#spaces[space]
     const pool = keyPools[keyEncoding]
     const bytesAt = (key: number): Buffer => keyBytes(keyEncoding, pool[key])
-    const { gt, gte, lt, lte, prefix, limit } = spec
-    const isWanted = (key: number): boolean => {
-      const bytes = bytesAt(key)
-      if (gt !== undefined && Buffer.compare(bytes, bytesAt(gt)) <= 0) return false
-      if (gte !== undefined && Buffer.compare(bytes, bytesAt(gte)) < 0) return false
-      if (lt !== undefined && Buffer.compare(bytes, bytesAt(lt)) >= 0) return false
-      if (lte !== undefined && Buffer.compare(bytes, bytesAt(lte)) > 0) return false
+    const at = (key: number | undefined): Buffer | undefined =>
+      key === undefined ? undefined : bytesAt(key)
+    const { gt, gte, limit, lt, lte, prefix, reverse } = spec
+    const hasPrefix = (key: number): boolean => {
       if (prefix === undefined) return true
       const start = prefixOf(pool[prefix.key], prefix.length)
       const value = pool[key]
@@ -393,14 +391,12 @@ export class World {
         return Array.isArray(value) && isDeepStrictEqual(value.slice(0, start.length), start)
       }
       const startBytes = keyBytes(keyEncoding, start)
-      return bytes.subarray(0, startBytes.length).equals(startBytes)
+      return bytesAt(key).subarray(0, startBytes.length).equals(startBytes)
     }
-    const found = [...(model[space] ?? [])]
-      .filter(([key]) => isWanted(key))
-      .sort(([a], [b]) => Buffer.compare(bytesAt(a), bytesAt(b)))
-      .map(([key, { value }]): Entry => [pool[key], value])
-    if (spec.reverse === true) found.reverse()
-    return found.slice(0, limit ?? found.length)
+    return selectRange(model[space] ?? [], ([key]) => bytesAt(key), {
+      ...{ gt: at(gt), gte: at(gte), lt: at(lt), lte: at(lte), limit, reverse },
+      hasPrefix: ([key]) => hasPrefix(key),
+    }).map(([key, { value }]): Entry => [pool[key], value])
   }
 
   #rangeOptions(space: number, spec: RangeSpec): RangeOptions<StoreKey> {
