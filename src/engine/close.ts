@@ -49,8 +49,14 @@ export async function close(engine: Engine): Promise<void> {
   } catch (error) {
     failure ??= error
   }
+  let leftover: unknown
   try {
     engine.log.dropPrepared()
+  } catch (error) {
+    // It takes nothing from a proper end: the next opening removes the file.
+    leftover = error
+  }
+  try {
     engine.session.end(() => {
       if (engine.isReadOnly || failure !== undefined || engine.control.isPoisoned) return
       finalSyncNow(engine)
@@ -62,6 +68,7 @@ export async function close(engine: Engine): Promise<void> {
   } finally {
     engine.closeParts()
   }
+  failure ??= leftover
   // A full disk is told by the writes that it refuses.
   const { failure: former } = engine.compacted
   if (!(former instanceof StoreError && former.code === 'STORE_FULL')) failure ??= former
