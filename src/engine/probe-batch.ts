@@ -72,6 +72,8 @@ export function probeBatch(
   let touched = fetchBuckets(engine, keyspaceId, words, starts, sizesBytes, first, count)
   touched ^= placeEntries(engine, count)
   placeChainedEntries(engine)
+  // Behind versions and entries: see log.ts.
+  engine.log.refreshSlots()
   touched ^= fetchRecords(engine, count)
   engine.lookup.touched = touched
   readRecords(engine, keyspaceId, sequence, words, starts, sizesBytes, first, count)

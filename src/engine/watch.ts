@@ -39,7 +39,7 @@ import {
   recordValueSize,
   referencedSlot,
 } from '../log/record-fields.js'
-import { slotEpoch } from '../log/slot-table.js'
+import { kindLog, slotEpoch, slotKind } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 import { enter, leave } from './exclusive.js'
 import { freezeLog } from './freeze.js'
@@ -124,7 +124,7 @@ export class LogWatcher {
       const ends = start === undefined ? undefined : endsOfSegments(engine)
       const from = start?.address ?? this.#orderedFrom
       this.#walk = new LogWalk(log, from, this.#orderedFrom, ends)
-      watched.add(this.#sequence, 0)
+      watched.add(this.#sequence)
       attachments.setWatched(watched.lowest)
       Atomics.store(control.words, layout.watchedWord, 1)
     } finally {
@@ -298,7 +298,7 @@ export class LogWatcher {
   #moveTo(sequence: number): void {
     const { attachments, watched } = this.#engine
     if (sequence === this.#position.sequence) return
-    watched.add(sequence, 0)
+    watched.add(sequence)
     watched.remove(this.#position.sequence)
     this.#position.sequence = sequence
     attachments.setWatched(watched.lowest)
@@ -351,7 +351,9 @@ function findStart(engine: Engine, since: number): Start {
     )
   }
   for (let marker = control.get(layout.lastMarker); marker !== 0; ) {
-    if (log.slotOf(Math.floor(marker / log.segmentWords)) === -1) break
+    const markerSlot = log.slotOf(Math.floor(marker / log.segmentWords))
+    // Compaction drops it, or has.
+    if (markerSlot === -1 || log.slots.get(log.firstSlotOf(markerSlot), slotKind) !== kindLog) break
     const { slot, offset } = log.locate(marker)
     const sequence = log.doubles[slot][offset + sequenceDouble]
     if (sequence <= since) return requireUnbroken(engine, since, { address: marker, sequence })

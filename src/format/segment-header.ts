@@ -27,6 +27,8 @@ const storeIdOffset = 8
 const segmentNumberOffset = 24
 const epochOffset = 32
 const firstSequenceOffset = 40
+/** Index of `firstSequence` among the doubles of a segment. */
+export const firstSequenceDouble: number = firstSequenceOffset / 8
 const previousSegmentOffset = 48
 const sizeBytesOffset = 56
 const kindOffset = 64

@@ -47,16 +47,19 @@ export class LogWalk {
     this.address += this.#span
     this.#span = 0
     while (this.address < this.end) {
-      const { slot, offset } = log.locate(this.address)
-      const words = log.words[slot]
-      const isInside = offset * 2 < words.length && this.address < this.#segmentEnd
-      const type = isInside ? recordType(words, offset * 2) : typeNone
-      if (type !== typeNone) {
-        this.slot = slot
-        this.offset = offset
-        this.type = type
-        this.#span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
-        return true
+      const place = this.#find()
+      if (place !== undefined) {
+        const { slot, offset } = place
+        const words = log.words[slot]
+        const isInside = offset * 2 < words.length && this.address < this.#segmentEnd
+        const type = isInside ? recordType(words, offset * 2) : typeNone
+        if (type !== typeNone) {
+          this.slot = slot
+          this.offset = offset
+          this.type = type
+          this.#span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
+          return true
+        }
       }
       const next = this.#nextSegmentStart()
       if (next === undefined) return false
@@ -64,6 +67,14 @@ export class LogWalk {
       this.#segmentEnd = this.#endOf(Math.floor(next / log.segmentWords))
     }
     return false
+  }
+
+  /** Undefined where the segment was dropped: nothing in it counts. */
+  #find(): { slot: number; offset: number } | undefined {
+    const log = this.#log
+    const slot = log.slotOf(Math.floor(this.address / log.segmentWords))
+    if (slot === -1 || log.slots.get(log.firstSlotOf(slot), slotKind) !== kindLog) return undefined
+    return log.find(this.address)
   }
 
   /** Where the records of the log segment behind the one at hand begin. */

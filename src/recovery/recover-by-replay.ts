@@ -22,7 +22,7 @@ import {
   isPreparedFileName,
   parseSegmentFileName,
 } from '../format/file-names.js'
-import type { Manifest, ManifestSegment } from '../format/manifest.js'
+import { isDropped, type Manifest, type ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
@@ -216,11 +216,13 @@ function readLog(
     {
       platform,
       shift: superblock.segmentShift,
-      start: chosen && { address: chosen.header.address, ends: chosen.ends },
+      start: chosen && { ...chosen.header, ends: chosen.ends },
       durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
       claim: former.claim,
       update: former.update,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
+      nextSegmentNumber: manifest.nextSegmentNumber,
+      isDropped: (segmentNumber) => isDropped(manifest, segmentNumber),
     },
     believe,
   )
@@ -388,7 +390,8 @@ function lossesSince(
   const isTold = used.some(
     ({ file: { header } }) => header.kind === segmentKindLog && header.epoch === manifest.epoch,
   )
-  const isWhole = addressOfEnd(end, superblock.segmentShift) === manifest.durable
+  const isAtEnd = addressOfEnd(end, superblock.segmentShift) === manifest.durable
+  const isWhole = isAtEnd && !manifest.isOfCompaction
   return (isTold ? 0 : manifest.losses) + (isWhole ? 0 : 1)
 }
 
@@ -411,6 +414,7 @@ function nextManifest(
     nextSegmentNumber: Math.max(files.manifest.nextSegmentNumber, freeNumber(files)),
     durable: addressOfEnd(end, files.superblock.segmentShift),
     losses,
+    isOfCompaction: false,
     segments,
   }
 }
@@ -426,11 +430,15 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
   }
 }
 
-/** A number above that of every segment file there is, dead ones too: none is used twice. */
+/**
+ * A number above that of every segment file there is, dead ones too, and of every one that was dropped:
+ * none is used twice, and records may still refer to a value that nobody needs.
+ */
 function freeNumber(files: StoreFiles): number {
-  const { directory, platform, superblock } = files
+  const { directory, manifest, platform, superblock } = files
   const segmentSizeBytes = segmentSizeOf(superblock)
   let free = 1
+  for (const { segmentNumber } of manifest.segments) free = Math.max(free, segmentNumber + 1)
   for (const name of platform.list(directory)) {
     const parsed = parseSegmentFileName(name)
     if (parsed === undefined) continue

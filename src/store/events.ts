@@ -1,5 +1,6 @@
 /** What a store tells its user beside the results of calls. */
 import { shown } from '../base/shown.js'
+import type { CompactionEvent } from '../compaction/compaction.js'
 import type { Attachment } from '../control/attachments.js'
 
 export interface StoreEvents {
@@ -16,6 +17,8 @@ export interface StoreEvents {
    * garbage, a checkpoint that recovery could not use. Without a listener it is a warning of the process.
    */
   warning: [words: string]
+  /** Compaction gave something back, or came to its end; of whoever asked for it, and in the background. */
+  compaction: [event: CompactionEvent]
   /** Background work failed; the next call that depends on it reports the same error. */
   error: [error: unknown]
 }
@@ -25,6 +28,7 @@ const eventNames: Readonly<Record<keyof StoreEvents, true>> = {
   built: true,
   warning: true,
   error: true,
+  compaction: true,
 }
 
 /** Throws `TypeError`: a listener for what never happens would wait for ever. */

@@ -5,6 +5,8 @@
  *   command, on real directories, and on a simulated disk where a machine has to fail.
  * Properties checked: answers, and what is left after closing, kills, crashes and damage.
  *
+ * What its compaction does wrong is in compaction.test.ts, for all four.
+ *
  * What cannot be stated for Varve:
  * - reads and writes by the hash of a key, hash collisions that a caller is told of, and constants of the
  *   hash: keys are stored and compared whole, and the hash is nobody's but the index's; what collides is

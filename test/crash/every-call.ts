@@ -51,7 +51,7 @@ const workload: readonly Step[] = [
   operation('sync'),
   ...['update', 'large', 'roll', 'batch'].map(operation),
   operation('sync'),
-  operation('put'),
+  ...['checkpoint', 'compact', 'put'].map(operation),
   close,
   open,
   ...['put', 'roll'].map(operation),
@@ -59,7 +59,7 @@ const workload: readonly Step[] = [
   operation('batch'),
   verify,
   restart,
-  ...['large', 'update'].map(operation),
+  ...['large', 'update', 'compact'].map(operation),
   operation('sync'),
   close,
 ]

@@ -68,6 +68,8 @@ export const operations: readonly Operation[] = [
   },
   { name: 'sync', run: (run) => run.sync() },
   { name: 'begin-sync', run: (run) => run.beginSync() },
+  { name: 'checkpoint', run: (run) => run.checkpoint() },
+  { name: 'compact', run: (run) => run.compact() },
   {
     name: 'reopen',
     run: async (run) => {

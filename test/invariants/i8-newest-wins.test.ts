@@ -221,6 +221,8 @@ function stretchesOf(directory: string): BelievedStretch[] {
       claim: undefined,
       update: undefined,
       values: new Map(),
+      nextSegmentNumber: 1,
+      isDropped: () => false,
     },
     (stretch) => stretches.push(stretch),
   )

@@ -231,6 +231,44 @@ export const workloads: readonly Workload[] = [
   },
 ]
 
+/** Several segments: one dead as a whole, one of which little lives, batches and tombstones among it. */
+const garbage = (store: BinaryStore): Change[] => [
+  ...Array.from({ length: 8 }, (_, index) => put(`g${index}`, 125_000, index)),
+  {
+    do: 'write',
+    parts: [part('a', 100, 1), part('b', 100_000, 2), { space: '', key: 'g7', value: undefined }],
+  },
+  put('x', segmentSizeBytes / 4 + 1, 1),
+  remove('x'),
+  put('c', 300, 3),
+  put('d', 200, 4),
+  ...Array.from({ length: 8 }, (_, index) => put(`g${index}`, 125_000, 20 + index)),
+  remove('g0'),
+  put('b', 60_000, 6),
+  ...Array.from({ length: 8 }, (_, index) => put(`g${index}`, 125_000, 40 + index)),
+  ...fill(store, 600_000),
+]
+
+export const compactionWorkloads: readonly Workload[] = [
+  {
+    name: 'a compaction, and what is written behind it',
+    prepare: garbage,
+    changes: () => [{ do: 'compact' }, put('a', 20, 5), remove('c'), { do: 'compact' }],
+  },
+  {
+    name: 'a compaction beside a snapshot, and one when it is closed',
+    prepare: (store) => [...garbage(store), order],
+    changes: () => [
+      snapshot,
+      remove('d'),
+      put('c', 30, 9),
+      { do: 'compact' },
+      close,
+      { do: 'compact' },
+    ],
+  },
+]
+
 /** Higher than what the store draws, and with room above. */
 const highVersion = 2 ** 52 + 2 ** 51
 const command = (key: string, size: number | undefined, seed: number, version: number): Change => ({

@@ -44,6 +44,7 @@ export type Change =
   | { readonly do: 'count' }
   | { readonly do: 'rename'; readonly from: Place; readonly to: Place }
   | { readonly do: 'sync' }
+  | { readonly do: 'compact' }
   /** Builds the ordered index; opens a snapshot; closes it, so that what it held back is swept. */
   | { readonly do: 'order' | 'snapshot' | 'close' }
 
@@ -100,6 +101,7 @@ function keyspaceOf(store: BinaryStore, space: string): Keyspace<Buffer> {
 /** Does one change; a sync has reached the medium when this resolves. */
 export async function applyChange(store: BinaryStore, change: Change): Promise<void> {
   if (change.do === 'sync') await store.sync()
+  else if (change.do === 'compact') await store.compact({ minGarbageRatio: 0.05 })
   else if (change.do === 'stream') await applyStream(store, change.parts[0])
   else applyChangeNow(store, change)
 }
@@ -119,7 +121,7 @@ async function applyStream(
 }
 
 /** What is done when it returns. */
-export type SynchronousChange = Exclude<Change, { do: 'sync' | 'stream' }>
+export type SynchronousChange = Exclude<Change, { do: 'sync' | 'stream' | 'compact' }>
 
 export function applyChangeNow(store: BinaryStore, change: SynchronousChange): void {
   if (change.do === 'order') store.count({})
