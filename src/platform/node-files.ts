@@ -166,6 +166,17 @@ function makeDirectory(path: string): void {
     // Made by somebody else meanwhile.
     if (!existsSync(path)) throw error
   }
+  nameDurably(parent)
+}
+
+/** Without its name in the one above, a directory is lost with all that was synced in it. */
+function nameDurably(parent: string): void {
+  try {
+    nodeDirectories.syncDirectory(parent)
+  } catch (error) {
+    // One may make a directory where one may not read.
+    if (!notWritableCodes.includes(systemErrorCode(error) ?? '')) throw error
+  }
 }
 
 /** The part of `Platform` that is the same wherever there are real files. */

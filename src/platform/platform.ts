@@ -118,6 +118,7 @@ export interface Platform {
   isDirectory(path: string): boolean
   /** True where this process may make and change files in a directory. */
   isWritable(directory: string): boolean
+  /** Makes a directory, and those above it; their names outlast a crash. */
   createDirectory(path: string): void
   list(directory: string): string[]
   /** Opens a file; `create` makes it when missing and truncates nothing. */

@@ -27,6 +27,7 @@ const eventNames: Readonly<Record<keyof StoreEvents, true>> = {
   wait: true,
   built: true,
   warning: true,
+  compaction: true,
   error: true,
   compaction: true,
 }

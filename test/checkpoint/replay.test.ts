@@ -11,6 +11,7 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import * as layout from '../../src/format/control-layout.js'
 import { open, type Snapshot, type Store, type WriteOperation } from '../../src/store/index.js'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
@@ -170,9 +171,10 @@ describe('a recovery from a checkpoint', () => {
     changes.load()
     await changes.some(2000)
     changes.closeSnapshots()
-    // With nothing to sweep, the entries are the live keys.
+    // With nothing left to sweep, the entries are the live keys.
+    const { control } = engineOf(store)
     while (store.stats().oldestSnapshotSequence !== undefined) await new Promise(setImmediate)
-    await new Promise(setImmediate)
+    while (control.read(layout.tombstones) > 0) await new Promise(setImmediate)
     const entries = indexEntries(engineOf(store))
     const stats = store.stats()
     const making = store.checkpoint()

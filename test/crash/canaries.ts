@@ -33,7 +33,7 @@ export interface Canary {
 const states = (
   sequences: readonly (readonly string[])[],
   mapping: 'mmap' | 'file' = 'mmap',
-  repeats: number = 12,
+  repeats: number = 4,
 ): Plan => ({ harness: 'states', mapping, sequences, repeats })
 
 const scan = 'log/segment-scan.js'
@@ -101,10 +101,14 @@ export const canaries: readonly Canary[] = [
         to: 'const matches = true || words',
       },
     ],
-    plan: states([
-      ['update', 'replace'],
-      ['update', 'put'],
-    ]),
+    plan: states(
+      [
+        ['update', 'replace'],
+        ['update', 'put'],
+      ],
+      'mmap',
+      8,
+    ),
   },
   {
     invariant: 'I5',
@@ -154,7 +158,7 @@ export const canaries: readonly Canary[] = [
         to: '    void applyPending;',
       },
     ],
-    plan: states([['update'], ['put'], ['batch'], ['put', 'replace']], 'mmap', 20),
+    plan: states([['update'], ['put'], ['batch'], ['put', 'replace']], 'mmap', 6),
   },
   {
     invariant: 'I8',
@@ -200,6 +204,11 @@ export const canaries: readonly Canary[] = [
         file: replay,
         from: '        platform.syncDirectory(directory);',
         to: '        void platform.syncDirectory;',
+      },
+      {
+        file: 'recovery/store-files.js',
+        from: '    platform.syncDirectory(directory);',
+        to: '    void platform.syncDirectory;',
       },
     ],
     plan: states(

@@ -13,10 +13,10 @@ const onlyCase = process.env.VARVE_CASE
 
 const shortLimits: ImageLimits = isThorough
   ? { enumeratedMax: 512, sampled: 96, kills: 6 }
-  : { enumeratedMax: 16, sampled: 5, kills: 1 }
+  : { enumeratedMax: 8, sampled: 4, kills: 1 }
 const longLimits: ImageLimits = isThorough
   ? { enumeratedMax: 64, sampled: 24, kills: 3 }
-  : { enumeratedMax: 3, sampled: 2, kills: 1 }
+  : { enumeratedMax: 2, sampled: 2, kills: 1 }
 
 const randomCount = isThorough ? 2000 : 40
 const randomLength = 25

@@ -56,9 +56,9 @@ for (const mapping of ['mmap', 'file'] as const) {
         for (let at = 1; at <= count; at++) {
           for (const [index, code] of codes[call].entries()) {
             for (const isLasting of [false, true]) {
-              // The first code, once, for every n; of the other cases each third.
+              // The first code, once, for every n; of the other cases each sixth.
               const isRare = index > 0 || isLasting
-              if (!isThorough && isRare && (at + index + seed) % 3 !== 0) continue
+              if (!isThorough && isRare && (at + index + seed) % 6 !== 0) continue
               const fault: Fault = { call, at, code, isLasting }
               const disk = new SimulatedDisk({ mapping })
               disk.faults.set(fault)
@@ -76,7 +76,7 @@ for (const mapping of ['mmap', 'file'] as const) {
     test('the disk is full, at every size', async (t) => {
       const tally = new Tally()
       const random = new Random(seed)
-      const step = isThorough ? 512 : 8192
+      const step = isThorough ? 512 : 16_384
       for (let capacityBytes = 0; capacityBytes < fullSizeBytes; capacityBytes += step) {
         const odd = capacityBytes + random.below(step)
         const disk = new SimulatedDisk({ mapping, capacityBytes: odd })

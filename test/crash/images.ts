@@ -45,14 +45,15 @@ export function* imagesOf(
 ): Generator<Image> {
   const all = disk.uncertainties()
   const ofLog = all.filter((uncertainty) => partOf(uncertainty) === 'log')
+  const ofVolatile = all.filter((uncertainty) => partOf(uncertainty) === 'volatile')
   const ways = ofLog.reduce((product, { count }) => Math.min(product * count, 1e9), 1)
   const isEnumerated = ways <= enumeratedMax
   // Where all is certain but what no other boot believes, that is still found in many ways.
   const total = isEnumerated ? Math.max(ways, sampled) : sampled
   for (let index = 0; index < total; index++) {
-    const picks = isEnumerated ? decoded(ofLog, index) : sample(ofLog, random, index)
+    const picks = isEnumerated ? decoded(ofLog, index) : sample(ofLog, random)
     const way = volatileWays[random.below(volatileWays.length)]
-    const moment = pickMoment(all, random)
+    const moment = pickMoment(ofVolatile, random)
     for (const uncertainty of all) {
       const part = partOf(uncertainty)
       if (part === 'lock') picks.set(keyOf(uncertainty), uncertainty.count - 1)
@@ -94,43 +95,49 @@ function decoded(uncertainties: readonly Uncertainty[], index: number): Map<stri
   return picks
 }
 
-/** The extremes first; then one thing that is not as the others; then anything. */
-function sample(
-  uncertainties: readonly Uncertainty[],
-  random: Random,
-  index: number,
-): Map<string, number> {
+/**
+ * One of several kinds: all as it was written last but one thing, which is as the last sync left it, or
+ * only a little older than the rest; all as it was at one moment, and a part of what came later; anything.
+ */
+function sample(uncertainties: readonly Uncertainty[], random: Random): Map<string, number> {
   const picks = new Map<string, number>()
+  const kind = random.pick(['lost', 'older', 'older', 'moment', 'any', 'any'] as const)
   const odd = random.below(uncertainties.length)
-  const part = random.pick([0.1, 0.5, 0.9])
+  const part = random.pick([0, 0.1, 0.5, 0.9])
+  const moment = pickMoment(uncertainties, random)
   for (const [at, uncertainty] of uncertainties.entries()) {
     const newest = uncertainty.count - 1
-    const isNew = index % 5 === 0 ? true : index % 5 === 1 ? false : undefined
-    const picked = isNew === undefined ? random.chance(part) : isNew !== (at === odd && index > 1)
-    const any = random.chance(0.3) ? 1 + random.below(newest) : newest
-    picks.set(keyOf(uncertainty), picked ? (isNew === undefined ? any : newest) : 0)
+    let picked = newest
+    if (kind === 'moment' && !random.chance(part)) picked = wayAt(uncertainty, moment)
+    else if (kind === 'any') picked = random.chance(part) ? random.below(newest + 1) : newest
+    else if (at === odd) picked = kind === 'lost' ? 0 : newest - 1
+    picks.set(keyOf(uncertainty), picked)
   }
   return picks
 }
 
 /** A moment at which something came to be that no sync covered. */
 function pickMoment(uncertainties: readonly Uncertainty[], random: Random): number {
-  const moments = uncertainties
-    .filter((uncertainty) => partOf(uncertainty) === 'volatile')
-    .flatMap(({ moments }) => moments)
+  const moments = uncertainties.flatMap(({ moments }) => moments)
   return moments.length === 0 ? 0 : random.pick(moments)
+}
+
+/** How something was found at a moment. */
+function wayAt({ moments }: Uncertainty, moment: number): number {
+  return moments.findLastIndex((at) => at <= moment)
 }
 
 /** `torn`: most as at that moment, the rest anyhow. */
 function pickVolatile(
-  { kind, count, moments }: Uncertainty,
+  uncertainty: Uncertainty,
   way: VolatileWay,
   moment: number,
   random: Random,
 ): number {
+  const { count, kind } = uncertainty
   if (kind === 'name') return way === 'absent' ? 0 : 1
   if (way === 'old' || way === 'absent') return 0
   if (way === 'new') return count - 1
   if (way === 'torn' && random.chance(0.3)) return random.below(count)
-  return moments.findLastIndex((at) => at <= moment)
+  return wayAt(uncertainty, moment)
 }

@@ -29,12 +29,12 @@ export const operations: readonly Operation[] = [
   {
     name: 'update',
     run: (run) => {
-      // In place: the record was written since the last sync, and the value fits.
+      // In place: the records were written since the last sync, and the values fit. The small one lies
+      // within a sector, and changes when what follows it there is written.
+      if (!run.young.has('/v')) run.put('v', 20)
       if (!run.young.has('/u')) run.put('u', 400)
       run.put('u', 400)
       run.put('u', 390)
-      // Small enough to lie in one sector.
-      if (!run.young.has('/v')) run.put('v', 20)
       run.put('v', 20)
     },
   },

@@ -104,18 +104,18 @@ for (const kind of ['closed', 'recovered'] as const) {
       }
 
       test('either copy of the superblock serves', () => {
-        const [ofFirst] = check(/^superblock$/, () => ({ from: 0, to: 104, count: 40 }))
+        const [ofFirst] = check(/^superblock$/, () => ({ from: 0, to: 104, count: 24 }))
         assert.equal(ofFirst.refused, 0, 'the second copy serves')
-        const [ofSecond] = check(/^superblock$/, () => ({ from: 4096, to: 4200, count: 40 }))
+        const [ofSecond] = check(/^superblock$/, () => ({ from: 4096, to: 4200, count: 24 }))
         assert.equal(ofSecond.refused, 0, 'the first copy serves')
-        check(/^superblock$/, () => ({ from: 104, to: 4096, count: 30 }))
+        check(/^superblock$/, () => ({ from: 104, to: 4096, count: 10 }))
       })
 
       test('a manifest is refused', () => {
         const [outcomes] = check(/^manifest$/, (path) => ({
           from: 0,
           to: readFileSync(path).length,
-          count: 80,
+          count: 50,
         }))
         assert.equal(outcomes.right, 0)
       })
@@ -124,14 +124,14 @@ for (const kind of ['closed', 'recovered'] as const) {
         for (const outcomes of check(/^(segment|value)-/, () => ({
           from: 0,
           to: 128,
-          count: 40,
+          count: 24,
         }))) {
           assert.equal(outcomes.right, 0)
         }
       })
 
       test('a record never gives a wrong answer', () => {
-        check(/^segment-/, (path) => ({ from: 128, to: usedEnd(path), count: 100 }))
+        check(/^segment-/, (path) => ({ from: 128, to: usedEnd(path), count: 60 }))
       })
 
       test('a stretch of zeros in the place of records never gives a wrong answer', () => {
@@ -140,7 +140,7 @@ for (const kind of ['closed', 'recovered'] as const) {
           const path = join(fixture.directory, name)
           const bytes = readFileSync(path)
           const end = usedEnd(path)
-          const step = isThorough ? 8 : 8 * Math.ceil(end / 8 / 40)
+          const step = isThorough ? 8 : 8 * Math.ceil(end / 8 / 20)
           for (let from = 128 + ((seed * 8) % step); from < end; from += step) {
             for (const size of [8, 64, 512]) {
               overwrite(path, from, new Uint8Array(size))
@@ -154,7 +154,7 @@ for (const kind of ['closed', 'recovered'] as const) {
       })
 
       test('a large value never gives a wrong answer', () => {
-        check(/^value-/, (path) => ({ from: 128, to: usedEnd(path), count: 40 }))
+        check(/^value-/, (path) => ({ from: 128, to: usedEnd(path), count: 24 }))
       })
 
       test('what lies behind the records does not matter', () => {
@@ -170,7 +170,7 @@ for (const kind of ['closed', 'recovered'] as const) {
           const all = check(/^(control|buckets|overflow|slots|keyspaces)$/, (path) => ({
             from: 0,
             to: Math.min(readFileSync(path).length, 8192),
-            count: 15,
+            count: 10,
           }))
           for (const outcomes of all) assert.equal(outcomes.refused, 0)
         })

@@ -27,7 +27,7 @@ import type { CutSetup } from './cut-child.js'
 import { type Fixture, makeFixture, Outcomes, outcomeOf } from './fixture.js'
 
 const volatileNames = ['control', 'buckets', 'overflow', 'slots', 'keyspaces', 'lock']
-const lengthCount = isThorough ? 400 : 20
+const lengthCount = isThorough ? 400 : 8
 
 interface Case {
   readonly what: string

@@ -81,6 +81,14 @@ describe('I9: when a sync has resolved', () => {
   }
 })
 
+test('I9: the directory of a new store is durable by name, and those above it that were made', async (t) => {
+  const directory = temporaryDirectory(t)
+  const steps = watchFiles(t)
+  const store = open<Buffer>(join(directory, 'above', 'store'), options)
+  for (const name of [basename(directory), 'above']) assert.ok(steps.includes(`sync ${name}`), name)
+  await store.close()
+})
+
 /** Notes every flush, rename and removal that is made in turn, by the names of the files. */
 function watchFiles(t: TestContext): string[] {
   const steps: string[] = []

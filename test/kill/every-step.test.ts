@@ -12,7 +12,7 @@ import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as layout from '../../src/format/control-layout.js'
 import { copyStore, readDoubles, temporaryDirectory } from '../support/directory.js'
@@ -69,8 +69,9 @@ interface Scenario {
 }
 
 /** Returns how many processes were killed. */
-async function killAtEverySteps(directory: string, scenario: Scenario): Promise<number> {
+async function killAtEverySteps(test: TestContext, scenario: Scenario): Promise<number> {
   const { begin, ...rest } = scenario
+  const directory = temporaryDirectory(test)
   const stride = isThorough ? 1 : scenario.stride
   let former: string | undefined
   let kills = 0
@@ -85,7 +86,10 @@ async function killAtEverySteps(directory: string, scenario: Scenario): Promise<
     assert.ok(!end.hung, `${what}: opening or reading never came back`)
     assert.equal(end.errors, '', what)
     assert.ok(end.output.startsWith('checked'), `${what}: ended without a word`)
-    if (end.output.includes('finished')) return kills
+    if (end.output.includes('finished')) {
+      test.diagnostic(`${kills} kills, VARVE_SEED=${seed}`)
+      return kills
+    }
     former = own
     kills++
   }
@@ -105,7 +109,7 @@ function isBatchUnfinished(directory: string): boolean {
   return doubles[state + layout.batchFrame] !== 0
 }
 
-const base = { mapping: 'mmap', held: heldChanges, mayLoseUnsynced: false, stride: 4 } as const
+const base = { mapping: 'mmap', held: heldChanges, mayLoseUnsynced: false, stride: 5 } as const
 
 /** Kills a process within a batch, and returns what it left. */
 async function leaveUnfinishedBatch(parent: string): Promise<string> {
@@ -128,7 +132,7 @@ describe('a process may be killed at every step', () => {
   after(() => rmSync(templates, { recursive: true }))
 
   test('of making a store', async (t) => {
-    const kills = await killAtEverySteps(temporaryDirectory(t), {
+    const kills = await killAtEverySteps(t, {
       ...{ ...base, from: 'opening', held: 0 },
       begin: () => undefined,
     })
@@ -136,16 +140,16 @@ describe('a process may be killed at every step', () => {
   })
 
   test('of writing, in mapped memory', async (t) => {
-    const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, from: 'writing', stride: 8 },
+    const kills = await killAtEverySteps(t, {
+      ...{ ...base, from: 'writing', stride: 11 },
       begin: () => undefined,
     })
     assert.ok(kills > 12)
   })
 
   test('of writing without a mapping, also half way through a write', async (t) => {
-    const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, mapping: 'file', from: 'writing', stride: 8 },
+    const kills = await killAtEverySteps(t, {
+      ...{ ...base, mapping: 'file', from: 'writing', stride: 11 },
       begin: () => undefined,
     })
     assert.ok(kills > 12)
@@ -153,7 +157,7 @@ describe('a process may be killed at every step', () => {
 
   for (const mapping of ['mmap', 'file'] as const) {
     test(`of making a checkpoint, and removing the one before (${mapping})`, async (t) => {
-      const kills = await killAtEverySteps(temporaryDirectory(t), {
+      const kills = await killAtEverySteps(t, {
         ...{ ...base, mapping, from: 'checkpointing', stride: 12 },
         begin: () => undefined,
       })
@@ -161,7 +165,7 @@ describe('a process may be killed at every step', () => {
     })
 
     test(`of closing (${mapping})`, async (t) => {
-      const kills = await killAtEverySteps(temporaryDirectory(t), {
+      const kills = await killAtEverySteps(t, {
         ...{ ...base, mapping, from: 'closing', stride: 5 },
         begin: () => undefined,
       })
@@ -170,7 +174,7 @@ describe('a process may be killed at every step', () => {
   }
 
   test('of opening a store that a killed process left, with a batch half applied', async (t) => {
-    const kills = await killAtEverySteps(temporaryDirectory(t), {
+    const kills = await killAtEverySteps(t, {
       ...{ ...base, from: 'opening' },
       begin: (directory) => putUnder(directory, unfinished, copyAsKilled),
     })
@@ -178,8 +182,8 @@ describe('a process may be killed at every step', () => {
   })
 
   test('of recovering it on another boot', async (t) => {
-    const kills = await killAtEverySteps(temporaryDirectory(t), {
-      ...{ ...base, from: 'opening', mayLoseUnsynced: true, stride: 8 },
+    const kills = await killAtEverySteps(t, {
+      ...{ ...base, from: 'opening', mayLoseUnsynced: true, stride: 11 },
       begin: (directory) => putUnder(directory, unfinished, copyStore),
     })
     assert.ok(kills > 5)

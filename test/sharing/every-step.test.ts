@@ -142,18 +142,18 @@ describe('a client may be killed while others have the store open', () => {
 
   test('at every step of opening it', async (t) => {
     // Attaching to an open store is short; what follows it is covered below.
-    enough(await killAtEverySteps(t, { ...base, from: 'opening', stride: 29 }), 3)
+    enough(await killAtEverySteps(t, { ...base, from: 'opening', stride: 43 }), 2)
   })
 
   test('at every step of writing and closing, and a thread goes on', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, survivor: 'thread', stride: 17 }), 5)
+    enough(await killAtEverySteps(t, { ...base, survivor: 'thread', stride: 25 }), 3)
   })
 
   test('before every store to shared memory', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, every: 'store', stride: 97 }), 5)
+    enough(await killAtEverySteps(t, { ...base, every: 'store', stride: 149 }), 3)
   })
 
   test('before every store to shared memory, and who is left may only read', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, every: 'store', writes: false, stride: 131 }), 5)
+    enough(await killAtEverySteps(t, { ...base, every: 'store', writes: false, stride: 199 }), 3)
   })
 })

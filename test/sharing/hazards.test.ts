@@ -97,7 +97,7 @@ describe('C6: a table that grows under readers', () => {
       const readings = readers.map((reader) => {
         return reader.call('readMany', { path, prefix: 'always', count })
       })
-      const more = isThorough ? 2_000_000 : 60_000
+      const more = isThorough ? 2_000_000 : 40_000
       await writer.call('insertMany', { path, prefix: 'more', count: more })
       await writer.call('putHeld', { path, key: 'stop', value: '' })
       for (const { reads, missing } of await Promise.all(readings)) {
@@ -149,7 +149,7 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     const survivors = [await holder(setting, 'process'), await holder(setting, 'thread')]
     let slowestMs = 0
     let idleMs = 0
-    for (let round = isThorough ? 100 : 8; round > 0; round--) {
+    for (let round = isThorough ? 100 : 5; round > 0; round--) {
       const victim = await holder(setting, random.pick(['process', 'thread']))
       const writing = { path, durationMs: 250, keys: 40 }
       const dying = gone(victim.call('writeFor', { ...writing, prefix: 'v', durationMs: 60_000 }))
@@ -181,7 +181,7 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     const setting = shared(t)
     let slowestMs = 0
     let kills = 0
-    for (let step = 1 + random.below(40); ; step += isThorough ? 11 : 140 + random.below(80)) {
+    for (let step = 1 + random.below(40); ; step += isThorough ? 11 : 220 + random.below(120)) {
       const own = round(setting, step)
       const { path, directory, pool } = own
       const countFile = join(directory, 'count')
@@ -231,7 +231,7 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     const random = new Random(seed)
     const setting = shared(t)
     let waited = 0
-    for (let left = isThorough ? 200 : 5; left > 0; left--) {
+    for (let left = isThorough ? 200 : 3; left > 0; left--) {
       const own = round(setting, left)
       const { path, directory, pool } = own
       const survivor = pool.take('process')
@@ -263,7 +263,7 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     const random = new Random(seed)
     const setting = shared(t)
     let refusals = 0
-    for (let left = isThorough ? 200 : 5; left > 0; left--) {
+    for (let left = isThorough ? 200 : 3; left > 0; left--) {
       const own = round(setting, left)
       const { path, directory, pool } = own
       const keeper = pool.take('process')
@@ -332,7 +332,7 @@ describe('H11: threads that end, and processes that begin, in the middle of thin
       const keeper = await holder(setting, 'process')
       const neighbour = await holder(setting, 'thread')
       let slowestMs = 0
-      for (let round = isThorough ? 200 : 8; round > 0; round--) {
+      for (let round = isThorough ? 200 : 5; round > 0; round--) {
         const thread =
           task === 'openForEver' ? pool.take('thread') : await holder(setting, 'thread')
         const begun = told(thread)
@@ -419,7 +419,7 @@ describe('H17: half a batch is never seen', () => {
         return reader.call('readStamps', { ...batch, seed: seed + index })
       })
       const random = new Random(seed)
-      for (let round = isThorough ? 200 : 8; round > 0; round--) {
+      for (let round = isThorough ? 200 : 5; round > 0; round--) {
         const writer = await holder(setting, random.pick(['process', 'thread']))
         const dying = gone(writer.call('writeStamps', { ...batch, times: Number.MAX_SAFE_INTEGER }))
         await delay(20 + random.below(60))
@@ -455,7 +455,7 @@ describe('M20: coming and going', () => {
   test('many open and close at the same time, and each finds what it left', async (t) => {
     const { pool, path } = shared(t)
     const random = new Random(seed)
-    const rounds = isThorough ? 500 : 25
+    const rounds = isThorough ? 500 : 15
     const clients = ['process', 'process', 'process', 'thread', 'thread'] as const
     await Promise.all(
       clients.map((kind, index) => {
@@ -474,7 +474,7 @@ describe('M20: coming and going', () => {
 
   test('many make one store at the same time, and it is one store', async (t) => {
     const setting = shared(t)
-    for (let left = isThorough ? 100 : 10; left > 0; left--) {
+    for (let left = isThorough ? 100 : 6; left > 0; left--) {
       const own = round(setting, left)
       const { path } = own
       const kinds = ['process', 'thread', 'process', 'thread'] as const

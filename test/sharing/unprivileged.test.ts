@@ -46,7 +46,7 @@ const byBytes = ([a]: Entry, [b]: Entry): number => Buffer.compare(Buffer.from(a
 
 /** Enough for some segments, and several levels of the ordered index. */
 async function fill(session: Session): Promise<Entry[]> {
-  const { value } = await session.do({ do: 'fill', keys: 5000 })
+  const { value } = await session.do({ do: 'fill', keys: 2500 })
   return (value as Entry[]).sort(byBytes)
 }
 
