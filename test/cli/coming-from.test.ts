@@ -1,11 +1,11 @@
 /**
  * Goal: what docs/coming-from.md shows works, and gives what it says.
- * Method: every block of code of the page is run as it stands, in a directory of its own; what stands
- *   behind an arrow is compared with what the line gives.
+ * Method: every block of code of the page is run as it stands, in a directory of its own, all of them in
+ *   one process; what stands behind an arrow is compared with what the line gives.
  * Properties checked: every value behind an arrow; that there are some in every block; nothing on stderr.
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { temporaryDirectory } from '../support/directory.js'
@@ -54,13 +54,27 @@ const same = (actual, expected) => {
 }
 `
 
-for (const [index, { code, title }] of blocks().entries()) {
-  test(`the code for those who come from ${title} runs (block ${index + 1})`, (t) => {
-    const program = checked(code)
-    assert.ok(program.count >= 2, 'values to compare')
-    assert.equal(runExample(temporaryDirectory(t), `${same}${program.code}`), '')
-  })
+/** Runs each of the files in a directory of its own; says which one fails. */
+const runner = (count: number): string => `import { mkdirSync } from 'node:fs'
+for (let index = 0; index < ${count}; index++) {
+  mkdirSync(new URL(index + '/', import.meta.url))
+  process.chdir(new URL(index + '/', import.meta.url).pathname)
+  await import('./block-' + index + '.mjs')
+  console.log(index)
 }
+`
+
+test('the code for those who come from elsewhere runs, and gives what it says', (t) => {
+  const directory = temporaryDirectory(t)
+  const all = blocks()
+  for (const [index, { code, title }] of all.entries()) {
+    const program = checked(code)
+    assert.ok(program.count >= 2, `values to compare: ${title}`)
+    writeFileSync(join(directory, `block-${index}.mjs`), `${same}${program.code}`)
+  }
+  const printed = runExample(directory, runner(all.length))
+  assert.equal(printed, all.map((_, index) => `${index}\n`).join(''))
+})
 
 test('every code in the page is in a block that is run', () => {
   assert.equal(blocks().length, page.split(/^```\w+$/m).length - 1)

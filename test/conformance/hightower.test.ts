@@ -5,6 +5,8 @@
  *   directories, and on a simulated disk where a machine has to fail.
  * Properties checked: answers, outcomes of commands, and what is left after closing, crashes and damage.
  *
+ * What its compaction does wrong is in compaction.test.ts, for all four.
+ *
  * What is not here:
  * - accounts, API keys and encrypted metadata, with the takeover of an account by an id that is drawn
  *   twice: Varve has no accounts yet. That nothing is drawn twice is stated for what Varve draws;

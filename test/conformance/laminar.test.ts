@@ -5,6 +5,8 @@
  *   directories, and on a simulated disk where a machine has to fail.
  * Properties checked: answers, and what is left after closing, kills, crashes and damage.
  *
+ * What its compaction does wrong is in compaction.test.ts, for all four.
+ *
  * Faults that cannot be stated for Varve:
  * - header fields that nobody reads: what is in Varve's headers is checked in test/format;
  * - offsets cut to 32 bits (more than 4 GiB): takes 4 GiB to state, and so lies in test/soak.

@@ -5,6 +5,8 @@
  *   directories, and on a simulated disk where a machine has to fail.
  * Properties checked: answers, and what is left after closing, kills, crashes and damage.
  *
+ * What its compaction does wrong is in compaction.test.ts, for all four.
+ *
  * What cannot be stated for Varve:
  * - epochs, pages and latency histograms as objects of their own: Varve has none that a caller could reach;
  * - blocking calls within asynchronous functions: Varve's reads and writes are synchronous by contract;
