@@ -2,6 +2,7 @@
 // code or the open files of another. Answers its parent with one message and ends.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { flushFiles } from './flush.mjs'
 import { hashReads } from './hash.mjs'
 import { reopenRow, rows } from './rows.mjs'
@@ -9,6 +10,8 @@ import { presentKeys, randomRecords } from './workloads.mjs'
 
 const warmUpRecordCount = 20_000
 const sampledRecordCount = 100_000
+/** Between two rows, for what an engine does in the background: a row is a second without a turn of the event loop. */
+const idleMs = 1000
 
 const { engineName, recordCount, rowNames, directory } = JSON.parse(process.argv[2])
 process.send(await runRound())
@@ -37,6 +40,7 @@ async function runRows(engineModule, storeDirectory, storeRecordCount) {
     // Without records the other rows have nothing to work on.
     if (row.name !== 'load' && !isWanted(row, engineModule)) continue
     const requests = row.prepare(storeRecordCount)
+    if (storeRecordCount === recordCount) await delay(idleMs)
     const result = await measure(row, engine, requests, sample)
     if (row.name === 'load') {
       // Off the clock, so that no engine writes its load back during the reads. The peers are set

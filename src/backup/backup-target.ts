@@ -9,6 +9,7 @@ import { shown } from '../base/shown.js'
 import {
   backgroundFileName,
   checkpointLockFileName,
+  compactFileName,
   isAttachmentFileName,
   isPreparedFileName,
   lifecycleFileName,
@@ -42,6 +43,7 @@ const harmlessNames = [
   lifecycleFileName,
   backgroundFileName,
   checkpointLockFileName,
+  compactFileName,
   'lock.claim',
 ]
 

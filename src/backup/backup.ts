@@ -16,6 +16,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import type { Engine } from '../engine/engine.js'
+import { holdLog } from '../engine/hold.js'
 import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
 import { segmentFileName } from '../format/file-names.js'
@@ -25,17 +26,14 @@ import type { Superblock } from '../format/superblock.js'
 import {
   kindLog,
   kindValue,
+  slotEndBytes,
   slotEpoch,
   slotKind,
   slotNumber,
+  slotPrevious,
   slotSizeBytes,
 } from '../log/slot-table.js'
-import {
-  readManifest,
-  readSuperblock,
-  writeManifest,
-  writeSuperblock,
-} from '../recovery/store-files.js'
+import { readSuperblock, writeManifest, writeSuperblock } from '../recovery/store-files.js'
 import { inSlices } from '../verify/slices.js'
 import {
   type BackupTarget,
@@ -79,13 +77,19 @@ export async function backup(
   if (engine.platform.kind !== 'memory') requireOutside(engine.directory, directory)
   await sync(engine)
   engine.requireOpen()
-  const plan = planBackup(engine)
-  const target = openTarget(directory, engine.log.storeId)
+  // No segment goes before it is copied.
+  const release = holdLog(engine)
   try {
-    requireSameHistory(target, plan)
-    return await copyAll(engine, plan, target, options)
+    const plan = planBackup(engine)
+    const target = openTarget(directory, engine.log.storeId)
+    try {
+      requireSameHistory(target, plan)
+      return await copyAll(engine, plan, target, options)
+    } finally {
+      target.lock.release()
+    }
   } finally {
-    target.lock.release()
+    release()
   }
 }
 
@@ -95,6 +99,8 @@ interface BackupPlan {
   readonly log: readonly SegmentSource[]
   readonly values: ReadonlyMap<number, SegmentSource>
   readonly totalBytes: number
+  /** Of the store: no segment has this number or a higher one. */
+  readonly nextSegmentNumber: number
 }
 
 function planBackup(engine: Engine): BackupPlan {
@@ -103,10 +109,6 @@ function planBackup(engine: Engine): BackupPlan {
   // A copy in memory has all that recovery believed, and it does not change.
   const end = engine.isCopy ? state[layout.tail] : state[layout.durable]
   const isInMemory = platform.kind === 'memory'
-  const manifest = isInMemory ? undefined : readManifest(platform, directory, log.storeId)
-  const ends = new Map(
-    manifest?.segments.map(({ segmentNumber, endBytes }) => [segmentNumber, endBytes]),
-  )
   const logSegments: SegmentSource[] = []
   const values = new Map<number, SegmentSource>()
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
@@ -122,7 +124,8 @@ function planBackup(engine: Engine): BackupPlan {
       epoch: log.slots.get(slot, slotEpoch),
       kind: kind === kindValue ? segmentKindValue : segmentKindLog,
       sizeBytes,
-      endBytes: untilEndBytes <= sizeBytes ? untilEndBytes : ends.get(segmentNumber),
+      previousSegment: log.slots.get(slot, slotPrevious),
+      endBytes: backedUpEnd(log.slots.get(slot, slotEndBytes), untilEndBytes, sizeBytes),
     }
     if (kind === kindValue) values.set(segmentNumber, source)
     else if (untilEndBytes > 0) logSegments.push(source)
@@ -132,11 +135,22 @@ function planBackup(engine: Engine): BackupPlan {
     superblock: isInMemory ? superblockOf(engine) : readSuperblock(platform, directory, true),
     log: logSegments,
     values,
+    nextSegmentNumber: state[layout.nextSegmentNumber],
     totalBytes: logSegments.reduce(
       (sum, { endBytes, sizeBytes }) => sum + (endBytes ?? sizeBytes),
       0,
     ),
   }
+}
+
+/** Undefined for the segment of the tail, if all of it is to be copied. */
+function backedUpEnd(
+  endBytes: number,
+  untilEndBytes: number,
+  sizeBytes: number,
+): number | undefined {
+  if (endBytes !== 0) return Math.min(endBytes, untilEndBytes)
+  return untilEndBytes <= sizeBytes ? untilEndBytes : undefined
 }
 
 /** A store in memory has no file that says who it is. */
@@ -154,14 +168,15 @@ function superblockOf({ hashSeedHigh, hashSeedLow, log, platform }: Engine): Sup
 }
 
 /** The store may have begun anew from a backup, and the target be one of its former future. */
-function requireSameHistory({ directory, named }: BackupTarget, { log, values }: BackupPlan): void {
+function requireSameHistory({ directory, named }: BackupTarget, plan: BackupPlan): void {
+  const { log, nextSegmentNumber, values } = plan
   const sources = new Map(
     [...log, ...values.values()].map((source) => [source.segmentNumber, source]),
   )
-  const highest = Math.max(0, ...sources.keys())
   for (const { segmentNumber, epoch } of named.values()) {
     const source = sources.get(segmentNumber)
-    const isOther = source === undefined ? segmentNumber > highest : source.epoch !== epoch
+    const isOther =
+      source === undefined ? segmentNumber >= nextSegmentNumber : source.epoch !== epoch
     if (isOther) throw occupied(directory, 'the backup in it is of another history of the store')
   }
 }
@@ -211,23 +226,26 @@ function writeHead(
 ): number {
   const { directory, manifest, platform } = target
   const { segmentShift, storeId } = plan.superblock
-  const sizes = new Map(
-    [...plan.log, ...plan.values.values()].map((s) => [s.segmentNumber, s.sizeBytes]),
-  )
-  const segmentSizeBytes = 2 ** segmentShift * 8
-  let nextSegmentNumber = manifest?.nextSegmentNumber ?? 1
+  // Above that of every segment that the store dropped, too: records that refer to one are here.
+  const nextSegmentNumber = Math.max(plan.nextSegmentNumber, manifest?.nextSegmentNumber ?? 1)
   let epoch = 0
   let durable = 0
   for (const { segmentNumber, endBytes, epoch: epochOf, kind } of segments) {
-    const isLog = kind === segmentKindLog
-    const parts = isLog ? Math.ceil((sizes.get(segmentNumber) ?? 0) / segmentSizeBytes) : 1
-    nextSegmentNumber = Math.max(nextSegmentNumber, segmentNumber + parts)
     epoch = Math.max(epoch, epochOf)
-    if (isLog) durable = segmentNumber * 2 ** segmentShift + endBytes / 8
+    if (kind === segmentKindLog) durable = segmentNumber * 2 ** segmentShift + endBytes / 8
   }
   if (manifest !== undefined && manifest.epoch > epoch) epoch = manifest.epoch
   else epoch += randomInt(epochRaiseMin, epochRaiseMax)
-  writeManifest(platform, directory, { storeId, epoch, nextSegmentNumber, durable, segments })
+  const losses = 0
+  writeManifest(platform, directory, {
+    storeId,
+    epoch,
+    nextSegmentNumber,
+    durable,
+    losses,
+    isOfCompaction: false,
+    segments,
+  })
   if (target.superblock === undefined) {
     const lineageId = Uint8Array.from(randomBytes(16))
     writeSuperblock(platform, directory, { ...plan.superblock, lineageId })

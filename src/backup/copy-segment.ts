@@ -5,7 +5,6 @@
 import { join } from 'node:path'
 import { corrupt } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
-import { segmentFileName } from '../format/file-names.js'
 import type { ManifestSegment } from '../format/manifest.js'
 import { flagReference, referenceChecksumWord, referenceSegmentDouble } from '../format/record.js'
 import { segmentHeaderSizeBytes } from '../format/segment-header.js'
@@ -24,6 +23,8 @@ export interface SegmentSource {
   readonly epoch: number
   readonly kind: number
   readonly sizeBytes: number
+  /** Number of the log segment before; 0 for the first of an epoch. */
+  readonly previousSegment: number
   /** Where its records end, where that is known without reading it. */
   readonly endBytes: number | undefined
 }
@@ -76,12 +77,17 @@ export class SegmentCopier {
     this.#named.push({ segmentNumber, epoch, kind, endBytes })
   }
 
+  #enter(source: SegmentSource, path: string): void {
+    const partCount = Math.ceil(source.sizeBytes / this.#engine.log.segmentSizeBytes)
+    this.#trail.enter({ ...source, partCount }, path)
+  }
+
   *#copyLog(source: SegmentSource): Generator<void, Walked> {
     const before = this.#targetEnd(source)
     if (before !== undefined && this.#isFollowed(source.segmentNumber)) {
       // The log had gone on behind it when the older backup was made: it was complete.
       const kept = yield* this.#walkTarget(source, before)
-      this.#trail.enter(source.epoch, source.name)
+      this.#enter(source, source.name)
       this.#trail.lose()
       if (kept !== undefined && kept.end * 8 === before) return kept
     }
@@ -111,10 +117,8 @@ export class SegmentCopier {
     if (this.#copiedValues.has(segmentNumber)) return
     this.#copiedValues.add(segmentNumber)
     const source = this.#values.get(segmentNumber)
-    if (source === undefined) {
-      const path = this.#engine.log.path(segmentFileName('value', segmentNumber))
-      throw corrupt(path, 0, 'the segment that a record refers to is missing')
-    }
+    // Compaction dropped it: what refers to it is superseded.
+    if (source === undefined) return
     const isThere =
       this.#target.headers.get(source.name)?.epoch === source.epoch &&
       (yield* this.#valueVerifies(source, reference))
@@ -162,7 +166,7 @@ export class SegmentCopier {
   *#walkSource(source: SegmentSource): Generator<void, Walked> {
     const { log, mended, platform } = this.#engine
     const path = log.path(source.name)
-    this.#trail.enter(source.epoch, path)
+    this.#enter(source, path)
     const file = platform.openFile(path, 'read')
     try {
       const reader = new SegmentReader(file, this.#identityOf(source), source.sizeBytes, mended)

@@ -8,6 +8,7 @@ import { Command } from 'commander'
 import { addBackup, addRestore } from './commands/backup.js'
 import { addBench } from './commands/bench.js'
 import { addCheckpoint } from './commands/checkpoint.js'
+import { addCompact } from './commands/compact.js'
 import { addCount } from './commands/count.js'
 import { addDelete } from './commands/delete.js'
 import { addDemo } from './commands/demo.js'
@@ -41,6 +42,7 @@ addInfo(program)
 addStats(program)
 addVerify(program)
 addCheckpoint(program)
+addCompact(program)
 addBackup(program)
 addRestore(program)
 addRepair(program)

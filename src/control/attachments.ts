@@ -58,6 +58,8 @@ export class Attachments {
       doubles[double + layout.attachmentThreadDouble] = threadId
       doubles[double + layout.attachmentSinceDouble] = nowMs
       doubles[double + layout.attachmentPinDouble] = 0
+      words[word + layout.attachmentHoldsWord] = 0
+      doubles[double + layout.attachmentWatchedDouble] = 0
       words[word + layout.attachmentReadOnlyWord] = isReadOnly ? 1 : 0
       words[word + layout.attachmentNodeWord] = nodeVersion
       words[word + layout.attachmentGenerationWord] = generation
@@ -83,45 +85,65 @@ export class Attachments {
     this.#lock = undefined
   }
 
-  /**
-   * The lowest sequence that a snapshot of this one shows, Infinity for none, and how many bytes of the
-   * log were garbage when it was made.
-   */
-  setPin(sequence: number, garbageBytes: number): void {
-    const { doubles } = this.#control
-    const double = wordOf(this.own) / 2
-    doubles[double + layout.attachmentGarbageDouble] = garbageBytes
-    doubles[double + layout.attachmentPinDouble] =
+  /** The lowest sequence that a snapshot of this one shows; Infinity for none. */
+  setPin(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentPinDouble] =
       sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
   }
 
   /** The lowest sequence that anybody's snapshot shows; Infinity where there is none. */
   lowestPin(): number {
+    return this.#lowest(layout.attachmentPinDouble)
+  }
+
+  /** The lowest sequence that a watcher of this one has come to; Infinity for none. */
+  setWatched(sequence: number): void {
+    this.#control.doubles[wordOf(this.own) / 2 + layout.attachmentWatchedDouble] =
+      sequence === Number.POSITIVE_INFINITY ? 0 : sequence + 1
+  }
+
+  /** The lowest sequence that anybody's watcher has come to; Infinity where there is none. */
+  lowestWatched(): number {
+    return this.#lowest(layout.attachmentWatchedDouble)
+  }
+
+  /** Of a field that has 1 + a sequence, or 0. */
+  #lowest(field: number): number {
     const { words, doubles } = this.#control
     let lowest = Number.POSITIVE_INFINITY
-    // One that is alone has no entry, and keeps its pin in the first one.
+    // One that is alone has no entry, and keeps it in the first one.
     const end = Math.max(1, words[layout.attachmentEndWord])
     for (let entry = 0; entry < end; entry++) {
-      const pin = doubles[wordOf(entry) / 2 + layout.attachmentPinDouble]
-      if (pin !== 0 && pin - 1 < lowest) lowest = pin - 1
+      const sequence = doubles[wordOf(entry) / 2 + field]
+      if (sequence !== 0 && sequence - 1 < lowest) lowest = sequence - 1
     }
     return lowest
   }
 
-  /** What was garbage when the snapshot of the lowest pin was made; undefined where there is none. */
-  garbageAtLowestPin(): number | undefined {
-    const { words, doubles } = this.#control
-    let lowest = Number.POSITIVE_INFINITY
-    let garbageBytes: number | undefined
+  /** One more walk of this one along the log begins, or one ends: see engine/hold.ts. */
+  changeHolds(by: 1 | -1): void {
+    Atomics.add(this.#control.words, wordOf(this.own) + layout.attachmentHoldsWord, by)
+  }
+
+  /** True where somebody walks along the log. */
+  isLogHeld(): boolean {
+    const { words } = this.#control
     const end = Math.max(1, words[layout.attachmentEndWord])
     for (let entry = 0; entry < end; entry++) {
-      const double = wordOf(entry) / 2
-      const pin = doubles[double + layout.attachmentPinDouble]
-      if (pin === 0 || pin >= lowest) continue
-      lowest = pin
-      garbageBytes = doubles[double + layout.attachmentGarbageDouble]
+      if (Atomics.load(words, wordOf(entry) + layout.attachmentHoldsWord) !== 0) return true
     }
-    return garbageBytes
+    return false
+  }
+
+  /** True where the one that writes, or wrote, under a token is still there. */
+  isTokenLive(token: number): boolean {
+    if (token === this.token) return true
+    const entry = entryOf(token)
+    const { words } = this.#control
+    const generation = words[wordOf(entry) + layout.attachmentGenerationWord]
+    const current =
+      (generation << layout.tokenGenerationShift) | (entry << layout.tokenAttachmentShift)
+    return current === token && this.#isLive(entry)
   }
 
   /** Frees the entries of those that are gone, and with them what their snapshots held back. */
@@ -140,8 +162,11 @@ export class Attachments {
 
   /** Marks the entry of one that is gone as free. */
   clear(entry: number): void {
-    this.#control.doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
-    Atomics.store(this.#control.words, wordOf(entry) + layout.attachmentTakenWord, 0)
+    const { words, doubles } = this.#control
+    doubles[wordOf(entry) / 2 + layout.attachmentPinDouble] = 0
+    doubles[wordOf(entry) / 2 + layout.attachmentWatchedDouble] = 0
+    Atomics.store(words, wordOf(entry) + layout.attachmentHoldsWord, 0)
+    Atomics.store(words, wordOf(entry) + layout.attachmentTakenWord, 0)
   }
 
   /** False where the directory was moved away, or replaced, while the store was open. */

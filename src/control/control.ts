@@ -22,8 +22,10 @@ import {
   currentWord,
   pendingDeadSlot,
   pendingDeadValueSlot,
+  pendingFreedSlot,
   pendingKeyspace,
   pendingKind,
+  pendingLiveValueSlot,
   pendingOrder,
   poisonCauseOffset,
   poisonCauseSizeBytes,
@@ -118,6 +120,8 @@ export class Control {
     doubles[next + pendingDeadSlot] = -1
     doubles[next + pendingKeyspace] = -1
     doubles[next + pendingDeadValueSlot] = -1
+    doubles[next + pendingLiveValueSlot] = -1
+    doubles[next + pendingFreedSlot] = -1
   }
 
   /** The one store that makes the prepared state count. */

@@ -13,11 +13,13 @@ export interface WatchedPin {
   sequence: number
   /** What to tell the user; nothing for a range, which is left all the time. */
   readonly warning: string | undefined
+  readonly release: (() => void) | undefined
 }
 
-const watched = new FinalizationRegistry<WatchedPin>(({ engine, sequence, warning }) => {
+const watched = new FinalizationRegistry<WatchedPin>(({ engine, sequence, warning, release }) => {
   if (engine === undefined || engine.isClosed) return
   try {
+    release?.()
     closeSnapshot(engine, sequence)
   } catch (error) {
     engine.onError?.(error)
@@ -25,14 +27,18 @@ const watched = new FinalizationRegistry<WatchedPin>(({ engine, sequence, warnin
   if (warning !== undefined) engine.onWarning?.(warning)
 })
 
-/** Gives the pin back when `owner` is collected. `owner` must not be reachable from the engine. */
+/**
+ * Gives the pin back when `owner` is collected, and calls `release`. `owner` must not be reachable from
+ * the engine, nor from `release`.
+ */
 export function watchPin(
   owner: object,
   engine: Engine,
   sequence: number,
   warning: string | undefined,
+  release?: () => void,
 ): WatchedPin {
-  const pin = { engine, sequence, warning }
+  const pin = { engine, sequence, warning, release }
   watched.register(owner, pin, owner)
   return pin
 }

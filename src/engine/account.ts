@@ -6,7 +6,7 @@
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
 import { recordKeySize, recordSpan, recordValueSize, referencedSlot } from '../log/record-fields.js'
-import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
+import { slotDeadBytes, slotDeadSequence, slotSizeBytes } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
 /** A record of `sizeDoubles` at the tail, with its checksum in the digest. */
@@ -18,11 +18,19 @@ export function accountAppend(control: Control, sizeDoubles: number, checksum: n
   addToDigest(control, checksum)
 }
 
+/** What was appended is no put: see `tailOverheadBytes`. */
+export function accountOverhead(control: Control, sizeDoubles: number, isTombstone: boolean): void {
+  const { doubles, next } = control
+  doubles[next + layout.tailOverheadBytes] += sizeDoubles * 8
+  if (isTombstone) doubles[next + layout.tailTombstoneBytes] += sizeDoubles * 8
+}
+
 /** A padding record before the one that is appended. */
 export function accountPadding(control: Control, sizeDoubles: number, checksum: number): void {
   const { doubles, next } = control
   doubles[next + layout.tail] += sizeDoubles
   doubles[next + layout.usedBytes] += sizeDoubles * 8
+  accountOverhead(control, sizeDoubles, false)
   addToDigest(control, checksum)
 }
 
@@ -85,6 +93,20 @@ export function accountReplace(
   announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
 }
 
+/**
+ * The record of the lookup is live in another place, of `sizeDoubles`. In its old one it is dead for the
+ * space only: a snapshot that needs it finds it in the new one.
+ */
+export function accountMove({ control, lookup, log }: Engine, sizeDoubles: number): void {
+  const { doubles, next } = control
+  const { offset, recordWords, slot } = lookup
+  const spanBytes = recordSpan(recordWords, offset << 1) << 3
+  doubles[next + layout.liveBytes] += sizeDoubles * 8 - spanBytes
+  doubles[next + layout.pendingDeadSlot] = slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + spanBytes
+  doubles[next + layout.pendingDeadSequence] = log.slots.get(slot, slotDeadSequence)
+}
+
 /** A key is live no more; the record of the lookup is dead. */
 export function accountRemove(engine: Engine, keyspaceId: number): void {
   const { control, lookup } = engine
@@ -115,6 +137,18 @@ export function announceKeyspace(
 }
 
 /**
+ * The record of the lookup is superseded by the commit to come, and its segment has so many more dead
+ * bytes: none for a tombstone, which was counted when it was written.
+ */
+export function announceDeath({ control, lookup, log }: Engine, bytes: number): void {
+  const { doubles, next } = control
+  const { slot } = lookup
+  doubles[next + layout.pendingDeadSlot] = slot
+  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + bytes
+  doubles[next + layout.pendingDeadSequence] = doubles[next + layout.sequence]
+}
+
+/**
  * The record of the lookup no longer counts: its segment has more dead bytes. Returns the bytes
  * that were live with it, those of its value segment included.
  */
@@ -123,8 +157,7 @@ function announceDead(engine: Engine): number {
   const { doubles, next } = control
   const { recordWords, slot, offset } = lookup
   const bytes = recordSpan(recordWords, offset << 1) << 3
-  doubles[next + layout.pendingDeadSlot] = slot
-  doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + bytes
+  announceDeath(engine, bytes)
   const valueSlot = referencedSlot(log, slot, offset)
   if (valueSlot === -1) return bytes
   doubles[next + layout.pendingDeadValueSlot] = valueSlot

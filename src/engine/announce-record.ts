@@ -9,7 +9,7 @@
  */
 import * as layout from '../format/control-layout.js'
 import { kindWord, typeTombstone } from '../format/record.js'
-import { accountInsert, accountRemove, accountReplace } from './account.js'
+import { accountInsert, accountRemove, accountReplace, announceDeath } from './account.js'
 import type { Engine } from './engine.js'
 import { announceOrderedInsert, announceOrderedRemove } from './order.js'
 import { announceInsert, announceRemove, announceReplace } from './publish.js'
@@ -53,6 +53,7 @@ export function announcePut(
     announceInsert(engine, hash, slot, offset)
     announceOrderedInsert(engine, keyspaceId)
   } else {
+    announceDeath(engine, 0)
     announceReplace(engine, hash, slot, offset)
     engine.control.doubles[engine.control.next + layout.tombstones] -= 1
   }

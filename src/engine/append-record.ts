@@ -45,7 +45,7 @@ import {
 import { noExpiry } from '../log/expiry-table.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { accountAppend, accountPadding } from './account.js'
+import { accountAppend, accountOverhead, accountPadding } from './account.js'
 import { announcePut, announceTombstone, noEntry } from './announce-record.js'
 import { applyPending } from './apply.js'
 import { type Engine, poisonedError } from './engine.js'
@@ -108,7 +108,9 @@ export function appendRecord(engine: Engine): void {
   const sizeDoubles = recordSizeWords(keySizeBytes, draft.valueSizeBytes, flags)
   const wantsPlace = isAligned(draft.valueSizeBytes, flags)
   const roomDoubles = wantsPlace ? sizeDoubles + alignmentDoublesMax : sizeDoubles
-  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch)
+  if (log.tailOffset + roomDoubles > log.nextCheck) {
+    makeRoom(log, roomDoubles, engine.epoch, draft.type === typeTombstone)
+  }
   const slot = log.tailSlot
   const offset = log.tailOffset
   const padding = wantsPlace ? paddingBefore(offset, keySizeBytes, flags) : 0
@@ -186,6 +188,7 @@ function writeAndCommit(
   if (padding !== 0) accountPadding(control, padding, paddingChecksum)
   accountAppend(control, sizeDoubles + slack, checksum)
   if (type === typeTombstone) {
+    accountOverhead(control, sizeDoubles, true)
     announceTombstone(engine, keyspaceId, draft.hash, entry, slot, offset)
   } else {
     let bytes = (sizeDoubles + slack) << 3
@@ -193,6 +196,7 @@ function writeAndCommit(
       const valueBytes = log.slots.get(reference.slot, slotSizeBytes)
       bytes += valueBytes
       doubles[next + layout.usedBytes] += valueBytes
+      doubles[next + layout.pendingLiveValueSlot] = reference.slot
     }
     announcePut(engine, keyspaceId, draft.hash, entry, slot, offset, valueSizeBytes, bytes)
   }

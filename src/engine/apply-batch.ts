@@ -20,6 +20,7 @@ import {
   recordSpan,
   recordType,
   recordValueSize,
+  referencedSlot,
 } from '../log/record-fields.js'
 import { announcePut, announceTombstone, entryOf, liveEntry } from './announce-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
@@ -82,6 +83,7 @@ function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
   } else {
     const valueSizeBytes = recordValueSize(words, start)
     const bytes = occupiedBytes(log, slot, offset)
+    control.set(layout.pendingLiveValueSlot, referencedSlot(log, slot, offset))
     announcePut(engine, keyspaceId, hash, entry, slot, offset, valueSizeBytes, bytes)
   }
   control.commit()

@@ -15,7 +15,14 @@ import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
 import { applyOrderedChange } from '../index/ordered-apply.js'
 import { imageWords } from '../index/split.js'
-import { slotDeadBytes, slotSizeBytes } from '../log/slot-table.js'
+import { freeSegment } from '../log/roll.js'
+import {
+  slotDeadBytes,
+  slotDeadSequence,
+  slotIsUsed,
+  slotSizeBytes,
+  slotUnsynced,
+} from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 
 type Change = 0 | 1 | 2 | 3 | 4
@@ -140,11 +147,22 @@ function applyCounts(engine: Engine): void {
   const deadSlot = doubles[state + layout.pendingDeadSlot] | 0
   if (deadSlot >= 0) {
     log.slots.set(deadSlot, slotDeadBytes, doubles[state + layout.pendingDeadBytes])
+    log.slots.set(deadSlot, slotDeadSequence, doubles[state + layout.pendingDeadSequence])
+  }
+  const liveValueSlot = doubles[state + layout.pendingLiveValueSlot] | 0
+  if (liveValueSlot >= 0) {
+    log.slots.set(liveValueSlot, slotDeadBytes, 0)
+    // Also where a sync came by while it was filled.
+    log.slots.set(liveValueSlot, slotUnsynced, 1)
+    log.slots.set(liveValueSlot, slotIsUsed, 1)
   }
   const deadValueSlot = doubles[state + layout.pendingDeadValueSlot] | 0
   if (deadValueSlot >= 0) {
     log.slots.set(deadValueSlot, slotDeadBytes, log.slots.get(deadValueSlot, slotSizeBytes))
+    log.slots.set(deadValueSlot, slotDeadSequence, doubles[state + layout.pendingDeadSequence])
   }
+  const freedSlot = doubles[state + layout.pendingFreedSlot] | 0
+  if (freedSlot >= 0) freeSegment(log, freedSlot)
   const keyspaceId = doubles[state + layout.pendingKeyspace] | 0
   if (keyspaceId >= 0) {
     counts.set(

@@ -11,6 +11,14 @@ import { StoreError } from '../base/errors.js'
 import { bucketSizeBytes } from '../format/bucket.js'
 import type { CheckpointHeader } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
+import {
+  kindLog,
+  kindValue,
+  slotEndBytes,
+  slotKind,
+  slotNumber,
+  slotSizeBytes,
+} from '../log/slot-table.js'
 import { checkpointUnasked } from './checkpoint.js'
 import { newestHeader, removeOld } from './checkpoints.js'
 import type { Engine } from './engine.js'
@@ -26,13 +34,14 @@ const kept = 2
 const retryMs = 60_000
 
 /** What is known of the newest one. */
-type Newest = Pick<CheckpointHeader, 'address' | 'createdAtMs' | 'usedBytes'>
+type Newest = Pick<CheckpointHeader, 'address' | 'createdAtMs' | 'nextSegmentNumber'>
 
 export class AutoCheckpoint {
   readonly #engine: Engine
   /** As last looked up; others may have made one since. */
   #newest: Newest | undefined
   #notBeforeMs = 0
+  #isMaking = false
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -42,17 +51,19 @@ export class AutoCheckpoint {
   async runIfDue(requireGoingOn: () => void): Promise<void> {
     const engine = this.#engine
     if (!engine.autoCheckpoint || engine.isReadOnly || engine.platform.kind === 'memory') return
-    const { checkpointing, control } = engine
-    if (checkpointing !== undefined || control.isPoisoned) return
+    if (this.#isMaking || engine.control.isPoisoned) return
     if (performance.now() < this.#notBeforeMs) return
     try {
       if (!this.#isDue()) return
+      this.#isMaking = true
       const info = await checkpointUnasked(engine, requireGoingOn)
       if (info !== undefined) removeOld(engine, kept)
     } catch (error) {
       if (engine.isClosed && error instanceof StoreError && error.code === 'STORE_CLOSED') return
       this.#notBeforeMs = performance.now() + retryMs
       engine.onError?.(error)
+    } finally {
+      this.#isMaking = false
     }
   }
 
@@ -73,22 +84,39 @@ export class AutoCheckpoint {
   /** What a recovery would replay, and at most should. */
   #replayBytes(newest: Newest | undefined): { now: number; max: number } {
     const state = this.#engine.control.readState()
-    const from = Math.max(newest?.address ?? 0, state[layout.begin])
     const buckets = state[layout.bucketCount] + state[layout.overflowEnd]
     return {
-      // Values in segments of their own are in no address of the log; what is dropped leaves the other.
-      now: Math.max(
-        (state[layout.tail] - from) * 8,
-        state[layout.usedBytes] - (newest?.usedBytes ?? 0),
-      ),
+      now: this.#bytesBehind(newest, state),
       max: Math.max(replayBytesMin, buckets * bucketSizeBytes),
     }
+  }
+
+  /** Of the log segments and values behind it that are there: compaction leaves gaps between them. */
+  #bytesBehind(newest: Newest | undefined, state: Float64Array): number {
+    const { segmentWords, slots } = this.#engine.log
+    const from = newest?.address ?? 0
+    const firstValue = newest?.nextSegmentNumber ?? 0
+    let bytes = 0
+    for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
+      const kind = slots.get(slot, slotKind)
+      const segmentNumber = slots.get(slot, slotNumber)
+      const sizeBytes = slots.get(slot, slotSizeBytes)
+      if (kind === kindValue && segmentNumber >= firstValue) bytes += sizeBytes
+      if (kind !== kindLog) continue
+      const start = segmentNumber * segmentWords
+      const endBytes = slots.get(slot, slotEndBytes) || sizeBytes
+      const end = Math.min(start + endBytes / 8, state[layout.tail])
+      bytes += Math.max(0, end - Math.max(start, from)) * 8
+    }
+    return bytes
   }
 
   /** Where there is none, time runs from the first look. */
   #lookUp(): Newest {
     const { directory, log, platform } = this.#engine
     const newest = newestHeader(platform, directory, log.storeId)
-    return newest ?? this.#newest ?? { address: 0, createdAtMs: platform.nowMs(), usedBytes: 0 }
+    return (
+      newest ?? this.#newest ?? { address: 0, createdAtMs: platform.nowMs(), nextSegmentNumber: 0 }
+    )
   }
 }

@@ -15,6 +15,7 @@ import { scheduleExpiry } from './expiry.js'
 import { sweepDropped } from './sweep-keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { sync } from './sync.js'
+import { endWatching } from './watch.js'
 
 const lookIntervalMs = 500
 
@@ -64,6 +65,7 @@ export class Background {
     scheduleSweep(this.#engine)
     sweepDropped(this.#engine)
     scheduleExpiry(this.#engine)
+    endWatching(this.#engine)
   }
 
   /** What fails here fails in no call of the user's: it is told, and tried again. */

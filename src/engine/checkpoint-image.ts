@@ -12,8 +12,8 @@
  * for that (announce-record.ts), and everything below the address from being updated in place. Previous
  * addresses never change, so the way back needs no turn of the word.
  *
- * No record may be moved, and no segment dropped, while an image is taken: whoever does that holds the
- * lock of checkpoints.
+ * No record may be moved while an image is taken: whoever does that holds the lock of checkpoints. What is
+ * dropped meanwhile is needed by no pin, and so not by the image.
  */
 import { assert } from '../base/assert.js'
 import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket.js'

@@ -13,13 +13,19 @@
 import type { CheckpointExpiry, CheckpointKeyspace } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
 import { checksumWord, systemKeyspaceId } from '../format/record.js'
+import type { Log } from '../log/log.js'
 import {
+  kindDropped,
+  kindLog,
+  kindValue,
   slotDeadBytes,
   slotEndBytes,
   slotEpoch,
   slotKind,
   slotNumber,
+  slotOverheadBytes,
   slotSizeBytes,
+  slotTombstoneBytes,
 } from '../log/slot-table.js'
 import { type Engine, poisonedError } from './engine.js'
 import { exclusively, readRegistry } from './keyspaces.js'
@@ -33,6 +39,8 @@ export interface MomentSegment {
   readonly sizeBytes: number
   readonly endBytes: number
   readonly deadBytes: number
+  readonly overheadBytes: number
+  readonly tombstoneBytes: number
   readonly kind: number
 }
 
@@ -66,7 +74,7 @@ export function releaseMoment(engine: Engine): void {
   const { attachments, pins } = engine
   pins.ofCheckpoint = Number.POSITIVE_INFINITY
   if (!engine.isMapped) return
-  attachments.setPin(pins.lowest, pins.garbageAtLowest)
+  attachments.setPin(pins.lowest)
   if (!engine.isClosed) scheduleSweep(engine)
 }
 
@@ -83,8 +91,7 @@ function takeHeld(engine: Engine): CheckpointMoment | undefined {
   const { offset, slot } = log.locate(marker)
   const shownUntil = unswept.map(([, dropSequence]) => dropSequence - 1)
   pins.ofCheckpoint = Math.min(state[layout.sequence], ...shownUntil)
-  pins.garbageAtCheckpoint = state[layout.usedBytes] - state[layout.liveBytes]
-  attachments.setPin(pins.lowest, pins.garbageAtLowest)
+  attachments.setPin(pins.lowest)
   const nextKeyspaceId = Math.max(state[layout.nextKeyspaceId], readRegistry(engine).nextId)
   const keyspaces = countedKeyspaces(engine, nextKeyspaceId)
   const unnamed = new Set([systemKeyspaceId, ...unswept.map(([id]) => id)])
@@ -116,21 +123,40 @@ function countedKeyspaces({ counts }: Engine, nextKeyspaceId: number): Checkpoin
   return found
 }
 
+/**
+ * The segment of the tail is given as if it were sealed where the checkpoint ends: replay goes on counting
+ * from there as it does for every other one.
+ */
 function segmentsAt({ log }: Engine, state: Float64Array): MomentSegment[] {
   const tailSlot = log.firstSlotOf(state[layout.tailSlot])
   const { slots } = log
   const found: MomentSegment[] = []
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
     const segmentNumber = slots.get(slot, slotNumber)
+    const sizeBytes = slots.get(slot, slotSizeBytes)
     const tailEndBytes = (state[layout.tail] - segmentNumber * log.segmentWords) * 8
+    const isTail = slot === tailSlot
+    const restBytes = isTail ? state[layout.tailOverheadBytes] + sizeBytes - tailEndBytes : 0
     found.push({
       segmentNumber,
       epoch: slots.get(slot, slotEpoch),
-      sizeBytes: slots.get(slot, slotSizeBytes),
-      endBytes: slot === tailSlot ? tailEndBytes : slots.get(slot, slotEndBytes),
-      deadBytes: slots.get(slot, slotDeadBytes),
-      kind: slots.get(slot, slotKind),
+      sizeBytes,
+      endBytes: isTail ? tailEndBytes : slots.get(slot, slotEndBytes),
+      deadBytes: slots.get(slot, slotDeadBytes) + restBytes,
+      overheadBytes: isTail ? restBytes : slots.get(slot, slotOverheadBytes),
+      tombstoneBytes: isTail
+        ? state[layout.tailTombstoneBytes]
+        : slots.get(slot, slotTombstoneBytes),
+      kind: kindOf(log, slot),
     })
   }
   return found
+}
+
+/** What is being dropped counts as what it was: the manifest may name it still. Nothing leads into it. */
+function kindOf({ slots }: Log, slot: number): number {
+  const kind = slots.get(slot, slotKind)
+  if (kind !== kindDropped) return kind
+  // A value has no end that was sealed.
+  return slots.get(slot, slotEndBytes) === 0 ? kindValue : kindLog
 }

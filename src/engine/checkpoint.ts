@@ -60,21 +60,43 @@ export async function checkpointUnasked(
   engine: Engine,
   requireGoingOn: () => void,
 ): Promise<CheckpointInfo | undefined> {
-  if (engine.checkpointing !== undefined) return undefined
-  return inTurn(engine, async () => {
-    const lock = tryLock(engine)
-    if (lock === undefined) return undefined
-    try {
-      return await make(engine, requireGoingOn)
-    } finally {
-      lock.release()
-    }
-  })
+  if (engine.checkpointing !== undefined && !engine.isMovingRecords) return undefined
+  return inTurn(engine, () => whileLocked(engine, () => make(engine, requireGoingOn)))
+}
+
+/**
+ * Runs `action` while nobody makes a checkpoint: for who moves records. Undefined, and nothing done, where
+ * somebody does, or waits for that.
+ */
+export async function betweenCheckpoints<T>(
+  engine: Engine,
+  action: () => Promise<T>,
+): Promise<T | undefined> {
+  if (engine.checkpointing !== undefined || engine.checkpointsWaiting > 0) return undefined
+  engine.isMovingRecords = true
+  try {
+    return await inTurn(engine, () => whileLocked(engine, action))
+  } finally {
+    engine.isMovingRecords = false
+  }
+}
+
+/** Undefined where another one has the lock. */
+async function whileLocked<T>(engine: Engine, action: () => Promise<T>): Promise<T | undefined> {
+  const lock = tryLock(engine)
+  if (lock === undefined) return undefined
+  try {
+    return await action()
+  } finally {
+    lock.release()
+  }
 }
 
 /** One at a time in this thread, where locks may tell nothing. */
 async function inTurn<T>(engine: Engine, action: () => Promise<T>): Promise<T> {
+  engine.checkpointsWaiting++
   while (engine.checkpointing !== undefined) await Promise.allSettled([engine.checkpointing])
+  engine.checkpointsWaiting--
   const running = action()
   engine.checkpointing = running
   try {
@@ -179,7 +201,8 @@ async function writeImage(
       epoch,
       marker: moment.marker,
       markerChecksum: moment.markerChecksum,
-      sequence: state[layout.sequence],
+      // What was skipped stands in no record, and is skipped anew where it is loaded.
+      sequence: state[layout.sequence] - state[layout.skippedSequences],
       version: state[layout.version],
       records: state[layout.records],
       namedRecords: moment.namedRecords,

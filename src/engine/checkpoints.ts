@@ -102,9 +102,9 @@ export function removeOld(engine: Engine, keep: number): CheckpointInfo[] {
 }
 
 /**
- * The checkpoints of which an entry leads into a segment, by the number of its first part: such a one is
- * of no use where the segment is gone. So before a segment is dropped there must be one that does not,
- * and those that do must have been pruned.
+ * The checkpoints of which an entry leads into a segment, by the number of its first part, or whose marker
+ * lies there: such a one is of no use where the segment is gone. So before a segment is dropped there must
+ * be one that does not, and those that do must have been pruned.
  */
 export function checkpointsReferring(engine: Engine, segmentNumber: number): CheckpointInfo[] {
   const { directory, log, platform } = engine
@@ -116,11 +116,12 @@ export function checkpointsReferring(engine: Engine, segmentNumber: number): Che
       (segments.find((segment) => segment.segmentNumber === segmentNumber)?.sizeBytes ?? 0) /
         log.segmentSizeBytes,
     )
+    const markerNumber = Math.floor(header.marker / log.segmentWords)
     const isReferring = segments.some(
       (segment) =>
         segment.segmentNumber >= segmentNumber &&
         segment.segmentNumber < segmentNumber + Math.max(1, parts) &&
-        isReferredTo(segment),
+        (isReferredTo(segment) || segment.segmentNumber === markerNumber),
     )
     return isReferring ? [infoOf(header)] : []
   })

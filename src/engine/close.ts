@@ -10,7 +10,7 @@
  * before or the new one, and both say what is true.
  */
 import { join } from 'node:path'
-import { systemErrorCode } from '../base/errors.js'
+import { StoreError, systemErrorCode } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
 import { decodeManifest, encodeManifest } from '../format/manifest.js'
@@ -21,7 +21,8 @@ import { finalSync, finalSyncNow, sync } from './sync.js'
 
 /**
  * After this nothing of the engine is used again. Where the last sync fails the store is closed
- * all the same, without the mark of a proper end, and the failure is thrown.
+ * all the same, without the mark of a proper end, and the failure is thrown; so is one of compaction in the
+ * background, which takes nothing from a proper end.
  *
  * Only who is the last one leaves that mark, under the lock without which nobody can attach. It is
  * never held across a turn of the event loop: this very thread may be waiting for it to open.
@@ -39,6 +40,7 @@ export async function close(engine: Engine): Promise<void> {
   const due = isAlone(engine) ? engine.checkpointDuty.runIfDue(() => undefined) : undefined
   engine.isClosed = true
   clearTimeout(engine.syncQueue.timer)
+  await engine.compacted.stop?.()
   engine.background.stop()
   // The failure of one that was under way belongs to who asked for it.
   await Promise.allSettled([checkpointing, due])
@@ -60,6 +62,9 @@ export async function close(engine: Engine): Promise<void> {
   } finally {
     engine.closeParts()
   }
+  // A full disk is told by the writes that it refuses.
+  const { failure: former } = engine.compacted
+  if (!(former instanceof StoreError && former.code === 'STORE_FULL')) failure ??= former
   if (failure !== undefined) throw failure
 }
 
@@ -86,10 +91,16 @@ function nameDurable(engine: Engine): void {
   const manifest = decodeManifest(readWhole(platform, path), path)
   const { storeId } = engine.log
   const isOwn = storeId.every((byte, index) => manifest.storeId[index] === byte)
-  if (!isOwn || manifest.epoch !== engine.epoch || manifest.durable >= durable) return
+  if (!isOwn || manifest.epoch !== engine.epoch) return
+  if (manifest.durable >= durable && !manifest.isOfCompaction) return
+  const closed = {
+    ...manifest,
+    durable: Math.max(manifest.durable, durable),
+    isOfCompaction: false,
+  }
   const names = { name: manifestFileName, nextName: manifestNextFileName }
   try {
-    replaceFile(platform, directory, names, encodeManifest({ ...manifest, durable }))
+    replaceFile(platform, directory, names, encodeManifest(closed))
   } catch (error) {
     // On a full disk the former manifest stays: it names less, and everything is synced all the same.
     if (!noSpaceCodes.includes(systemErrorCode(error) ?? '')) throw error
@@ -100,6 +111,7 @@ function nameDurable(engine: Engine): void {
 export function abandon(engine: Engine): void {
   const { control } = engine
   engine.isClosed = true
+  void engine.compacted.stop?.()
   engine.background.stop()
   engine.log.dropPrepared()
   engine.session.end(() => {

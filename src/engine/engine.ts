@@ -85,6 +85,16 @@ export interface RecoveryReport {
   readonly passedOver: readonly PassedOver[]
 }
 
+/** What compaction did and met in this attachment since opening. */
+export interface Compacted {
+  /** Runs that dropped something. */
+  runCount: number
+  /** Of the background, until a run succeeds: the next `compact()`, or `close()`, reports it. */
+  failure: unknown
+  /** Ends what is under way; set while there is something that could be. */
+  stop: (() => Promise<void>) | undefined
+}
+
 /** A checkpoint that recovery could not use. */
 export interface PassedOver {
   readonly id: number
@@ -150,6 +160,8 @@ export class Engine {
   readonly lookup: Lookup = new Lookup()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
+  /** How far the watchers of this one have come. */
+  readonly watched: Pins = new Pins()
   readonly views: ValueViews = new ValueViews()
   /** Of a range that is over, for the next one. */
   spareRangeMemory: RangeMemory | undefined
@@ -161,11 +173,16 @@ export class Engine {
   readonly inlineValueSizeBytesMax: number
   /** The checkpoint that this one is making. */
   checkpointing: Promise<unknown> | undefined
+  /** How many wait for that to end, to make one. */
+  checkpointsWaiting = 0
+  /** What {@link checkpointing} is then: nobody makes one, so that records may be moved. */
+  isMovingRecords = false
   /** Checkpoints that this one has made. */
   checkpointCount = 0
   isClosed = false
   /** False when memory was given back: nothing of the store may be touched then. */
   isMapped = true
+  readonly compacted: Compacted = { runCount: 0, failure: undefined, stop: undefined }
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   /** See expiry.ts. */
@@ -200,6 +217,7 @@ export class Engine {
     this.lastRecovery = parts.lastRecovery
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
+    this.log.onForget = (slot) => this.views.forget(slot)
     this.background = new Background(this)
     this.checkpointDuty = new AutoCheckpoint(this)
   }

@@ -20,7 +20,10 @@ function newestOfStore(engine: Engine, keyspaceId: number): RecordFacts | undefi
   const state = control.readState()
   const address = state[layout.lastRecord]
   if (address === 0) return undefined
-  const { slot, offset } = log.locate(address)
+  const place = log.find(address)
+  // Dropped: a tombstone, or a record that was moved.
+  if (place === undefined) return undefined
+  const { slot, offset } = place
   const words = log.words[slot]
   if (recordType(words, offset * 2) !== typePut) return undefined
   if (recordKeyspace(words, offset * 2) !== keyspaceId) return undefined

@@ -8,11 +8,8 @@ export class Pins {
   readonly #sequences: number[] = []
   /** How many snapshots show each. */
   readonly #counts: number[] = []
-  /** Bytes of the log that were garbage when the first of them was made. */
-  readonly #garbageBytes: number[] = []
   /** What a checkpoint that is being made needs; Infinity for none. It is no snapshot of a user's. */
   ofCheckpoint: number = Number.POSITIVE_INFINITY
-  garbageAtCheckpoint = 0
 
   /** Infinity for none. */
   get lowest(): number {
@@ -21,23 +18,17 @@ export class Pins {
       : Math.min(this.#sequences[0], this.ofCheckpoint)
   }
 
-  /** What was garbage when that one was made. */
-  get garbageAtLowest(): number {
-    return this.lowest === this.#sequences[0] ? this.#garbageBytes[0] : this.garbageAtCheckpoint
-  }
-
   get count(): number {
     return this.#counts.reduce((sum, count) => sum + count, 0)
   }
 
-  add(sequence: number, garbageBytes: number): void {
+  add(sequence: number): void {
     const place = this.#placeOf(sequence)
     if (this.#sequences[place] === sequence) {
       this.#counts[place]++
     } else {
       insertAt(this.#sequences, place, sequence)
       insertAt(this.#counts, place, 1)
-      insertAt(this.#garbageBytes, place, garbageBytes)
     }
   }
 
@@ -47,7 +38,6 @@ export class Pins {
     if (--this.#counts[place] > 0) return
     removeAt(this.#sequences, place)
     removeAt(this.#counts, place)
-    removeAt(this.#garbageBytes, place)
   }
 
   /** Where it is, or belongs. */

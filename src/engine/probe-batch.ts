@@ -3,7 +3,7 @@
  *
  * One lookup waits for its bucket and then for its record. Here each loop loads one thing for every
  * key (bucket, entry, record) and needs nothing that it loads itself, so memory answers many of them at
- * a time: 110 ns a key instead of 400.
+ * a time: 150 ns a key (1,000,000 records of 168 bytes), of which 50 are for the bucket and 60 for the record.
  *
  * What is read here counts only where {@link isQuiet}, or the version of the key's home bucket, says
  * so afterwards; a key that needs more than a look at its newest record (deleted, newer than the
@@ -72,6 +72,8 @@ export function probeBatch(
   let touched = fetchBuckets(engine, keyspaceId, words, starts, sizesBytes, first, count)
   touched ^= placeEntries(engine, count)
   placeChainedEntries(engine)
+  // Behind versions and entries: see log.ts.
+  engine.log.refreshSlots()
   touched ^= fetchRecords(engine, count)
   engine.lookup.touched = touched
   readRecords(engine, keyspaceId, sequence, words, starts, sizesBytes, first, count)

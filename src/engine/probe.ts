@@ -12,6 +12,7 @@
 import { hashKeyWords } from '../base/hash.js'
 import { loadWordFirst } from '../base/shared-words.js'
 import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
+import { slotGenerationWord } from '../format/control-layout.js'
 import { flagExpiry, keySizeWord, kindWord, recordHeaderWords } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
 import type { Engine } from './engine.js'
@@ -40,6 +41,10 @@ export function probe(engine: Engine, hash: number, keyspaceId: number): boolean
   lookup.homeWords = words
   lookup.homeStart = start
   lookup.version = loadWordFirst(words, start + versionWordInBucket)
+  // Behind the version: see log.ts.
+  if (engine.control.words[slotGenerationWord] !== engine.log.slotGeneration) {
+    engine.log.forgetDropped()
+  }
   const matches = matchTags(words, start, hash)
   if (matches >>> matchCountShift === 1) {
     const entry = start + ((matches & matchPlaceMask) << 1) - 2
@@ -201,7 +206,13 @@ function mapped(engine: Engine, slot: number): Int32Array | undefined {
   const { homeWords, homeStart, version } = engine.lookup
   if (Atomics.load(homeWords, homeStart + versionWordInBucket) !== version) return undefined
   if ((version & 1) !== 0 && !engine.log.isInUse(slot)) return undefined
-  engine.log.mapSlot(slot)
+  try {
+    engine.log.mapSlot(slot)
+  } catch (error) {
+    // Moved away and dropped since the entry was read.
+    if (Atomics.load(homeWords, homeStart + versionWordInBucket) !== version) return undefined
+    throw error
+  }
   return engine.log.words[slot]
 }
 

@@ -9,6 +9,7 @@ import {
   expiresAtDouble,
   flagExpiry,
   flagInBatch,
+  flagMoved,
   flagReference,
   kindWordOf,
   previousDouble,
@@ -33,7 +34,7 @@ import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { find, isStable } from './read.js'
-import { createReference, type ValueReference } from './reference.js'
+import { abandonReference, createReference, type ValueReference } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { isExpiredFound } from './time.js'
 import { versionsPerMs } from './version-clock.js'
@@ -88,6 +89,7 @@ export function put(
     throw error
   } finally {
     leave(engine)
+    if (!isDone) abandonReference(engine, reference)
   }
   if (isDone) scheduleSync(engine)
   return isDone
@@ -166,9 +168,13 @@ function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number)
   if (log.isAppendOnly) return false
   if (sizeDoubles * 8 > layout.redoSizeBytes) return false
   if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return false
+  // Set with the writer's word in hand: whoever watches gets every change.
+  if (control.words[layout.watchedWord] !== 0) return false
   const start = lookup.offset << 1
   const there = recordFlags(lookup.recordWords, start)
-  if ((there & (flagExpiry | flagInBatch | flagReference)) !== flags) return false
+  // A copy that compaction made may be what a snapshot from before it shows.
+  const mask = flagExpiry | flagInBatch | flagMoved | flagReference
+  if ((there & mask) !== flags) return false
   const slack = recordSpan(lookup.recordWords, start) - sizeDoubles
   return slack >= 0 && slack <= slackWordsMax
 }

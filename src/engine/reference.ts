@@ -15,7 +15,7 @@ import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import type { RecordTarget } from '../log/append.js'
 import type { Log } from '../log/log.js'
 import { createValueSegment, firstRecordOffset } from '../log/roll.js'
-import { slotDeadBytes, slotEpoch, slotNumber } from '../log/slot-table.js'
+import { slotEpoch, slotNumber, slotUnsynced } from '../log/slot-table.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 
@@ -46,7 +46,7 @@ export function createReferenceHeld(
   value: Uint8Array | string,
   valueSizeBytes: number,
 ): ValueReference {
-  const slot = createValueSegment(engine.log, valueSizeBytes, engine.epoch)
+  const slot = createValueSegment(engine.log, valueSizeBytes, engine.epoch, engine.writerToken)
   return fillReference(engine, slot, value, valueSizeBytes)
 }
 
@@ -70,13 +70,19 @@ function fillReference(
 export function enterValueSegment(engine: Engine, valueSizeBytes: number): number {
   enter(engine)
   try {
-    return createValueSegment(engine.log, valueSizeBytes, engine.epoch)
+    return createValueSegment(engine.log, valueSizeBytes, engine.epoch, engine.writerToken)
   } catch (error) {
     mend(engine)
     throw error
   } finally {
     leave(engine)
   }
+}
+
+/** No record is going to refer to it: compaction may drop it. */
+export function abandonReference(engine: Engine, reference: ValueReference | undefined): void {
+  // Without the writer's word: nobody else looks at it before this.
+  if (reference !== undefined) engine.log.slots.set(reference.slot, slotUnsynced, 1)
 }
 
 /** Writes the reference where a record's value would stand, `startBytes` from its beginning. */
@@ -91,7 +97,6 @@ export function writeReference(
   target.doubles[start + referenceEpochDouble] = log.slots.get(reference.slot, slotEpoch)
   target.words[start * 2 + referenceChecksumWord] = reference.checksum
   target.words[start * 2 + referenceChecksumWord + 1] = 0
-  log.slots.set(reference.slot, slotDeadBytes, 0)
 }
 
 /** The checksum of a value in a segment of its own. */

@@ -8,6 +8,7 @@ import { versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
 import { oldHomeOf } from '../index/split.js'
+import { freeUncommitted } from '../log/roll.js'
 import { applyPending, makeEven } from './apply.js'
 import { applyBatch } from './apply-batch.js'
 import type { Engine } from './engine.js'
@@ -17,6 +18,7 @@ const wipeChunkSizeBytes = 65_536
 /** `isTailClean`: nothing can lie behind the tail, because nobody was killed. */
 export function repair(engine: Engine, isTailClean: boolean): void {
   const { control, index, log } = engine
+  freeUncommitted(log)
   log.adoptTail()
   applyPending(engine)
   index.publishBucketCount(control.get(layout.bucketCount))

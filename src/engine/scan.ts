@@ -5,9 +5,10 @@
  * The segments are walked in the order of their numbers, up to the read-only boundary, below which no
  * byte changes, and every record is verified before it is believed. A record is live if it is what
  * the snapshot has for its key, so whatever stands behind the end of a segment's records is passed
- * over: only the count of records says whether all were found.
+ * over: only the count of records says whether all were found. The log is held meanwhile (hold.ts): a
+ * record that compaction moved would be met in two places, or in none.
  */
-import { corrupt } from '../base/errors.js'
+import { corrupt, StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { sequenceDouble, typeMarker, typePut } from '../format/record.js'
 import { noExpiry } from '../log/expiry-table.js'
@@ -18,6 +19,7 @@ import { kindLog, slotEpoch, slotKind, slotNumber, slotSizeBytes } from '../log/
 import { unwatchPin, watchPin } from './abandoned.js'
 import type { Engine } from './engine.js'
 import type { RecordFacts } from './get-entry.js'
+import { holdLog } from './hold.js'
 import { hashKey } from './probe.js'
 import {
   beforeAllTime,
@@ -36,6 +38,9 @@ export class LogReader {
   readonly #keyspaceId: number
   readonly #sequence: number
   readonly #timeMs: number
+  readonly #release: () => void
+  /** Of compaction, for one that may not hold it off. */
+  readonly #moved: number
   readonly #offsets: Generator<Place>
   #isOpen = true
   /** Live records that were not met yet. */
@@ -46,11 +51,13 @@ export class LogReader {
     const { counts } = engine
     this.#engine = engine
     this.#keyspaceId = keyspaceId
+    this.#moved = engine.control.read(layout.movedRecords)
+    this.#release = holdLog(engine)
     this.#sequence = openSnapshot(engine, () => {
       this.#missing = counts.get(keyspaceId, 0)
     })
     this.#timeMs = snapshotTime(engine)
-    watchPin(this, engine, this.#sequence, undefined)
+    watchPin(this, engine, this.#sequence, undefined, this.#release)
     this.#offsets = placesInLog(engine, isReverse)
   }
 
@@ -80,6 +87,7 @@ export class LogReader {
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
+    this.#release()
     unwatchPin(this)
     closeSnapshot(this.#engine, this.#sequence)
   }
@@ -89,9 +97,11 @@ export class LogReader {
     while (this.#missing > 0) {
       engine.requireOpen()
       requireShown(engine, this.#sequence)
+      this.#requireUnmoved()
       const step = this.#offsets.next()
       if (step.done === true) {
         requireShown(engine, this.#sequence)
+        this.#requireUnmoved()
         throw corrupt(engine.directory, 0, `the log lacks ${this.#missing} records of the index`)
       }
       if (!this.#isLive(step.value)) continue
@@ -117,6 +127,14 @@ export class LogReader {
     // In an oversized segment, the index names the slot of the part that the record begins in.
     return log.starts[lookup.slot] + lookup.offset === log.starts[slot] + offset
   }
+
+  /** One that may not write cannot hold compaction off. */
+  #requireUnmoved(): void {
+    const { control, directory, isCopy, log } = this.#engine
+    if (log.access !== 'private' || isCopy) return
+    if (control.read(layout.movedRecords) === this.#moved) return
+    throw new StoreError('STORE_IN_USE', `${directory} was compacted while it was being scanned`)
+  }
 }
 
 /**
@@ -125,6 +143,7 @@ export class LogReader {
  */
 export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | undefined {
   const { log, lookup } = engine
+  const release = holdLog(engine)
   const sequence = openSnapshot(engine)
   const timeMs = snapshotTime(engine)
   try {
@@ -156,6 +175,7 @@ export function findNewest(engine: Engine, keyspaceId: number): RecordFacts | un
     requireShown(engine, sequence)
     return record
   } finally {
+    release()
     // It changes the key at hand.
     closeSnapshotKeepingKey(engine, sequence)
   }

@@ -69,8 +69,8 @@ export function openSnapshot(engine: Engine, look?: () => void): number {
   try {
     const sequence = control.get(layout.sequence)
     freezeLog(control)
-    pins.add(sequence, control.get(layout.usedBytes) - control.get(layout.liveBytes))
-    attachments.setPin(pins.lowest, pins.garbageAtLowest)
+    pins.add(sequence)
+    attachments.setPin(pins.lowest)
     look?.()
     return sequence
   } finally {
@@ -87,7 +87,7 @@ function openWithoutPin(engine: Engine, look: (() => void) | undefined): number 
     look?.()
     return engine.control.read(layout.sequence)
   })
-  engine.pins.add(sequence, 0)
+  engine.pins.add(sequence)
   return sequence
 }
 
@@ -116,7 +116,7 @@ export function closeSnapshot(engine: Engine, sequence: number): void {
   const lowest = pins.lowest
   if (lowest === before) return
   // Without the writer's word: who still sees the old pin holds back more than it must.
-  attachments.setPin(lowest, pins.garbageAtLowest)
+  attachments.setPin(lowest)
   scheduleSweep(engine)
 }
 

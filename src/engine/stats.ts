@@ -1,10 +1,22 @@
 /** The numbers of a store, from memory: nothing is read from the log. */
 import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
-import { kindPart, slotKind, slotNumber, slotSizeBytes } from '../log/slot-table.js'
+import { segmentHeaderSizeBytes } from '../format/segment-header.js'
+import type { Log } from '../log/log.js'
+import { deadBytesOf, isPinned } from '../log/sealed-segment.js'
+import {
+  kindLog,
+  kindPart,
+  kindValue,
+  slotEndBytes,
+  slotKind,
+  slotNumber,
+  slotSizeBytes,
+} from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
 import { readCounts } from './expiry.js'
 import { unsweptIds } from './sweep-keyspaces.js'
+import { unreadSegments } from './unread.js'
 
 export interface StoreStats {
   /** Live keys. */
@@ -35,11 +47,7 @@ export interface StoreStats {
   readonly version: number
   /** The sequence of the last commit. */
   readonly sequence: number
-  /**
-   * What the oldest open snapshot of all attachments holds back, at most: bytes of records that were
-   * replaced or deleted since it was made. 0 where there is none. This version does not compact, and
-   * gives them back to nobody when it is closed either.
-   */
+  /** Bytes of segments in which there is something that only snapshots or watchers need: these wait for them. */
   readonly pinnedBytes: number
   /** Snapshots that this attachment has open, those of unfinished iterations included. */
   readonly snapshots: number
@@ -47,7 +55,10 @@ export interface StoreStats {
   readonly oldestSnapshotSequence: number | undefined
   /** Flushes that this attachment completed since opening. */
   readonly syncs: number
+  /** Compactions that gave something back, of this attachment since opening. */
   readonly compactions: number
+  /** What stopped compaction in the background, until it goes on; undefined for nothing. */
+  readonly compactionFailure: unknown
   /** Checkpoints that this attachment has made since opening. */
   readonly checkpoints: number
   readonly lastRecovery: RecoveryReport
@@ -76,12 +87,10 @@ export function stats(engine: Engine): StoreStats {
     }),
   )
   const oldest = attachments.lowestPin()
-  const usedBytes = state[layout.usedBytes]
+  const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const liveBytes = state[layout.liveBytes]
   const garbageBytes = usedBytes - liveBytes
-  const garbageAtPin = attachments.garbageAtLowestPin()
   const logBytes = state[layout.tail] - state[layout.readOnly]
-  const { segments, fileBytes } = measureSegments(engine, state[layout.slotEnd])
   const mutableBytes = log.isAppendOnly ? 0 : logBytes * 8
   return {
     records: state[layout.records] - unnamed[0] - due[0],
@@ -101,11 +110,12 @@ export function stats(engine: Engine): StoreStats {
     begin: state[layout.begin],
     version: state[layout.version],
     sequence: state[layout.sequence],
-    pinnedBytes: garbageAtPin === undefined ? 0 : Math.max(0, garbageBytes - garbageAtPin),
+    pinnedBytes,
     snapshots: pins.count,
     oldestSnapshotSequence: oldest === Number.POSITIVE_INFINITY ? undefined : oldest,
     syncs: engine.syncQueue.completedCount,
-    compactions: 0,
+    compactions: engine.compacted.runCount,
+    compactionFailure: engine.compacted.failure,
     checkpoints: engine.checkpointCount,
     lastRecovery: engine.lastRecovery,
     // One that reads from a copy of its own is in no list.
@@ -116,16 +126,39 @@ export function stats(engine: Engine): StoreStats {
   }
 }
 
-function measureSegments(engine: Engine, slotEnd: number): { segments: number; fileBytes: number } {
+interface Measures {
+  segments: number
+  fileBytes: number
+  /** Bytes of records, live or dead, and of values in segments of their own. */
+  usedBytes: number
+  pinnedBytes: number
+}
+
+function measureSegments(engine: Engine, state: Float64Array, lowestPin: number): Measures {
   const { log } = engine
-  let segments = 0
-  let fileBytes = 0
-  for (let slot = 0; slot < slotEnd; slot++) {
-    if (log.slots.get(slot, slotNumber) === 0 || log.slots.get(slot, slotKind) === kindPart)
-      continue
-    segments++
-    fileBytes += log.slots.get(slot, slotSizeBytes)
+  const unread = unreadSegments(engine)
+  const { slots } = log
+  const measures = { segments: 0, fileBytes: 0, usedBytes: 0, pinnedBytes: 0 }
+  for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
+    const kind = slots.get(slot, slotKind)
+    if (slots.get(slot, slotNumber) === 0 || kind === kindPart) continue
+    const sizeBytes = slots.get(slot, slotSizeBytes)
+    measures.segments++
+    measures.fileBytes += sizeBytes
+    if (kind === kindValue) measures.usedBytes += sizeBytes
+    if (kind === kindLog)
+      measures.usedBytes += endBytesOf(log, slot, state) - segmentHeaderSizeBytes
+    const isKept = isPinned(log, slot, lowestPin) || unread.has(slots.get(slot, slotNumber))
+    if (isKept) measures.pinnedBytes += deadBytesOf(log, slot)
   }
-  if (log.prepared !== undefined) fileBytes += log.segmentSizeBytes
-  return { segments, fileBytes }
+  if (log.prepared !== undefined) measures.fileBytes += log.segmentSizeBytes
+  return measures
+}
+
+/** Where the records of a log segment end, the tail's at the tail. */
+function endBytesOf({ slots, segmentWords }: Log, slot: number, state: Float64Array): number {
+  const endBytes = slots.get(slot, slotEndBytes)
+  return endBytes !== 0
+    ? endBytes
+    : (state[layout.tail] - slots.get(slot, slotNumber) * segmentWords) * 8
 }

@@ -40,7 +40,16 @@ import {
   writeStamp,
 } from '../log/append.js'
 import { firstRecordOffset, makeRoomForMarker } from '../log/roll.js'
-import { kindLog, kindValue, slotKind, slotNumber, slotUnsynced } from '../log/slot-table.js'
+import {
+  kindLog,
+  kindValue,
+  slotKind,
+  slotNumber,
+  slotUnsynced,
+  unsyncedFilling,
+} from '../log/slot-table.js'
+import type { PlatformFile } from '../platform/platform.js'
+import { accountOverhead } from './account.js'
 import { asWriteFailure } from './append-record.js'
 import { type Engine, poisonedError } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
@@ -58,7 +67,7 @@ export function sync(engine: Engine): Promise<void> {
   // Without the right to write there is nothing of one's own; what others wrote can be synced all the
   // same where the files can be reached.
   if (engine.log.access === 'private') return Promise.resolve()
-  return engine.syncQueue.run(() => flush(engine, false))
+  return engine.syncQueue.run((isForced) => flush(engine, isForced), false)
 }
 
 /**
@@ -68,7 +77,7 @@ export function sync(engine: Engine): Promise<void> {
 export async function finalSync(engine: Engine): Promise<void> {
   await sync(engine)
   if (!engine.isReadOnly && lacksEvidence(engine)) {
-    await engine.syncQueue.run(() => flush(engine, true))
+    await engine.syncQueue.run((isForced) => flush(engine, isForced), true)
   }
 }
 
@@ -81,7 +90,7 @@ export function finalSyncNow(engine: Engine): void {
     const begun = beginFlush(engine, lacksEvidence(engine))
     if (begun === undefined) return
     try {
-      for (const slot of begun.slots) engine.log.fileOf(slot).syncNow()
+      for (const { file } of begun.segments) file.syncNow()
       if (begun.needsDirectory) engine.platform.syncDirectory(engine.log.directory)
     } catch (error) {
       throw asSyncFailure(engine, error)
@@ -96,7 +105,7 @@ export function syncNow(engine: Engine): void {
   const begun = beginFlush(engine, false)
   if (begun === undefined) return
   try {
-    for (const slot of begun.slots) engine.log.fileOf(slot).syncNow()
+    for (const { file } of begun.segments) file.syncNow()
     if (begun.needsDirectory) engine.platform.syncDirectory(engine.log.directory)
   } catch (error) {
     throw asSyncFailure(engine, error)
@@ -135,8 +144,15 @@ export function scheduleSync(engine: Engine): void {
 interface Flush {
   /** Behind its marker. */
   readonly end: number
-  readonly slots: readonly number[]
+  readonly segments: readonly FlushedSegment[]
   readonly needsDirectory: boolean
+}
+
+interface FlushedSegment {
+  readonly slot: number
+  /** By then the slot may be another segment's. */
+  readonly segmentNumber: number
+  readonly file: PlatformFile
 }
 
 /** `isForced`: also where nothing was written since the last one. */
@@ -144,11 +160,14 @@ async function flush(engine: Engine, isForced: boolean): Promise<void> {
   const begun = beginFlush(engine, isForced)
   if (begun === undefined) return
   const { log } = engine
+  log.flushCount++
   try {
-    await Promise.all(begun.slots.map((slot) => log.fileOf(slot).sync()))
+    await Promise.all(begun.segments.map(({ file }) => file.sync()))
     if (begun.needsDirectory) await log.platform.syncDirectoryAsync(log.directory)
   } catch (error) {
     throw asSyncFailure(engine, error)
+  } finally {
+    log.flushCount--
   }
   endFlush(engine, begun)
 }
@@ -167,10 +186,15 @@ function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
     if (!isForced && control.get(layout.durable) === control.get(layout.tail)) return undefined
     writeMarker(engine)
     const slots = unsyncedSlots(engine)
+    const { log } = engine
     // Opened by now: an error of the medium is told to the files that were open when it happened.
-    for (const slot of slots) engine.log.fileOf(slot)
+    const segments = slots.map((slot) => ({
+      slot,
+      segmentNumber: log.slots.get(slot, slotNumber),
+      file: log.fileOf(slot),
+    }))
     const needsDirectory = slots.some((slot) => isNewFile(engine, slot))
-    return { end: control.get(layout.tail), slots, needsDirectory }
+    return { end: control.get(layout.tail), segments, needsDirectory }
   } catch (error) {
     mend(engine)
     throw error
@@ -180,13 +204,16 @@ function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
 }
 
 /** Step 4. Another attachment's sync may have come further. */
-function endFlush(engine: Engine, { end, slots }: Flush): void {
+function endFlush(engine: Engine, { end, segments }: Flush): void {
   const { control, log } = engine
   enter(engine)
   try {
-    for (const slot of slots) {
-      log.slots.set(slot, slotUnsynced, 0)
-      if (slot !== log.firstSlotOf(log.tailSlot)) log.releaseFile(slot)
+    for (const { slot, segmentNumber } of segments) {
+      const isSame = log.slots.get(slot, slotNumber) === segmentNumber
+      // Of one that is being filled the rest comes later.
+      const isFilled = log.slots.get(slot, slotUnsynced) < unsyncedFilling
+      if (isSame && isFilled) log.slots.set(slot, slotUnsynced, 0)
+      if (!isSame || slot !== log.firstSlotOf(log.tailSlot)) log.releaseFile(segmentNumber)
     }
     if (end > control.get(layout.durable)) {
       control.begin()
@@ -215,7 +242,7 @@ function unsyncedSlots(engine: Engine): number[] {
   const slotEnd = control.get(layout.slotEnd)
   for (let slot = 0; slot < slotEnd; slot++) {
     const kind = log.slots.get(slot, slotKind)
-    const isUnsyncedValue = kind === kindValue && log.slots.get(slot, slotUnsynced) === 1
+    const isUnsyncedValue = kind === kindValue && log.slots.get(slot, slotUnsynced) !== 0
     const isUnsyncedLog = kind === kindLog && lastNumberOf(engine, slot) >= oldest
     if (isUnsyncedValue || isUnsyncedLog) slots.push(slot)
   }
@@ -265,6 +292,7 @@ export function writeMarker(engine: Engine): void {
   control.set(layout.lastMarker, marker)
   control.set(layout.tail, marker + markerSizeWords)
   control.set(layout.usedBytes, control.get(layout.usedBytes) + markerSizeWords * 8)
+  accountOverhead(control, markerSizeWords, false)
   control.set(layout.readOnly, marker + markerSizeWords)
   control.set(layout.digestLow, 0)
   control.set(layout.digestHigh, 0)

@@ -62,7 +62,7 @@ import { noExpiry } from '../log/expiry-table.js'
 import { recordSpan } from '../log/record-fields.js'
 import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
-import { addToDigest } from './account.js'
+import { accountOverhead, addToDigest } from './account.js'
 import { asWriteFailure } from './append-record.js'
 import { applyRecords } from './apply-batch.js'
 import type { BatchDraft, EncodedOperation } from './batch-draft.js'
@@ -71,6 +71,7 @@ import { enter, leave, mend } from './exclusive.js'
 import { fetchAhead, hashKey, probe } from './probe.js'
 import { grow } from './publish.js'
 import {
+  abandonReference,
   createReference,
   createReferenceHeld,
   type ValueReference,
@@ -99,19 +100,34 @@ export function writeBatch(
 ): boolean {
   engine.requireWritable()
   if (operations.length === 0) return true
-  const references = operations.map((operation) => takeReference(engine, operation))
-  const hashes = hashOperations(engine, operations, draft)
+  const references: (ValueReference | undefined)[] = []
+  let isDone = false
+  try {
+    for (const operation of operations) references.push(takeReference(engine, operation))
+    isDone = writeReferring(engine, { operations, draft, references }, generation)
+  } finally {
+    if (!isDone) for (const reference of references) abandonReference(engine, reference)
+  }
+  if (isDone) scheduleSync(engine)
+  return isDone
+}
+
+function writeReferring(
+  engine: Engine,
+  batch: Omit<PlannedBatch, 'hashes'>,
+  generation: number,
+): boolean {
+  const hashes = hashOperations(engine, batch.operations, batch.draft)
   enter(engine)
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
-    writePlanned(engine, { operations, draft, references, hashes })
+    writePlanned(engine, { ...batch, hashes })
   } catch (error) {
     mend(engine)
     throw error
   } finally {
     leave(engine)
   }
-  scheduleSync(engine)
   return true
 }
 
@@ -136,7 +152,10 @@ function writePlanned(engine: Engine, batch: PlannedBatch): void {
   const { operations, hashes } = batch
   const { control, index, log } = engine
   const roomDoubles = roomFor(batch)
-  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch)
+  if (log.tailOffset + roomDoubles > log.nextCheck) {
+    const isEssential = operations.every(({ type }) => type === 'delete')
+    makeRoom(log, roomDoubles, engine.epoch, isEssential)
+  }
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
   index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
   fetchAhead(engine, hashes, hashes.length)
@@ -245,6 +264,7 @@ function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): v
   let version = control.get(layout.version)
   const checksums = new Int32Array(operations.length)
   let usedBytes = sizeDoubles * 8
+  let tombstoneDoubles = 0
   // The writer's own tail runs ahead over the records; the state's moves by the commit.
   advanceTail(log, batchFrameSizeWords)
   try {
@@ -259,7 +279,9 @@ function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): v
       checksums[index] = writeOperation(engine, batch, index, slacks[index])
       const slot = references[index]?.slot
       if (slot !== undefined) usedBytes += log.slots.get(slot, slotSizeBytes)
-      advanceTail(log, recordSpan(target.words, target.offset << 1))
+      const recordDoubles = recordSpan(target.words, target.offset << 1)
+      if (operations[index].type === 'delete') tombstoneDoubles += recordDoubles
+      advanceTail(log, recordDoubles)
     }
     const first = control.get(layout.sequence) + 1
     const value = frame.offset + recordHeaderSizeBytes / 8
@@ -277,6 +299,8 @@ function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): v
     control.set(layout.tail, frameAddress + sizeDoubles)
     control.set(layout.tailSlot, log.tailSlot)
     control.set(layout.usedBytes, control.get(layout.usedBytes) + padding * 8 + usedBytes)
+    accountOverhead(control, padding + batchFrameSizeWords, false)
+    accountOverhead(control, tombstoneDoubles, true)
     control.set(layout.batchFrame, frameAddress)
     control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
     for (let index = 0; index < checksums.length; index++) addToDigest(control, checksums[index])

@@ -251,6 +251,9 @@ export interface CheckpointSegment {
   readonly endBytes: number
   readonly deadBytes: number
   readonly entries: number
+  /** As of the slot table: what of it is no put, and what is tombstones. */
+  readonly overheadBytes: number
+  readonly tombstoneBytes: number
   readonly kind: number
 }
 
@@ -263,6 +266,9 @@ const segmentDoubles = [
   'entries',
 ] as const
 const segmentKindWord = 12
+// In 8-byte words, so that they fit what is left of the element.
+const segmentOverheadWord = 13
+const segmentTombstoneWord = 14
 
 export function encodeCheckpointSegment(
   view: DataView,
@@ -273,6 +279,8 @@ export function encodeCheckpointSegment(
     view.setFloat64(offset + index * 8, s[field], true)
   })
   view.setUint32(offset + segmentKindWord * 4, s.kind, true)
+  view.setUint32(offset + segmentOverheadWord * 4, s.overheadBytes / 8, true)
+  view.setUint32(offset + segmentTombstoneWord * 4, s.tombstoneBytes / 8, true)
 }
 
 export function decodeCheckpointSegment(view: DataView, offset: number): CheckpointSegment {
@@ -285,6 +293,8 @@ export function decodeCheckpointSegment(view: DataView, offset: number): Checkpo
     deadBytes: at(4),
     entries: at(5),
     kind: view.getUint32(offset + segmentKindWord * 4, true),
+    overheadBytes: view.getUint32(offset + segmentOverheadWord * 4, true) * 8,
+    tombstoneBytes: view.getUint32(offset + segmentTombstoneWord * 4, true) * 8,
   }
 }
 

@@ -23,11 +23,13 @@
  *    900 |    4 | keyspaceGeneration: u32; raised by every change of the registry of keyspaces
  *    904 |    4 | attachmentEnd: u32; attachments ever used
  *    908 |    4 | orderGeneration: u32; raised before the ordered index is built, over an old one perhaps
+ *    912 |    4 | slotGeneration: u32; raised when a slot of the log is freed or used again
  *    916 |    4 | expiryRowEnd: u32; rows of `expiry` that are in use
  *    920 |    8 | timeSeen: f64; a record was found expired at this time; only rises
  *    928 |    8 | nextExpiry: f64; no live record expires before; 0 where none does
  *    936 |    4 | applied: u32; 1 once commands were applied: deletes are remembered
  *    944 |    8 | remember: f64; 1 + how many milliseconds they are asked to be; 0 where nobody asked
+ *    952 |    4 | watched: u32; 1 while anybody may be watching: nothing is updated in place then
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -66,11 +68,13 @@ export const bucketCountWord = 224
 export const keyspaceGenerationWord = 225
 export const attachmentEndWord = 226
 export const orderGenerationWord = 227
+export const slotGenerationWord = 228
 export const expiryRowEndWord = 229
 export const timeSeenDouble = 115
 export const nextExpiryDouble = 116
 export const appliedWord = 234
 export const rememberDouble = 118
+export const watchedWord = 238
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512
@@ -91,6 +95,11 @@ export const durable = 3
 export const begin = 4
 /** Sequence of the last commit. */
 export const sequence = 5
+/**
+ * Of a store that may have lost its last changes, the sequences go on this much higher: whoever was told
+ * of a change that was lost is told of those that came in its place.
+ */
+export const sequencesPerLoss: number = 2 ** 32
 /** The highest version seen. */
 export const version = 6
 /** Live keys in all keyspaces, the system's included: the entries of the index. */
@@ -122,12 +131,19 @@ export const batchNext = 22
 export const usedBytes = 23
 /** Address of the record that the last commit wrote. */
 export const lastRecord = 24
-// 25 and 26 are free.
+/** Records that compaction ever moved. */
+export const movedRecords = 25
+/** How much higher `sequence` is than that of the last record, until a segment says so: see {@link sequencesPerLoss}. */
+export const skippedSequences = 26
 /** Tombstones that entries of the hash index lead to, because a snapshot sees behind them. */
 export const tombstones = 27
 /** Address of the oldest of them. */
 export const tombstonesFrom = 28
-export const stateFieldCount = 29
+/** Of the tail segment: bytes that are no put's (its header, tombstones, markers, frames of batches) … */
+export const tailOverheadBytes = 29
+/** … and those of them that are tombstones. */
+export const tailTombstoneBytes = 30
+export const stateFieldCount = 31
 
 // … the second is the change that it announces.
 export const pendingKind = 32
@@ -153,6 +169,12 @@ export const pendingSplitHome = 48
 /** Slot of a value segment that nothing refers to any more, -1 for none. */
 export const pendingDeadValueSlot = 49
 export const pendingTargetOffset = 50
+/** What the slots of `pendingDeadSlot` and `pendingDeadValueSlot` get as their dead sequence. */
+export const pendingDeadSequence = 51
+/** Slot of a value segment that a record refers to from now on, -1 for none. */
+export const pendingLiveValueSlot = 52
+/** First slot of a dropped segment that is freed, -1 for none. */
+export const pendingFreedSlot = 54
 /** 1 where, besides, the patches in the redo area go into pages of the ordered index. */
 export const pendingOrder = 53
 
@@ -180,8 +202,9 @@ export const changeBuckets = 4
  *     32 |    4 | isReadOnly: u32
  *     36 |    4 | nodeVersion: u32; the major version
  *     40 |    8 | pin: f64; 1 + the lowest sequence that a snapshot of it shows, 0 for none
- *     48 |    8 | garbageBytes: f64; of the log, when the snapshot of that sequence was made
- *     56 |    8 | reserved: 0
+ *     48 |    4 | holds: u32; how many walks of the log it has under way, for which nothing may move
+ *     52 |    4 | reserved: 0
+ *     56 |    8 | watched: f64; 1 + the lowest sequence that a watcher of it has come to, 0 for none
  */
 export const attachmentsOffset = 40_960
 export const attachmentSizeBytes = 64
@@ -192,9 +215,10 @@ export const attachmentProcessDouble = 1
 export const attachmentThreadDouble = 2
 export const attachmentSinceDouble = 3
 export const attachmentPinDouble = 5
-export const attachmentGarbageDouble = 6
+export const attachmentWatchedDouble = 7
 export const attachmentReadOnlyWord = 8
 export const attachmentNodeWord = 9
+export const attachmentHoldsWord = 12
 
 // The writer's token: 20 bits of generation, 10 of the attachment, 1 for "is writing".
 export const tokenBusy = 1

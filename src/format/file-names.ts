@@ -29,6 +29,8 @@ export const lockFileName = 'lock'
 export const lifecycleFileName = 'lifecycle'
 /** Held by the one that builds the ordered index. */
 export const buildFileName = 'build'
+/** Held by the one that compacts. */
+export const compactFileName = 'compact'
 /** Held by the one that does the background work of all. */
 export const backgroundFileName = 'background'
 /** Held by the one that makes a checkpoint. */

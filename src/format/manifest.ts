@@ -1,9 +1,9 @@
 /**
  * The manifest: the epoch, and which segments of earlier epochs count and up to where. Replaced
- * whole (written beside, synced, renamed, directory synced) by every recovery on another boot, and
- * by every proper close, which changes `durable` only.
- * Segments with a number from `nextSegmentNumber` on are not named; they count if their header has
- * the manifest's epoch.
+ * whole (written beside, synced, renamed, directory synced) by every recovery on another boot, by
+ * compaction before it removes a segment, and by every proper close, which changes `durable` only.
+ * Segments with a number below `nextSegmentNumber` count if they are named. From there on they are not
+ * named; they count if their header has the manifest's epoch, but for those of kind 3.
  *
  * offset | size | field
  * ------ | ---- | -----
@@ -13,9 +13,12 @@
  *     32 |    8 | nextSegmentNumber: f64
  *     40 |    8 | durable: f64, address below which everything survived a sync
  *     48 |    4 | segmentCount: u32
- *     52 |    4 | reserved: 0
+ *     52 |    4 | losses: u31, recoveries that may have lost changes since the last segment was made: so often
+ *        |      | the sequences go on 2^32 higher than the log's; and the highest bit where compaction wrote it:
+ *        |      | more may have been written since then
  *     56 |   32 | one for each segment, in order of number:
  *        |      |   0: segmentNumber f64 · 8: epoch f64 · 16: endBytes f64 · 24: kind u32 · 28: 0
+ *        |      |   kind: 1 log, 2 value, 3 a value that compaction dropped
  *      … |    4 | checksum: XXH32 of all bytes before
  */
 import { checksumBytes } from '../base/checksum.js'
@@ -27,9 +30,14 @@ const epochOffset = 24
 const nextSegmentNumberOffset = 32
 const durableOffset = 40
 const segmentCountOffset = 48
+const lossesOffset = 52
 export const manifestHeaderSizeBytes = 56
 export const manifestSegmentSizeBytes = 32
 const checksumSizeBytes = 4
+const compactionBit = 2 ** 31
+
+/** A value segment that is gone: the records that refer to it are superseded. */
+export const segmentKindDropped = 3
 
 export interface ManifestSegment {
   readonly segmentNumber: number
@@ -44,7 +52,17 @@ export interface Manifest {
   readonly epoch: number
   readonly nextSegmentNumber: number
   readonly durable: number
+  readonly losses: number
+  /** True where it says nothing of how the session ended that wrote it. */
+  readonly isOfCompaction: boolean
   readonly segments: readonly ManifestSegment[]
+}
+
+/** True where compaction dropped a segment: what a record says of it is of no use any more. */
+export function isDropped(manifest: Manifest, segmentNumber: number): boolean {
+  const named = manifest.segments.find((segment) => segment.segmentNumber === segmentNumber)
+  if (named !== undefined) return named.kind === segmentKindDropped
+  return segmentNumber < manifest.nextSegmentNumber
 }
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -58,6 +76,8 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   view.setFloat64(nextSegmentNumberOffset, manifest.nextSegmentNumber, true)
   view.setFloat64(durableOffset, manifest.durable, true)
   view.setUint32(segmentCountOffset, manifest.segments.length, true)
+  const bit = manifest.isOfCompaction ? compactionBit : 0
+  view.setUint32(lossesOffset, manifest.losses + bit, true)
   let offset = manifestHeaderSizeBytes
   for (const segment of manifest.segments) {
     view.setFloat64(offset, segment.segmentNumber, true)
@@ -88,6 +108,7 @@ export function decodeManifest(bytes: Uint8Array, file: string): Manifest {
   if (checksumOffset !== manifestHeaderSizeBytes + segmentCount * manifestSegmentSizeBytes) {
     throw corrupt(file, segmentCountOffset, 'the manifest does not have the size it names')
   }
+  const losses = view.getUint32(lossesOffset, true)
   const segments: ManifestSegment[] = []
   for (let index = 0; index < segmentCount; index++) {
     const offset = manifestHeaderSizeBytes + index * manifestSegmentSizeBytes
@@ -103,6 +124,8 @@ export function decodeManifest(bytes: Uint8Array, file: string): Manifest {
     epoch: view.getFloat64(epochOffset, true),
     nextSegmentNumber: view.getFloat64(nextSegmentNumberOffset, true),
     durable: view.getFloat64(durableOffset, true),
+    losses: losses % compactionBit,
+    isOfCompaction: losses >= compactionBit,
     segments,
   }
 }

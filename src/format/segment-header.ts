@@ -14,7 +14,9 @@
  *     68 |    4 | reason: why it was made: 1 append, 2 own value, 3 compaction, 4 stream
  *     72 |    4 | flags: bit 0 append-only (no record in it was ever updated in place)
  *     76 |    4 | checksum: XXH32 of the other 124 bytes
- *     80 |   48 | reserved: 0, checked
+ *     80 |    8 | sequenceBefore: f64, the highest sequence of any record before it: less than firstSequence
+ *        |      | by one, or by more where a recovery went on higher (see control-layout.ts)
+ *     88 |   40 | reserved: 0, checked
  */
 import { checksumBytes } from '../base/checksum.js'
 import { corrupt, wrongFormat } from '../base/errors.js'
@@ -25,13 +27,16 @@ const storeIdOffset = 8
 const segmentNumberOffset = 24
 const epochOffset = 32
 const firstSequenceOffset = 40
+/** Index of `firstSequence` among the doubles of a segment. */
+export const firstSequenceDouble: number = firstSequenceOffset / 8
 const previousSegmentOffset = 48
 const sizeBytesOffset = 56
 const kindOffset = 64
 const reasonOffset = 68
 const flagsOffset = 72
 const checksumOffset = 76
-const reservedOffset = 80
+const sequenceBeforeOffset = 80
+const reservedOffset = 88
 
 export const segmentKindLog = 1
 export const segmentKindValue = 2
@@ -45,6 +50,7 @@ export interface SegmentHeader {
   readonly segmentNumber: number
   readonly epoch: number
   readonly firstSequence: number
+  readonly sequenceBefore: number
   readonly previousSegment: number
   readonly sizeBytes: number
   readonly kind: number
@@ -65,6 +71,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   view.setUint32(kindOffset, header.kind, true)
   view.setUint32(reasonOffset, header.reason, true)
   view.setUint32(flagsOffset, header.flags, true)
+  view.setFloat64(sequenceBeforeOffset, header.sequenceBefore, true)
   view.setInt32(checksumOffset, checksumBytes(bytes, 0), true)
   return bytes
 }
@@ -101,6 +108,7 @@ export function decodeSegmentHeader(bytes: Uint8Array, file: string): SegmentHea
     segmentNumber: view.getFloat64(segmentNumberOffset, true),
     epoch: view.getFloat64(epochOffset, true),
     firstSequence: view.getFloat64(firstSequenceOffset, true),
+    sequenceBefore: view.getFloat64(sequenceBeforeOffset, true),
     previousSegment: view.getFloat64(previousSegmentOffset, true),
     sizeBytes: view.getFloat64(sizeBytesOffset, true),
     kind: view.getUint32(kindOffset, true),

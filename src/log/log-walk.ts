@@ -12,7 +12,11 @@ import { kindLog, slotKind, slotNumber } from './slot-table.js'
 
 export class LogWalk {
   readonly #log: Log
-  readonly #end: number
+  readonly #endOf: (segmentNumber: number) => number
+  /** Address behind the last record of the segment at hand. */
+  #segmentEnd: number
+  /** Records begin below; may be moved up. */
+  end: number
   /** Of the record at hand; where the next one is sought, before the first. */
   address: number
   slot = 0
@@ -20,11 +24,21 @@ export class LogWalk {
   type = 0
   #span = 0
 
-  /** Records from `address` on that begin below `end`. */
-  constructor(log: Log, address: number, end: number) {
+  /**
+   * Records from `address` on that begin below `end`. Where records of an earlier boot are among them
+   * `endOf` says behind what address a segment has none that count.
+   */
+  constructor(
+    log: Log,
+    address: number,
+    end: number,
+    endOf: (segmentNumber: number) => number = () => Number.POSITIVE_INFINITY,
+  ) {
     this.#log = log
-    this.#end = end
+    this.end = end
+    this.#endOf = endOf
     this.address = address
+    this.#segmentEnd = endOf(Math.floor(address / log.segmentWords))
   }
 
   /** Goes to the next record; a batch's frame is one, and those in it follow. False at the end. */
@@ -32,22 +46,35 @@ export class LogWalk {
     const log = this.#log
     this.address += this.#span
     this.#span = 0
-    while (this.address < this.#end) {
-      const { slot, offset } = log.locate(this.address)
-      const words = log.words[slot]
-      const type = offset * 2 < words.length ? recordType(words, offset * 2) : typeNone
-      if (type !== typeNone) {
-        this.slot = slot
-        this.offset = offset
-        this.type = type
-        this.#span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
-        return true
+    while (this.address < this.end) {
+      const place = this.#find()
+      if (place !== undefined) {
+        const { slot, offset } = place
+        const words = log.words[slot]
+        const isInside = offset * 2 < words.length && this.address < this.#segmentEnd
+        const type = isInside ? recordType(words, offset * 2) : typeNone
+        if (type !== typeNone) {
+          this.slot = slot
+          this.offset = offset
+          this.type = type
+          this.#span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
+          return true
+        }
       }
       const next = this.#nextSegmentStart()
       if (next === undefined) return false
       this.address = next
+      this.#segmentEnd = this.#endOf(Math.floor(next / log.segmentWords))
     }
     return false
+  }
+
+  /** Undefined where the segment was dropped: nothing in it counts. */
+  #find(): { slot: number; offset: number } | undefined {
+    const log = this.#log
+    const slot = log.slotOf(Math.floor(this.address / log.segmentWords))
+    if (slot === -1 || log.slots.get(log.firstSlotOf(slot), slotKind) !== kindLog) return undefined
+    return log.find(this.address)
   }
 
   /** Where the records of the log segment behind the one at hand begin. */

@@ -7,6 +7,11 @@
  * - `tailSlot` and `tailOffset` repeat the tail of the control state for the one that writes, who
  *   adopts them where another wrote before; everything else that counts lies in mapped memory.
  * - A segment file that may have unsynced bytes stays open, so that a sync sees its errors.
+ * - Slots are used again. What is held here for a slot is that of the segment in it as of
+ *   `slotGeneration`; where the control file has another generation, {@link Log.forgetDropped} comes before
+ *   anything is read through a slot. An entry of the index that leads to a slot's new segment was
+ *   written after the generation was raised, so it is enough to compare after the version of its bucket
+ *   was read.
  *
  * Not here: making segments (roll.ts), records (append.ts), reading them in order (scan.ts).
  */
@@ -80,9 +85,15 @@ export class Log {
   readonly #mappings: (Mapping | undefined)[] = []
   readonly #space: MappingSpace | undefined
   readonly preparedPath: string
-  /** Open files of segments that may have unsynced bytes, by slot. */
+  /** Open files of segments that may have unsynced bytes, by segment number. */
   readonly openFiles: Map<number, PlatformFile> = new Map()
+  /** Flushes of them that are under way: none is closed meanwhile. */
+  flushCount = 0
   readonly #slotByNumber: Map<number, number> = new Map()
+  /** Told of a slot whose segment was dropped. */
+  onForget: ((slot: number) => void) | undefined
+  /** As of which the mapped slots are those of the slot table. */
+  slotGeneration: number
 
   /** Where the next record goes, repeated from the control state. */
   tailSlot = 0
@@ -109,6 +120,7 @@ export class Log {
     this.segmentSizeBytes = this.segmentWords * 8
     this.#space = options.space
     this.preparedPath = join(options.directory, preparedFileName(options.attachment))
+    this.slotGeneration = Atomics.load(control.words, layout.slotGenerationWord)
   }
 
   path(name: string): string {
@@ -117,6 +129,7 @@ export class Log {
 
   /** Takes over the tail from the control state, mapped. */
   adoptTail(): void {
+    this.refreshSlots()
     const tailSlot = this.control.get(layout.tailSlot) | 0
     const first = this.firstSlotOf(tailSlot)
     if (tailSlot !== this.tailSlot) this.#releaseDurableFiles()
@@ -137,9 +150,14 @@ export class Log {
   /** Lets go of files that others synced for the last time. */
   #releaseDurableFiles(): void {
     const durable = this.control.get(layout.durable)
-    for (const slot of this.openFiles.keys()) {
-      const end = (this.slots.get(slot, slotNumber) + this.partCount(slot)) * this.segmentWords
-      if (end <= durable && this.slots.get(slot, slotUnsynced) === 0) this.releaseFile(slot)
+    if (this.flushCount > 0) return
+    for (const number of this.openFiles.keys()) {
+      const slot = this.slotOf(number)
+      const isDropped = slot === -1
+      const end = isDropped ? 0 : (number + this.partCount(slot)) * this.segmentWords
+      if (end <= durable && (isDropped || this.slots.get(slot, slotUnsynced) === 0)) {
+        this.releaseFile(number)
+      }
     }
   }
 
@@ -150,18 +168,57 @@ export class Log {
 
   /** Where the record at an address lies; its segment is mapped. */
   locate(address: number): { slot: number; offset: number } {
+    const place = this.find(address)
+    assert(place !== undefined, `the segment of address ${address} is in a slot`)
+    return place
+  }
+
+  /** As {@link locate}; undefined where the segment was dropped. */
+  find(address: number): { slot: number; offset: number } | undefined {
     const number = Math.floor(address / this.segmentWords)
     const slot = this.slotOf(number)
-    assert(slot !== -1, `segment ${number} is in a slot`)
+    if (slot === -1) return undefined
     if (this.words[slot] === undefined) this.mapSlot(slot)
     return { slot, offset: address - number * this.segmentWords }
   }
 
+  /** Lets go of what lay in slots that others freed. */
+  refreshSlots(): void {
+    if (Atomics.load(this.control.words, layout.slotGenerationWord) !== this.slotGeneration) {
+      this.forgetDropped()
+    }
+  }
+
+  /** {@link refreshSlots} for who has seen another generation. */
+  forgetDropped(): void {
+    const generation = Atomics.load(this.control.words, layout.slotGenerationWord)
+    for (let slot = 0; slot < this.words.length; slot++) {
+      if (this.words[slot] === undefined) continue
+      const number = this.slots.get(slot, slotNumber)
+      if (this.starts[slot] !== number * this.segmentWords) this.#forget(slot)
+    }
+    this.slotGeneration = generation
+    if (this.flushCount > 0) return
+    for (const number of this.openFiles.keys()) {
+      if (this.slotOf(number) === -1) this.releaseFile(number)
+    }
+  }
+
+  /** The file of a dropped segment keeps its blocks for as long as it is mapped. */
+  #forget(slot: number): void {
+    for (const list of [this.words, this.doubles, this.bytes, this.buffers]) delete list[slot]
+    this.#mappings[slot]?.discard()
+    this.#mappings[slot] = undefined
+    this.onForget?.(slot)
+  }
+
   /** The slot of a segment that exists, or -1. */
   slotOf(segmentNumber: number): number {
+    this.refreshSlots()
     const known = this.#slotByNumber.get(segmentNumber)
     if (known !== undefined && this.slots.get(known, slotNumber) === segmentNumber) return known
     const slotEnd = this.control.get(layout.slotEnd)
+    this.#slotByNumber.clear()
     for (let slot = 0; slot < slotEnd; slot++) {
       this.#slotByNumber.set(this.slots.get(slot, slotNumber), slot)
     }
@@ -213,6 +270,7 @@ export class Log {
     assert(sizeBytes > 0, `${file.path} is mapped`)
     const number = this.slots.get(slot, slotNumber)
     const epoch = this.slots.get(slot, slotEpoch)
+    this.#mappings[slot]?.discard()
     this.#mappings[slot] = mapping
     for (let part = 0; part === 0 || this.slots.get(slot + part, slotKind) === kindPart; part++) {
       const start = part * this.segmentSizeBytes
@@ -261,21 +319,21 @@ export class Log {
   /** The open file of a segment, for a sync. */
   fileOf(slot: number): PlatformFile {
     const first = this.firstSlotOf(slot)
-    let file = this.openFiles.get(first)
+    const number = this.slots.get(first, slotNumber)
+    let file = this.openFiles.get(number)
     if (file === undefined) {
       const kind = this.slots.get(first, slotKind) === kindValue ? 'value' : 'log'
-      const name = segmentFileName(kind, this.slots.get(first, slotNumber))
-      file = this.platform.openFile(this.path(name), 'write')
-      this.openFiles.set(first, file)
+      file = this.platform.openFile(this.path(segmentFileName(kind, number)), 'write')
+      this.openFiles.set(number, file)
     }
     return file
   }
 
   /** Closes the file of a segment that will not change any more. */
-  releaseFile(slot: number): void {
+  releaseFile(segmentNumber: number): void {
     // Without a mapping of the file, later reads still come from memory.
-    this.openFiles.get(slot)?.close()
-    this.openFiles.delete(slot)
+    this.openFiles.get(segmentNumber)?.close()
+    this.openFiles.delete(segmentNumber)
   }
 
   /** How many slots the log segment in `slot` takes. */

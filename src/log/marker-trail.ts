@@ -13,20 +13,37 @@ import {
 import { recordType } from './record-fields.js'
 import type { SegmentReader } from './segment-reader.js'
 
+export interface TrailSegment {
+  readonly segmentNumber: number
+  /** Of the log segment before, or of a part of it; 0 for the first of an epoch. */
+  readonly previousSegment: number
+  /** Numbers that it takes. */
+  readonly partCount: number
+}
+
 export class MarkerTrail {
   /** Of the records since the last marker; undefined where they are not all known. */
   #digest: Digest | undefined
-  #epoch = -1
+  /** Number behind that of the segment before, and its own. */
+  #nextNumber = 0
+  #number = 0
   /** The file in which these records begin. */
   from = ''
 
-  /** The next segment of the log. A recovery on another boot begins with no records. */
-  enter(epoch: number, path: string): void {
-    if (epoch !== this.#epoch) {
+  /** The next segment of the log: of how many numbers, and behind which. */
+  enter(segment: TrailSegment, path: string): void {
+    const { previousSegment, segmentNumber } = segment
+    if (previousSegment === 0) {
+      // A recovery on another boot begins with no records.
       this.#digest = { low: 0, high: 0 }
       this.from = path
+    } else if (previousSegment < this.#number || previousSegment >= this.#nextNumber) {
+      // Compaction dropped what lay between.
+      this.lose()
+      this.from = path
     }
-    this.#epoch = epoch
+    this.#number = segmentNumber
+    this.#nextNumber = segmentNumber + segment.partCount
   }
 
   /** Records were left out: the next marker tells nothing. */

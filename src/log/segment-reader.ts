@@ -86,6 +86,11 @@ export class SegmentReader {
     this.endOffset = Math.floor(Math.min(sizeBytes, file.sizeBytes()) / 8)
   }
 
+  /** False for a record of which the window holds the beginning only. */
+  get isWhole(): boolean {
+    return this.start / 2 + this.span <= this.#windowEnd - this.#windowStart
+  }
+
   /** The next look reads the file again. */
   forget(): void {
     this.#windowEnd = this.#windowStart

@@ -18,12 +18,27 @@ export class ValueViews {
    * away: the files are not mapped, or somebody removed this one.
    */
   of(log: Log, slot: number): ViewPages | undefined {
-    const number = log.slots.get(slot, slotNumber)
+    // Of the segment that this one has mapped, where a value was found. Another one may lie there by now.
+    const number = log.starts[slot] / log.segmentWords
     if (this.#numbers[slot] === number) return this.#pages[slot]
-    this.#pages[slot]?.release()
+    this.forget(slot)
+    const isInPlace = (): boolean => log.slots.get(slot, slotNumber) === number
+    if (!isInPlace()) return undefined
+    const pages = open(log, slot)
+    if (!isInPlace()) {
+      pages?.release()
+      return undefined
+    }
     this.#numbers[slot] = number
-    this.#pages[slot] = open(log, slot)
-    return this.#pages[slot]
+    this.#pages[slot] = pages
+    return pages
+  }
+
+  /** The segment in a slot is gone: its blocks are held by those who still have a view, if anybody has. */
+  forget(slot: number): void {
+    this.#pages[slot]?.release()
+    delete this.#pages[slot]
+    delete this.#numbers[slot]
   }
 
   close(): void {

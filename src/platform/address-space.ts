@@ -12,7 +12,14 @@
  * when its thread exits: a thread's end does not collect what is unreachable.
  */
 import { isMainThread } from 'node:worker_threads'
-import { type Libc, mapAnonymous, mapFixed, mapNoReserve, mapPrivate } from './libc.js'
+import {
+  type Libc,
+  mapAnonymous,
+  mapFixed,
+  mapNoReserve,
+  mapPrivate,
+  protectionRead,
+} from './libc.js'
 
 interface Addresses {
   readonly libc: Libc
@@ -89,6 +96,13 @@ export class AddressRange {
     this.#usedBytes = start + Math.ceil(file.sizeBytes / alignmentBytes) * alignmentBytes
     this.#mappingCount++
     return start
+  }
+
+  /** Puts nothing in the place of what was mapped there. */
+  blank(offset: number, sizeBytes: number): void {
+    const { libc } = this.#addresses
+    const flags = mapPrivate | mapAnonymous | mapNoReserve | mapFixed
+    libc.mmap(this.pointerAt(offset), sizeBytes, protectionRead, flags, -1, 0)
   }
 
   /** No more mappings will be placed: the range ends with the last of them. */

@@ -36,6 +36,10 @@ class LoadedBytes implements Mapping {
     // The bytes are in memory already.
   }
 
+  discard(): void {
+    // As unmap.
+  }
+
   isResident(): boolean {
     return true
   }

@@ -78,6 +78,7 @@ class MemoryFile implements PlatformFile {
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
+      discard: () => undefined,
       isResident: () => true,
       unmap: () => undefined,
     }

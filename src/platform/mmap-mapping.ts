@@ -48,6 +48,12 @@ export class MmapMapping implements Mapping {
     if (this.#isMapped) this.#libc.msync(this.#range.pointerAt(this.byteOffset), this.sizeBytes)
   }
 
+  discard(): void {
+    if (!this.#isMapped) return
+    this.#range.blank(this.byteOffset, this.sizeBytes)
+    this.unmap()
+  }
+
   unmap(): void {
     if (!this.#isMapped) return
     this.#isMapped = false

@@ -37,6 +37,11 @@ export interface Mapping {
   writeThrough(offset: number, sizeBytes: number): void
   /** Makes the pages of a range resident and writable ahead of use, off the calling thread. */
   prefault(offset: number, sizeBytes: number): void
+  /**
+   * Ends the mapping of a file that is gone, and gives its blocks back at once: whoever has an array over
+   * it reads zeros, if anything.
+   */
+  discard(): void
   /** False where a range would have to be read from the medium, as far as it can be told. */
   isResident(offset: number, sizeBytes: number): boolean
   /** Ends the mapping. The buffer reads as empty afterwards, or stays valid until unreachable. */

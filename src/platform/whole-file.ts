@@ -38,6 +38,23 @@ export function replaceFile(
   platform.syncDirectory(directory)
 }
 
+/** {@link replaceFile} without a wait for the medium in this thread. */
+export async function replaceFileAsync(
+  platform: Platform,
+  directory: string,
+  names: ReplacedNames,
+  bytes: Uint8Array,
+): Promise<void> {
+  const file = writeBeside(platform, directory, names, bytes)
+  try {
+    await file.sync()
+  } finally {
+    file.close()
+  }
+  platform.rename(join(directory, names.nextName), join(directory, names.name))
+  await platform.syncDirectoryAsync(directory)
+}
+
 function writeBeside(
   platform: Platform,
   directory: string,

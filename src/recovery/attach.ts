@@ -24,6 +24,7 @@ export function attachAlone(files: StoreFiles, parts: VolatileParts): void {
   Atomics.store(control.words, layout.writerWord, attachments.token | layout.tokenBusy)
   // Whoever is in the table is dead, and so are its snapshots.
   attachments.clearDead()
+  Atomics.store(control.words, layout.watchedWord, 0)
 }
 
 /**

@@ -134,9 +134,12 @@ function misfitOfManifest(
   }
 }
 
-/** A value that nothing refers to, left by a kill: it may never have reached the medium. */
+/**
+ * Nothing leads into it: a value that a kill left, which may never have reached the medium, or a segment
+ * that compaction dropped since. One that is not dropped and missing is seen by who reads the manifest.
+ */
 function isNeedless(segment: CheckpointSegment): boolean {
-  return segment.kind === kindValue && !isReferredTo(segment)
+  return !isReferredTo(segment)
 }
 
 /** With the segment files in their slots, or what keeps it from being used. */

@@ -7,9 +7,19 @@ import {
   elementWords,
 } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
+import { segmentHeaderSizeBytes } from '../format/segment-header.js'
 import { wordOf } from '../index/hash-index.js'
 import { enterSlot } from '../log/roll.js'
-import { kindPart, slotDeadBytes, slotEndBytes } from '../log/slot-table.js'
+import {
+  kindPart,
+  kindValue,
+  slotDeadBytes,
+  slotEndBytes,
+  slotIsUsed,
+  slotOverheadBytes,
+  slotPrevious,
+  slotTombstoneBytes,
+} from '../log/slot-table.js'
 import { readChunks } from './checkpoint-reader.js'
 import type { ChosenCheckpoint } from './choose-checkpoint.js'
 
@@ -35,7 +45,10 @@ export function loadCheckpoint(engine: Engine, checkpoint: ChosenCheckpoint): vo
   control.set(layout.keyBytes, header.keyBytes)
   control.set(layout.valueBytes, header.valueBytes)
   control.set(layout.liveBytes, header.liveBytes)
-  control.set(layout.usedBytes, header.usedBytes)
+  control.set(
+    layout.usedBytes,
+    Math.max(header.liveBytes, header.usedBytes - goneBytes(checkpoint)),
+  )
   control.set(layout.lastRecord, header.lastRecord)
   control.set(layout.bucketCount, header.bucketCount)
   control.set(layout.overflowEnd, header.overflowCount)
@@ -48,16 +61,29 @@ export function loadCheckpoint(engine: Engine, checkpoint: ChosenCheckpoint): vo
   engine.index.adoptBucketCount()
 }
 
+/** What `usedBytes` has counted of segments that were dropped since. */
+function goneBytes({ files, segments }: ChosenCheckpoint): number {
+  return segments.reduce((sum, { endBytes, kind, segmentNumber, sizeBytes }, slot) => {
+    if (segmentNumber === 0 || kind === kindPart || files.has(slot)) return sum
+    return sum + (kind === kindValue ? sizeBytes : endBytes - segmentHeaderSizeBytes)
+  }, 0)
+}
+
 /** Every segment goes into the slot that the entries name. */
 function enterSegments({ log }: Engine, { files, segments }: ChosenCheckpoint): void {
   log.slots.region.reserve(segments.length + 1)
   for (const [slot, file] of files) {
-    const { deadBytes, endBytes, epoch, kind, segmentNumber, sizeBytes } = segments[slot]
+    const segment = segments[slot]
+    const { deadBytes, endBytes, epoch, kind, segmentNumber, sizeBytes } = segment
     const handle = log.platform.openFile(file.path, 'read')
     const entry = { epoch, file: handle }
     enterSlot(log, slot, { ...entry, number: segmentNumber, kind, sizeBytes })
     log.slots.set(slot, slotDeadBytes, deadBytes)
     log.slots.set(slot, slotEndBytes, endBytes)
+    log.slots.set(slot, slotOverheadBytes, segment.overheadBytes)
+    log.slots.set(slot, slotTombstoneBytes, segment.tombstoneBytes)
+    log.slots.set(slot, slotPrevious, file.header.previousSegment)
+    if (kind === kindValue && deadBytes < sizeBytes) log.slots.set(slot, slotIsUsed, 1)
     for (let part = slot + 1; segments[part]?.kind === kindPart; part++) {
       const number = segments[part].segmentNumber
       enterSlot(log, part, { ...entry, number, kind: kindPart, sizeBytes: 0 })

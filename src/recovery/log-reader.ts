@@ -5,7 +5,9 @@
  * What can be believed (I5):
  * - Segments that the manifest names: all records up to the end it names. One that does not verify
  *   is corruption, reported and never cut.
- * - After them: up to the last marker whose digest matches the records before it.
+ * - After them: up to the last marker whose digest matches the records before it. Where the records
+ *   before the first one lie in a segment that the manifest names, or that compaction dropped, that marker
+ *   is one that the manifest knows to be synced, and stands for them.
  * - Behind that marker: as far as the old control file says and proves by the digest it kept, or,
  *   in segments that were only ever appended to, as far as records verify; not across the end of a
  *   segment where the next one says that there was more: what was lost there reads as its end.
@@ -63,6 +65,8 @@ export interface BelievedStretch {
 /** Where reading begins: behind a marker whose sync was completed, so all before it is believed. */
 export interface LogStart {
   readonly address: number
+  /** Of the last commit before it. */
+  readonly sequence: number
   /** Where the records before it end, in bytes, by number of the segment. */
   readonly ends: ReadonlyMap<number, number>
 }
@@ -78,6 +82,10 @@ export interface LogReaderOptions {
   readonly update: UnfinishedUpdate | undefined
   /** The value segments that are there, by number. */
   readonly values: ReadonlyMap<number, SegmentFile>
+  /** Segments from here on are not named by the manifest. */
+  readonly nextSegmentNumber: number
+  /** Whether compaction dropped a value segment. */
+  readonly isDropped: (segmentNumber: number) => boolean
 }
 
 export interface LogEnd {
@@ -113,7 +121,8 @@ export class LogReader {
   readonly #believe: (stretch: BelievedStretch) => void
   /** Read and verified, not yet believed: since the last good marker. */
   #pending: Stretch[] = []
-  #digest: Digest = { low: 0, high: 0 }
+  /** Of the records since the last marker; undefined where they are not all there. */
+  #digest: Digest | undefined = { low: 0, high: 0 }
   #durable: number
   #end = { segmentNumber: 0, endBytes: 0 }
   /** Of the last record that was read; below 0 before anything was. */
@@ -164,6 +173,12 @@ export class LogReader {
   #follows(file: SegmentFile, before: SegmentFile | undefined): boolean {
     const { previousSegment } = file.header
     if (file.endBytes !== undefined || previousSegment === 0) return true
+    // The first that the manifest does not name. What came before is named, or was dropped.
+    if (previousSegment < this.#options.nextSegmentNumber) {
+      // What a checkpoint begins with follows a marker that the checkpoint has.
+      if (before !== undefined || this.#options.start === undefined) this.#digest = undefined
+      return before === undefined || before.endBytes !== undefined
+    }
     // What a checkpoint begins with follows what the checkpoint has.
     if (before === undefined) return this.#options.start !== undefined
     const first = before.header.segmentNumber
@@ -175,11 +190,14 @@ export class LogReader {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
-    if (this.#sequence < 0) this.#sequence = file.header.firstSequence - 1
+    const { firstSequence, sequenceBefore } = file.header
     if (!isNamed) {
-      const isContinuous = file.header.firstSequence === this.#sequence + 1
+      const isContinuous = this.#sequence < 0 || sequenceBefore === this.#sequence
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
+    // The last ones before it may have been dropped, or be a checkpoint's.
+    const sequenceOfStart = this.#options.start?.sequence ?? 0
+    this.#sequence = Math.max(this.#sequence, firstSequence - 1, sequenceOfStart)
     const named: number[] = []
     for (;;) {
       const result = scan.look()
@@ -229,7 +247,7 @@ export class LogReader {
       if (!this.#referencesVerify(scan)) return false
       stretch.offsets.push(scan.offset)
       stretch.endOffset = scan.offset + scan.span
-      addToDigest(this.#digest, scan.checksumSum)
+      if (this.#digest !== undefined) addToDigest(this.#digest, scan.checksumSum)
       this.#recordsBehind++
     }
     if (this.#isClaimed(scan)) {
@@ -251,9 +269,12 @@ export class LogReader {
   #takeMarker(scan: SegmentScan): boolean {
     const { words, doubles } = scan.segment
     const value = scan.offset + recordHeaderSizeBytes / 8
+    const digest = this.#digest
     const matches =
-      words[value * 2 + markerDigestLowWord] >>> 0 === this.#digest.low &&
-      words[value * 2 + markerDigestHighWord] >>> 0 === this.#digest.high
+      digest === undefined
+        ? this.#addressBehind(scan) <= this.#options.durable
+        : words[value * 2 + markerDigestLowWord] >>> 0 === digest.low &&
+          words[value * 2 + markerDigestHighWord] >>> 0 === digest.high
     if (!matches) return false
     this.#noteDurable(doubles[value + markerDurableDouble])
     this.#digest = { low: 0, high: 0 }
@@ -262,14 +283,17 @@ export class LogReader {
 
   /** Where the old control file's tail is reached with its digest, all before it is proved. */
   #isClaimed(scan: SegmentScan): boolean {
-    const { claim, shift } = this.#options
-    const behind = scan.segment.segmentNumber * 2 ** shift + scan.offset + scan.span
+    const { claim } = this.#options
     return (
       claim !== undefined &&
-      behind === claim.tail &&
-      claim.digestLow === this.#digest.low &&
+      this.#addressBehind(scan) === claim.tail &&
+      claim.digestLow === this.#digest?.low &&
       claim.digestHigh === this.#digest.high
     )
+  }
+
+  #addressBehind({ segment, offset, span }: SegmentScan): number {
+    return segment.segmentNumber * 2 ** this.#options.shift + offset + span
   }
 
   /** All that is pending counts; the last segment goes on with an empty stretch. */
@@ -279,7 +303,8 @@ export class LogReader {
       if (stretch.offsets.length > 0) this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)
     }
-    this.#pending = [{ ...last, offsets: [] }]
+    // What is missing before is known to count for nothing.
+    this.#pending = [{ ...last, offsets: [], isContinuous: true }]
   }
 
   #setEnd(file: SegmentFile, endOffset: number): void {
@@ -295,6 +320,7 @@ export class LogReader {
       const reference = offset + recordValueOffset(words, offset * 2) / 8
       const number = doubles[reference + referenceSegmentDouble]
       const file = this.#options.values.get(number)
+      if (file === undefined && this.#options.isDropped(number)) continue
       const checksum = words[reference * 2 + referenceChecksumWord]
       const sizeBytes = recordValueSize(words, offset * 2)
       if (file === undefined || this.#checksumValue(file, sizeBytes) !== checksum) return false

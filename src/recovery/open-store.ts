@@ -18,11 +18,13 @@ import { adoptTime } from '../engine/expiry.js'
 import { adoptRemembered } from '../engine/remember.js'
 import { sweepDropped } from '../engine/sweep-keyspaces.js'
 import { segmentShift } from '../format/address.js'
+import * as layout from '../format/control-layout.js'
 import {
   backgroundFileName,
   buildFileName,
   checkpointLockFileName,
   checkpointNextFileName,
+  compactFileName,
   isAttachmentFileName,
   lifecycleFileName,
   lockFileName,
@@ -176,12 +178,20 @@ function openToRead(place: SessionPlace, files: StoreFiles, isAlone: boolean): E
   const kind = opened.engine?.lastRecovery.kind
   isCopied = kind === undefined || (files.access === 'private' && kind === 'same-boot')
   const engine = opened.engine ?? recoverByReplay({ ...own, access: 'private' }, true, opened.row)
+  // Whoever opens the store to write may drop segments: a copy keeps what it has mapped.
+  if (kind !== 'attached' && engine.log.access === 'private') mapAll(engine)
   if (kind !== 'attached' && (isCopied || files.access === 'shared')) {
     leave(engine)
     sweepDropped(engine)
     adoptTime(engine)
   }
   return engine
+}
+
+function mapAll({ control, log }: Engine): void {
+  for (let slot = 0; slot < control.get(layout.slotEnd); slot++) {
+    if (log.words[slot] === undefined && log.isInUse(slot)) log.mapSlot(slot)
+  }
 }
 
 /** A store that nobody else can have open meanwhile. */
@@ -379,6 +389,7 @@ const lockNames = [
   buildFileName,
   backgroundFileName,
   checkpointLockFileName,
+  compactFileName,
 ]
 
 /**
@@ -457,6 +468,8 @@ function firstManifest(superblock: Superblock): Manifest {
     epoch: 0,
     nextSegmentNumber: 1,
     durable: 0,
+    losses: 0,
+    isOfCompaction: false,
     segments: [],
   }
 }

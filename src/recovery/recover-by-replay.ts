@@ -22,7 +22,7 @@ import {
   isPreparedFileName,
   parseSegmentFileName,
 } from '../format/file-names.js'
-import type { Manifest, ManifestSegment } from '../format/manifest.js'
+import { isDropped, type Manifest, type ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
 import { firstRecordOffset } from '../log/roll.js'
@@ -67,6 +67,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: s
   // From here on the store is known to be whole.
   files.announceChange(true)
   const rows = [openedBy, checkpoint.row, end.row]
+  let losses = 0
   if (access === 'shared') {
     const used = usedSegments(found, end)
     const { action, label } = decide(settleRows, {
@@ -77,7 +78,8 @@ export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: s
     rows.push(label)
     if (former.update !== undefined) writeUpdate(files, used, former.update)
     settle(files, used, { end, isCopied: action === 'copy' || action === 'update-and-copy' })
-    writeManifest(platform, directory, nextManifest(files, used, end))
+    losses = lossesSince(files, used, end)
+    writeManifest(platform, directory, nextManifest(files, used, end, losses))
   }
   const isVolatileInMemory = access === 'private' || platform.kind === 'file'
   if (isVolatileInMemory && access === 'shared') removeVolatileParts(platform, directory)
@@ -87,7 +89,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: s
     segmentSizeOf(files.superblock),
   )
   try {
-    const log = { found, former, checkpoint, end, existed, rows }
+    const log = { found, former, checkpoint, end, existed, losses, rows }
     return recoverInto(files, parts, isVolatileInMemory, log)
   } catch (error) {
     // Its entry among the attachments must not stay locked.
@@ -105,6 +107,8 @@ interface LogSources {
 interface FoundLog extends LogSources {
   readonly end: LogEnd
   readonly existed: boolean
+  /** See the manifest. */
+  readonly losses: number
   readonly rows: readonly string[]
 }
 
@@ -212,11 +216,13 @@ function readLog(
     {
       platform,
       shift: superblock.segmentShift,
-      start: chosen && { address: chosen.header.address, ends: chosen.ends },
+      start: chosen && { ...chosen.header, ends: chosen.ends },
       durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
       claim: former.claim,
       update: former.update,
       values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
+      nextSegmentNumber: manifest.nextSegmentNumber,
+      isDropped: (segmentNumber) => isDropped(manifest, segmentNumber),
     },
     believe,
   )
@@ -258,13 +264,15 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     draft.log.slots.set(draft.log.slotOf(number), slotEndBytes, endBytes)
   }
   control.begin()
-  control.set(layout.tail, end.segmentNumber * draft.log.segmentWords + end.endBytes / 8)
+  const logEnd = end.segmentNumber * draft.log.segmentWords + end.endBytes / 8
+  control.set(layout.tail, logEnd)
   if (end.endBySegment.size > 0) {
     const first = Math.min(...end.endBySegment.keys())
     const begin = first * draft.log.segmentWords + firstRecordOffset
     control.set(layout.begin, begin)
     control.set(layout.durable, Math.max(begin, end.durable))
   }
+  if (access === 'shared') skipSequences(control, usedSegments(log.found, end), log.losses)
   control.set(
     layout.nextSegmentNumber,
     Math.max(control.get(layout.nextSegmentNumber), manifest.nextSegmentNumber, freeNumber(files)),
@@ -282,6 +290,15 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   engine.index.adoptBucketCount()
   if (log.former.update !== undefined) finishUpdate(engine.log, log.former.update)
   return engine
+}
+
+/** Whoever was told of a change that was lost is told of those that came in its place. */
+function skipSequences(control: Control, used: readonly UsedSegment[], losses: number): void {
+  const begun = used.map(({ file: { header } }) => header.firstSequence - 1)
+  const sequence = Math.max(control.get(layout.sequence), ...begun)
+  const skipped = losses * layout.sequencesPerLoss
+  control.set(layout.sequence, sequence + skipped)
+  control.set(layout.skippedSequences, skipped)
 }
 
 interface UsedSegment {
@@ -357,7 +374,33 @@ function isCovered({ header }: SegmentFile, endBytes: number, end: LogEnd, shift
   return address <= end.durable
 }
 
-function nextManifest(files: StoreFiles, used: readonly UsedSegment[], end: LogEnd): Manifest {
+function addressOfEnd({ endBytes, segmentNumber }: LogEnd, shift: number): number {
+  return segmentNumber * 2 ** shift + endBytes / 8
+}
+
+/**
+ * Without a proper close the last changes may be gone, and somebody may have been told of them. Losses of
+ * before count until a segment was made that tells of them.
+ */
+function lossesSince(
+  { manifest, superblock }: StoreFiles,
+  used: readonly UsedSegment[],
+  end: LogEnd,
+): number {
+  const isTold = used.some(
+    ({ file: { header } }) => header.kind === segmentKindLog && header.epoch === manifest.epoch,
+  )
+  const isAtEnd = addressOfEnd(end, superblock.segmentShift) === manifest.durable
+  const isWhole = isAtEnd && !manifest.isOfCompaction
+  return (isTold ? 0 : manifest.losses) + (isWhole ? 0 : 1)
+}
+
+function nextManifest(
+  files: StoreFiles,
+  used: readonly UsedSegment[],
+  end: LogEnd,
+  losses: number,
+): Manifest {
   const segments: ManifestSegment[] = used.map(({ file, endBytes }) => ({
     segmentNumber: file.header.segmentNumber,
     epoch: file.header.epoch,
@@ -369,7 +412,9 @@ function nextManifest(files: StoreFiles, used: readonly UsedSegment[], end: LogE
     storeId: files.superblock.storeId,
     epoch: files.manifest.epoch + 1,
     nextSegmentNumber: Math.max(files.manifest.nextSegmentNumber, freeNumber(files)),
-    durable: end.segmentNumber * 2 ** files.superblock.segmentShift + end.endBytes / 8,
+    durable: addressOfEnd(end, files.superblock.segmentShift),
+    losses,
+    isOfCompaction: false,
     segments,
   }
 }
@@ -385,11 +430,15 @@ function removeDead(files: StoreFiles, found: SegmentFiles, used: readonly UsedS
   }
 }
 
-/** A number above that of every segment file there is, dead ones too: none is used twice. */
+/**
+ * A number above that of every segment file there is, dead ones too, and of every one that was dropped:
+ * none is used twice, and records may still refer to a value that nobody needs.
+ */
 function freeNumber(files: StoreFiles): number {
-  const { directory, platform, superblock } = files
+  const { directory, manifest, platform, superblock } = files
   const segmentSizeBytes = segmentSizeOf(superblock)
   let free = 1
+  for (const { segmentNumber } of manifest.segments) free = Math.max(free, segmentNumber + 1)
   for (const name of platform.list(directory)) {
     const parsed = parseSegmentFileName(name)
     if (parsed === undefined) continue

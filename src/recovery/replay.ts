@@ -2,10 +2,12 @@
  * Building index, slot table and counts from the log: what opening on another boot does.
  *
  * The records come in the order of the log. Per key the highest sequence wins; compaction keeps
- * sequences, so the order in which copies lie does not matter (I8).
+ * sequences, so the order in which copies lie does not matter (I8): a copy and what it was copied from are
+ * the same record. Of these the copy is taken, as it was before: what was copied need not be again. What
+ * a segment holds of dead bytes and tombstones is counted on the way: at first all of it counts as dead.
  */
 
-import { accountInsert, accountRemove, accountReplace } from '../engine/account.js'
+import { accountInsert, accountMove, accountRemove, accountReplace } from '../engine/account.js'
 import { applyPending } from '../engine/apply.js'
 import type { Engine } from '../engine/engine.js'
 import { hashKey, probe } from '../engine/probe.js'
@@ -17,6 +19,7 @@ import {
   batchSizeDouble,
   expiresAtDouble,
   flagExpiry,
+  flagMoved,
   recordHeaderSizeBytes,
   sequenceDouble,
   typeBatch,
@@ -26,6 +29,7 @@ import {
   typeTombstone,
   versionDouble,
 } from '../format/record.js'
+import type { Log } from '../log/log.js'
 import {
   occupiedBytes,
   recordFlags,
@@ -33,9 +37,19 @@ import {
   recordSpan,
   recordType,
   recordValueSize,
+  referencedSlot,
 } from '../log/record-fields.js'
 import { enterSlot } from '../log/roll.js'
-import { kindLog, kindPart, kindValue } from '../log/slot-table.js'
+import {
+  kindLog,
+  kindPart,
+  kindValue,
+  slotDeadBytes,
+  slotIsUsed,
+  slotOverheadBytes,
+  slotPrevious,
+  slotTombstoneBytes,
+} from '../log/slot-table.js'
 import type { BelievedStretch } from './log-reader.js'
 import type { SegmentFile } from './segment-files.js'
 
@@ -55,6 +69,9 @@ export function adoptSegment(engine: Engine, file: SegmentFile, kind: 'log' | 'v
     enterSlot(log, slot + part, { ...entry, sizeBytes: 0, number, kind: kindPart })
   }
   handle.close()
+  log.slots.set(slot, slotDeadBytes, header.sizeBytes)
+  log.slots.set(slot, slotOverheadBytes, header.sizeBytes)
+  log.slots.set(slot, slotPrevious, header.previousSegment)
   control.begin()
   control.set(layout.slotEnd, slot + parts)
   control.set(
@@ -98,6 +115,28 @@ function addUsed(engine: Engine, bytes: number): void {
   control.commit()
 }
 
+/** Before the record is reachable. */
+function noteExpiry({ expiries, log }: Engine, slot: number, offset: number): void {
+  if ((recordFlags(log.words[slot], offset * 2) & flagExpiry) === 0) return
+  expiries.note(log, slot, offset, log.doubles[slot][offset + expiresAtDouble])
+}
+
+/** The index leads to the copy from now on, and what it was copied from is dead for the space only. */
+function announceMoved(
+  engine: Engine,
+  hash: number,
+  slot: number,
+  offset: number,
+  sizeDoubles: number,
+): void {
+  accountMove(engine, sizeDoubles)
+  announceReplace(engine, hash, slot, offset)
+}
+
+function addTo({ slots }: Log, slot: number, field: number, bytes: number): void {
+  slots.set(slot, field, slots.get(slot, field) + bytes)
+}
+
 function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffset: number): void {
   const { control, log, lookup } = engine
   const { words, doubles, segmentNumber } = bytes
@@ -112,7 +151,9 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
   takeKey(engine, words, start)
   const hash = hashKey(engine, keyspaceId)
   const found = probe(engine, hash, keyspaceId)
-  const isNewest = !found || log.doubles[lookup.slot][lookup.offset + sequenceDouble] < sequence
+  const former = found ? log.doubles[lookup.slot][lookup.offset + sequenceDouble] : -1
+  const isCopy = former === sequence && (recordFlags(words, start) & flagMoved) !== 0
+  const isNewest = former < sequence
 
   control.begin()
   control.set(layout.sequence, Math.max(control.get(layout.sequence), sequence))
@@ -123,13 +164,22 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
   control.set(layout.nextKeyspaceId, Math.max(control.get(layout.nextKeyspaceId), keyspaceId + 1))
   let used = control.get(layout.usedBytes) + span * 8
   control.set(layout.usedBytes, used)
-  control.set(layout.lastRecord, segmentNumber * log.segmentWords + fileOffset)
+  const first = log.firstSlotOf(slot)
+  if (type === typeTombstone) addTo(log, first, slotTombstoneBytes, span * 8)
+  else addTo(log, first, slotOverheadBytes, -span * 8)
+  if (sequence > control.get(layout.sequence)) {
+    control.set(layout.lastRecord, segmentNumber * log.segmentWords + fileOffset)
+  }
   if (isNewest && type === typePut) {
     if (log.words[slot] === undefined) log.mapSlot(slot)
     const valueSizeBytes = recordValueSize(words, start)
     const occupied = occupiedBytes(log, slot, offset)
-    if ((recordFlags(words, start) & flagExpiry) !== 0) {
-      engine.expiries.note(log, slot, offset, doubles[fileOffset + expiresAtDouble])
+    noteExpiry(engine, slot, offset)
+    addTo(log, slot, slotDeadBytes, -span * 8)
+    const valueSlot = referencedSlot(log, slot, offset)
+    if (valueSlot !== -1) {
+      log.slots.set(valueSlot, slotDeadBytes, 0)
+      log.slots.set(valueSlot, slotIsUsed, 1)
     }
     // The value segment's bytes count as used with the first record that refers to it.
     used += occupied - span * 8
@@ -142,6 +192,11 @@ function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffse
       accountInsert(engine, keyspaceId, valueSizeBytes, occupied)
       announceInsert(engine, hash, slot, offset)
     }
+  } else if (isCopy && type === typePut) {
+    if (log.words[slot] === undefined) log.mapSlot(slot)
+    noteExpiry(engine, slot, offset)
+    addTo(log, slot, slotDeadBytes, -span * 8)
+    announceMoved(engine, hash, slot, offset, span)
   } else if (isNewest && found && type === typeTombstone) {
     accountRemove(engine, keyspaceId)
     announceRemove(engine)

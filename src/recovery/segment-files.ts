@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { corrupt } from '../base/errors.js'
 import { parseSegmentFileName, segmentFileName } from '../format/file-names.js'
-import type { Manifest } from '../format/manifest.js'
+import { type Manifest, segmentKindDropped } from '../format/manifest.js'
 import {
   decodeSegmentHeader,
   isBlankSegmentHeader,
@@ -52,7 +52,8 @@ export function findSegmentFiles(
     const entry = named.get(segmentNumber)
     named.delete(segmentNumber)
     const file = readHeader(platform, path, entry?.endBytes)
-    if (entry === undefined && segmentNumber < manifest.nextSegmentNumber) {
+    const isNamed = entry !== undefined && entry.kind !== segmentKindDropped
+    if (!isNamed && (entry !== undefined || segmentNumber < manifest.nextSegmentNumber)) {
       // Dead files are removed: only where they are this store's own.
       if (file !== undefined) requireStore(file, manifest.storeId)
       dead.push(path)
@@ -68,7 +69,7 @@ export function findSegmentFiles(
     else if (kind === 'log') log.push(file)
     else values.push(file)
   }
-  const [missing] = named.values()
+  const missing = [...named.values()].find(({ kind }) => kind !== segmentKindDropped)
   if (missing !== undefined) {
     const kind = missing.kind === segmentKindLog ? 'log' : 'value'
     const path = join(directory, segmentFileName(kind, missing.segmentNumber))

@@ -10,7 +10,7 @@ import {
 import { decodeManifest, encodeManifest, type Manifest } from '../format/manifest.js'
 import { decodeSuperblock, encodeSuperblock, type Superblock } from '../format/superblock.js'
 import type { Platform } from '../platform/platform.js'
-import { readWhole, replaceFile } from '../platform/whole-file.js'
+import { readWhole, replaceFile, replaceFileAsync } from '../platform/whole-file.js'
 
 export { readWhole }
 
@@ -50,6 +50,16 @@ export function readManifest(
 export function writeManifest(platform: Platform, directory: string, manifest: Manifest): void {
   const names = { name: manifestFileName, nextName: manifestNextFileName }
   replaceFile(platform, directory, names, encodeManifest(manifest))
+}
+
+/** The same without a wait for the medium in this thread. */
+export async function writeManifestAsync(
+  platform: Platform,
+  directory: string,
+  manifest: Manifest,
+): Promise<void> {
+  const names = { name: manifestFileName, nextName: manifestNextFileName }
+  await replaceFileAsync(platform, directory, names, encodeManifest(manifest))
 }
 
 const copyChunkSizeBytes = 1 << 20

@@ -240,10 +240,10 @@ function chooseSegments(
   return { log, values }
 }
 
-/** Every epoch begins with the sequence behind the last one that was believed. */
+/** Every epoch says which sequence was the last one that was believed. */
 function cutSequenceOf(epoch: number, files: readonly FoundSegment[]): number {
   const later = files.flatMap(({ header }) =>
-    header !== undefined && header.epoch > epoch ? [header.firstSequence] : [],
+    header !== undefined && header.epoch > epoch ? [header.sequenceBefore + 1] : [],
   )
   return later.reduce((least, sequence) => Math.min(least, sequence), Number.POSITIVE_INFINITY)
 }

@@ -120,6 +120,8 @@ export class StoreWriter {
       epoch,
       nextSegmentNumber: this.#nextNumber,
       durable,
+      losses: 0,
+      isOfCompaction: false,
       segments: this.#segments,
     })
     writeSuperblock(this.#platform, this.#directory, this.#superblock)
@@ -187,6 +189,7 @@ export class StoreWriter {
       segmentNumber,
       epoch,
       firstSequence: 0,
+      sequenceBefore: 0,
       previousSegment,
       sizeBytes,
       kind,

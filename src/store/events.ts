@@ -1,4 +1,5 @@
 /** What a store tells its user beside the results of calls. */
+import type { CompactionEvent } from '../compaction/compaction.js'
 import type { Attachment } from '../control/attachments.js'
 
 export interface StoreEvents {
@@ -15,6 +16,8 @@ export interface StoreEvents {
    * garbage, a checkpoint that recovery could not use. Without a listener it is a warning of the process.
    */
   warning: [words: string]
+  /** Compaction gave something back, or came to its end; of whoever asked for it, and in the background. */
+  compaction: [event: CompactionEvent]
   /** Background work failed; the next call that depends on it reports the same error. */
   error: [error: unknown]
 }

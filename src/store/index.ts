@@ -7,6 +7,8 @@ export {
   type StoreErrorCode,
   type StoreErrorDetails,
 } from '../base/errors.js'
+export type { CompactionEvent, CompactionReport } from '../compaction/compaction.js'
+export type { CompactionEstimate, SegmentEstimate } from '../compaction/estimate.js'
 export type { Attachment } from '../control/attachments.js'
 export type { Outcome } from '../engine/apply-command.js'
 export type { CheckpointInfo } from '../engine/checkpoints.js'
@@ -28,6 +30,8 @@ export type { StoreHandle } from './handle.js'
 export { Keyspace, type StoreEntry } from './keyspace.js'
 export { Lazy } from './lazy.js'
 export type {
+  BackupOptions,
+  CompactOptions,
   DeleteOptions,
   ExpiryOptions,
   KeyspaceOptions,
@@ -36,6 +40,7 @@ export type {
   StoreOptions,
   TransferOptions,
   VerifyOptions,
+  WatchOptions,
   WriteStreamOptions,
 } from './options.js'
 export type { RangeOptions } from './range.js'
@@ -44,4 +49,5 @@ export { KeyspaceSnapshot, Snapshot } from './snapshot.js'
 export { open, Store, type WriteOperation } from './store.js'
 export { Transaction, TransactionKeyspace } from './transaction.js'
 export type { ViewType } from './view.js'
+export type { Change, Watch } from './watch.js'
 export type { ValueSource } from './write-stream.js'

@@ -43,6 +43,7 @@ import {
   type DeleteOptions,
   type PutOptions,
   type ReadStreamOptions,
+  type WatchOptions,
   type WriteStreamOptions,
 } from './options.js'
 
@@ -58,6 +59,7 @@ import { readMany } from './read-many.js'
 import { streamOf } from './read-stream.js'
 import { keyAtHand, LogSteps, type ScanOptions } from './scan.js'
 import { takeViewType, type ViewType, viewAs } from './view.js'
+import { Watch } from './watch.js'
 import { type ValueSource, writeStream } from './write-stream.js'
 
 /** A value with everything that is known of its record. */
@@ -346,7 +348,9 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
    * (`break`, `return`).
    *
    * Cost: the first range of a store builds the ordered index, a second for a million keys; from then
-   * on it is kept, and each insertion and deletion of a key costs about twice.
+   * on it is kept, and each insertion and deletion of a key costs two to three times as much.
+   * Memory: keys and values are the caller's; one that is kept may hold up to 4 KiB of other keys, or 8 KiB
+   * of other values, as those of `Buffer.allocUnsafe` do.
    * @throws TypeError, RangeError for options when the iteration begins.
    */
   range(options: RangeOptions<K> = {}): Lazy<[K, V]> {
@@ -407,6 +411,34 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
       id: this.#idNow(),
       generation: this.#generation,
     }))
+  }
+
+  /**
+   * Every change of the keyspace's keys, by any thread or process, in the order of the sequences, from now on
+   * or behind `sinceSequence`: within 5 ms where the event loop is free. A batch's changes follow each
+   * other, when all of them are visible. It reads the log at the pace of its consumer and loses nothing.
+   *
+   * Changes from before it began are those that the log still has: of updates in place between two syncs
+   * only the last. Dropping a keyspace is no change of its keys.
+   *
+   * Ends with `break`, its `close()`, the signal, and `store.close()`.
+   *
+   * Cost: while anybody watches nothing is updated in place; a timer of 2 ms while it waits, which also
+   * keeps the process alive; the log from where it has come to is kept.
+   * @throws TypeError, RangeError for options, also for a `sinceSequence` that is yet to come; StoreError
+   * `STORE_COMPACTED`, from here or while it goes on, where changes that were asked for are gone
+   * (`details.oldest`: the lowest `sinceSequence` that can be served); `STORE_CLOSED`; `STORE_READ_ONLY` for
+   * one that may not write to the directory; `STORE_NOT_FOUND`, while it goes on, where the keyspace is
+   * dropped.
+   */
+  watch(options: WatchOptions<K> = {}): Watch<V, K> {
+    this.engine.requireOpen()
+    const keyspaceId = this.#idNow()
+    const { codecs, engine, name } = this
+    const check = (): void => {
+      this.#idNow()
+    }
+    return new Watch({ engine, keyspaceId, name, codecs, check }, options)
   }
 
   #range(options: RangeOptions<K>): KeyRange {

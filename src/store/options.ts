@@ -53,6 +53,11 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    */
   readonly mapping?: 'auto' | 'mmap' | 'file'
   /**
+   * Whether the space of overwritten and deleted records is given back in the background, by one of those
+   * that have the store open. Default true. `compact()` works in either case.
+   */
+  readonly autoCompact?: boolean
+  /**
    * Make checkpoints in the background, so that opening after a restart of the machine replays no more
    * log than the index is large, or 64 MiB. Default true; without it the log since the last
    * {@link Store.checkpoint} is replayed, or all of it.
@@ -77,6 +82,7 @@ export interface ResolvedOptions {
   readonly open: OpenOptions
   readonly encoding: ValueEncoding<unknown> | undefined
   readonly keyEncoding: KeyEncoding | undefined
+  readonly autoCompact: boolean
 }
 
 interface OptionRule {
@@ -132,6 +138,7 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
   },
+  autoCompact: { accepted: 'true or false', isAccepted: isBoolean },
   autoCheckpoint: { accepted: 'true or false', isAccepted: isBoolean },
   verifyReads: {
     accepted: quoted(['off', 'always']),
@@ -167,6 +174,7 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
     },
     encoding: given.encoding,
     keyEncoding: given.keyEncoding,
+    autoCompact: given.autoCompact ?? true,
   }
 }
 
@@ -209,6 +217,16 @@ export interface ReadStreamOptions {
   readonly signal?: AbortSignal
 }
 
+/** What {@link Keyspace.watch} gives. */
+export interface WatchOptions<K = unknown> {
+  /** Only keys that begin with these bytes; of an array, those that begin with its elements. */
+  readonly prefix?: K
+  /** Begin with the changes behind this sequence, and not with those from now on. */
+  readonly sinceSequence?: number
+  /** Ends it. */
+  readonly signal?: AbortSignal
+}
+
 export interface VerifyOptions {
   /** Called some times a second with how far it is. */
   readonly onProgress?: (progress: VerifyProgress) => void
@@ -221,6 +239,14 @@ export interface BackupOptions {
   readonly onProgress?: (progress: BackupProgress) => void
   /** Copy no faster than this. Default: as fast as it goes beside other work. */
   readonly maxBytesPerSecond?: number
+}
+
+export interface CompactOptions {
+  /**
+   * Segments of which this part or more can be given back are compacted: 0.01 to 1, default 0.5. Others
+   * are, too, as long as the files take more than twice what is live.
+   */
+  readonly minGarbageRatio?: number
 }
 
 export interface DeleteOptions {
@@ -276,11 +302,30 @@ const readStreamRules: Readonly<Record<string, OptionRule>> = {
   signal: signalRule,
 }
 
+const watchRules: Readonly<Record<string, OptionRule>> = {
+  // What a key is, its encoding says.
+  prefix: { accepted: 'a key', isAccepted: () => true },
+  sinceSequence: {
+    accepted: 'the sequence of a change, or 0: a whole number up to 2^53 - 1',
+    isAccepted: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+    isRange: true,
+  },
+  signal: signalRule,
+}
+
 const verifyRules: Readonly<Record<string, OptionRule>> = {
   onProgress: { accepted: 'a function', isAccepted: (value) => typeof value === 'function' },
   maxBytesPerSecond: {
     accepted: 'a number of bytes above 0',
     isAccepted: (value) => typeof value === 'number' && value > 0,
+    isRange: true,
+  },
+}
+
+const compactRules: Readonly<Record<string, OptionRule>> = {
+  minGarbageRatio: {
+    accepted: 'a number from 0.01 to 1',
+    isAccepted: (value) => typeof value === 'number' && isWithin(value, 0.01, 1),
     isRange: true,
   },
 }
@@ -331,6 +376,14 @@ export function checkWriteStreamOptions(options: WriteStreamOptions): void {
 
 export function checkDeleteOptions(options: DeleteOptions): void {
   checkOptions(options, deleteRules)
+}
+
+export function checkCompactOptions(options: CompactOptions): void {
+  checkOptions(options, compactRules)
+}
+
+export function checkWatchOptions(options: WatchOptions): void {
+  checkOptions(options, watchRules)
 }
 
 export function checkVerifyOptions(options: VerifyOptions | BackupOptions): void {

@@ -4,6 +4,12 @@
 import { EventEmitter } from 'node:events'
 import { type BackupReport, backup } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
+import {
+  Compaction,
+  type CompactionReport,
+  minGarbageRatioDefault,
+} from '../compaction/compaction.js'
+import { type CompactionEstimate, estimateCompaction } from '../compaction/estimate.js'
 import type { Attachment } from '../control/attachments.js'
 import { BatchDraft } from '../engine/batch-draft.js'
 import { checkpoint } from '../engine/checkpoint.js'
@@ -29,6 +35,8 @@ import { generationOf, Keyspace } from './keyspace.js'
 import { draftOperation, type OperationDraft } from './operation-draft.js'
 import {
   type BackupOptions,
+  type CompactOptions,
+  checkCompactOptions,
   checkKeyspaceOptions,
   checkVerifyOptions,
   type ExpiryOptions,
@@ -66,6 +74,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   readonly #events = new EventEmitter()
   #spareDraft: BatchDraft | undefined
   #closing: Promise<void> | undefined
+  readonly #compaction: Compaction
 
   /** @internal Use {@link open}. */
   constructor(engine: Engine, path: string, options: ResolvedOptions) {
@@ -82,6 +91,11 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
       if (this.#events.listenerCount('warning') > 0) this.#events.emit('warning', warning)
       else process.emitWarning(warning, 'VarveWarning')
     }
+    this.#compaction = new Compaction(engine)
+    this.#compaction.onProgress = (event) => {
+      process.nextTick(() => this.#events.emit('compaction', event))
+    }
+    if (options.autoCompact && !engine.isReadOnly) this.#compaction.start()
     const { passedOver } = engine.lastRecovery
     process.nextTick(() => {
       for (const { file, what } of passedOver) {
@@ -294,6 +308,42 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
   }
 
   /**
+   * Gives back the space of overwritten and deleted records: segments in which nothing lives are dropped,
+   * and what lives in others that are worth it is copied to the end of the log. Reads, writes, snapshots
+   * and iterations go on meanwhile, and so does this thread: it works in slices of half a millisecond. What
+   * open snapshots need stays (`stats().pinnedBytes`), and a `scan`, `verify` or `backup` that is under way
+   * ends the run early (`isPostponed`).
+   *
+   * Cost: reads what it compacts once, at some 200 MB/s, and writes what lives in it. On a full disk it works
+   * in a reserve of half a segment.
+   * @throws StoreError what the background met since the last call; `STORE_CORRUPT` where a record does not
+   * verify, when all other segments are done (the damaged one stays as it is); `STORE_FULL`;
+   * `STORE_READ_ONLY`; `STORE_POISONED`.
+   */
+  async compact(options: CompactOptions = {}): Promise<CompactionReport> {
+    this.engine.requireWritable()
+    checkCompactOptions(options)
+    return this.#compaction.run(options.minGarbageRatio ?? minGarbageRatioDefault)
+  }
+
+  /** What {@link compact} would find, segment by segment; from memory. */
+  compactionEstimate(): CompactionEstimate {
+    return estimateCompaction(this.engine)
+  }
+
+  /** While true, this one compacts nothing in the background; what it has begun ends at the next record. */
+  get compactionPaused(): boolean {
+    return this.#compaction.isPaused
+  }
+
+  set compactionPaused(isPaused: boolean) {
+    if (typeof isPaused !== 'boolean') {
+      throw new TypeError(`compactionPaused is ${shown(isPaused)}; accepted: true or false`)
+    }
+    this.#compaction.isPaused = isPaused
+  }
+
+  /**
    * Syncs, and writes the index as it then is to a file, so that opening after a restart of the machine
    * begins there and not at the beginning of the log. Others write meanwhile, and wait for none of it
    * longer than for a write. Where another one is being made, in whatever process, it waits for that first.
@@ -434,7 +484,7 @@ function openHandle<V, K extends StoreKey>(
   }
   const encoding = handle.encoding === customEncodingName ? undefined : handle.encoding
   const resolved = {
-    open: given.open,
+    ...given,
     encoding: given.encoding ?? encoding,
     keyEncoding: given.keyEncoding ?? handle.keyEncoding,
   }

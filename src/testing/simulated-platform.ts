@@ -124,6 +124,10 @@ class MappedBytes implements Mapping {
     return true
   }
 
+  discard(): void {
+    // As unmap.
+  }
+
   unmap(): void {
     // The disk keeps the memory.
   }

@@ -12,6 +12,7 @@
 import { StoreError } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave } from '../engine/exclusive.js'
+import { holdLog } from '../engine/hold.js'
 import { defaultKeyspaceId, defaultKeyspaceName, readRegistry } from '../engine/keyspaces.js'
 import { closeSnapshot, openSnapshot } from '../engine/snapshot.js'
 import * as layout from '../format/control-layout.js'
@@ -53,17 +54,21 @@ export class Verification {
   bytes = 0
   totalBytes = 0
   foundLiveBytes = 0
+  readonly #release: () => void
 
   constructor(engine: Engine) {
     this.engine = engine
     const isPrivate = engine.log.access === 'private'
     this.isPinned = !isPrivate || engine.isCopy
+    // Before anything is read: from here on no file goes, and no record moves.
+    this.#release = holdLog(engine)
     if (isPrivate) this.#capture()
     else this.sequence = openSnapshot(engine, () => this.#capture())
     this.#nameKeyspaces()
   }
 
   close(): void {
+    this.#release()
     if (this.engine.log.access !== 'private') closeSnapshot(this.engine, this.sequence)
   }
 
@@ -80,7 +85,10 @@ export class Verification {
 
   /** True where memory cannot have changed under those who looked at it. */
   isUnchanged(): boolean {
-    return this.engine.control.read(layout.sequence) === this.state[layout.sequence]
+    const state = this.engine.control.readState()
+    return [layout.sequence, layout.movedRecords].every(
+      (field) => state[field] === this.state[field],
+    )
   }
 
   readonly #counts: Tally[] = []

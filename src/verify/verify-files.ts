@@ -9,7 +9,7 @@ import {
   segmentFileName,
   superblockFileName,
 } from '../format/file-names.js'
-import { decodeManifest, type Manifest } from '../format/manifest.js'
+import { decodeManifest, type Manifest, segmentKindDropped } from '../format/manifest.js'
 import {
   decodeSegmentHeader,
   type SegmentHeader,
@@ -29,6 +29,8 @@ export interface ExpectedSegment {
   readonly epoch: number
   readonly kind: number
   readonly sizeBytes: number
+  /** Number of the log segment before; 0 for the first of an epoch. */
+  readonly previousSegment: number
   /** Where its records end, where that is known. */
   readonly endBytes: number | undefined
 }
@@ -173,12 +175,14 @@ export function compareManifest(
   directory: string,
   manifest: Manifest,
   expected: readonly ExpectedSegment[],
+  dropped: ReadonlySet<number>,
   problems: Problems,
 ): void {
   const byNumber = new Map(expected.map((segment) => [segment.segmentNumber, segment]))
   for (const { segmentNumber, epoch, kind } of manifest.segments) {
     const segment = byNumber.get(segmentNumber)
     const name = segmentFileName(kind === segmentKindLog ? 'log' : 'value', segmentNumber)
+    if (kind === segmentKindDropped || dropped.has(segmentNumber)) continue
     if (segment === undefined) {
       problems.add(
         join(directory, name),

@@ -77,7 +77,8 @@ class LogVisitor implements SegmentVisitor {
   *walk(segment: ExpectedSegment): Generator<void, void> {
     const { engine, problems } = this.#verification
     this.#segment = segment
-    this.#trail.enter(segment.epoch, segment.path)
+    const partCount = Math.ceil(segment.sizeBytes / engine.log.segmentSizeBytes)
+    this.#trail.enter({ ...segment, partCount }, segment.path)
     // The one before may be among those that cannot be read, and that was said of it.
     if (!this.#segments.isMemoryWhole) this.#trail.lose()
     const file = engine.platform.openFile(segment.path, 'read')
@@ -173,13 +174,13 @@ class LogVisitor implements SegmentVisitor {
     return false
   }
 
-  /** What the index leads to in the place of a record must be a later one. */
+  /** What the index leads to in the place of a record must be a later one, or a copy of it that was moved. */
   #compareSequence(reader: SegmentReader, offset: number, keyspaceId: number, hash: number): void {
     const { engine, problems, sequence: snapshot } = this.#verification
     const { log, lookup } = engine
     const sequence = reader.doubles[reader.start / 2 + sequenceDouble]
     const isLater = (): boolean =>
-      log.doubles[lookup.slot][lookup.offset + sequenceDouble] > sequence
+      log.doubles[lookup.slot][lookup.offset + sequenceDouble] >= sequence
     if (isLater()) return
     const isOlder = this.#verification.exclusively(() => {
       takeKeyOf(this.#verification, reader)

@@ -12,11 +12,14 @@ import { systemKeyspaceId } from '../format/record.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { firstRecordOffset } from '../log/roll.js'
 import {
-  kindPart,
+  kindDropped,
+  kindLog,
   kindValue,
+  slotEndBytes,
   slotEpoch,
   slotKind,
   slotNumber,
+  slotPrevious,
   slotSizeBytes,
 } from '../log/slot-table.js'
 import type { Problem } from './problems.js'
@@ -56,6 +59,7 @@ export interface VerifyReport {
 export async function verify(engine: Engine, options: VerifyOptions): Promise<VerifyReport> {
   engine.requireOpen()
   const { log } = engine
+  const generation = log.slotGeneration
   const verification = new Verification(engine)
   try {
     await inSlices(steps(verification), {
@@ -70,6 +74,11 @@ export async function verify(engine: Engine, options: VerifyOptions): Promise<Ve
         options.onProgress?.({ bytes: Math.min(bytes, totalBytes), totalBytes })
       },
     })
+    log.refreshSlots()
+    // One that may not write cannot hold compaction off, and what it did looks like damage.
+    if (log.slotGeneration !== generation && log.access === 'private' && !engine.isCopy) {
+      throw new StoreError('STORE_IN_USE', 'the store was compacted while it was verified')
+    }
   } finally {
     verification.close()
   }
@@ -90,8 +99,10 @@ function* steps(verification: Verification): Generator<void, void> {
     manifest = verifyManifest(platform, directory, log.storeId, problems)
     yield* verifyCheckpoints(platform, directory, log.storeId, problems)
   }
-  const expected = expectedSegments(verification, manifest)
-  if (manifest !== undefined) compareManifest(directory, manifest, expected, problems)
+  const expected = expectedSegments(verification)
+  if (manifest !== undefined) {
+    compareManifest(directory, manifest, expected, droppedSegments(verification), problems)
+  }
   const segments = yield* verifyHeaders(verification, expected)
   // Memory behind the end of a file must not be touched, and without all segments little can be told.
   if (segments.isMemoryWhole) yield* verifyIndex(verification)
@@ -105,21 +116,24 @@ function* steps(verification: Verification): Generator<void, void> {
   }
 }
 
+/** Numbers of segments that compaction is dropping: the manifest may still name them, or not any more. */
+function droppedSegments({ engine: { log }, state }: Verification): ReadonlySet<number> {
+  const found = new Set<number>()
+  for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
+    if (log.slots.get(slot, slotKind) === kindDropped) found.add(log.slots.get(slot, slotNumber))
+  }
+  return found
+}
+
 /** The segments of the slot table, as far as there are records in them that count. */
-function expectedSegments(
-  { engine, state }: Verification,
-  manifest: Manifest | undefined,
-): ExpectedSegment[] {
+function expectedSegments({ engine, state }: Verification): ExpectedSegment[] {
   const { log } = engine
-  const ends = new Map(
-    manifest?.segments.map(({ segmentNumber, endBytes }) => [segmentNumber, endBytes]),
-  )
   const tailNumber = Math.floor(state[layout.tail] / log.segmentWords)
   const found: ExpectedSegment[] = []
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
     const segmentNumber = log.slots.get(slot, slotNumber)
     const slotKindIs = log.slots.get(slot, slotKind)
-    if (segmentNumber === 0 || slotKindIs === kindPart) continue
+    if (segmentNumber === 0 || (slotKindIs !== kindLog && slotKindIs !== kindValue)) continue
     const isValue = slotKindIs === kindValue
     const isTail =
       segmentNumber <= tailNumber && tailNumber < segmentNumber + log.partCount(slot) && !isValue
@@ -130,7 +144,8 @@ function expectedSegments(
       epoch: log.slots.get(slot, slotEpoch),
       kind: isValue ? segmentKindValue : segmentKindLog,
       sizeBytes: log.slots.get(slot, slotSizeBytes),
-      endBytes: isTail ? tailBytes : isValue ? undefined : ends.get(segmentNumber),
+      previousSegment: log.slots.get(slot, slotPrevious),
+      endBytes: isTail ? tailBytes : log.slots.get(slot, slotEndBytes) || undefined,
     })
   }
   return found

@@ -19,7 +19,13 @@ import { copyStore, segmentNames, temporaryDirectory } from '../support/director
 import { engineOf } from '../support/engine-of.js'
 import { asStoreError, storeErrorOf } from '../support/store-error.js'
 
-const options = { segmentSizeBytes: 2 ** 20, encoding: 'utf8', syncIntervalMs: 0 } as const
+const options = {
+  segmentSizeBytes: 2 ** 20,
+  encoding: 'utf8',
+  syncIntervalMs: 0,
+  // It makes checkpoints of its own, and takes away what makes one due.
+  autoCompact: false,
+} as const
 
 type Changeable<T> = { -readonly [K in keyof T]: T[K] }
 

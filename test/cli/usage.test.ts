@@ -20,6 +20,7 @@ const subcommands = [
     'info',
     'stats',
     'verify',
+    'compact',
     'checkpoint',
     'backup',
     'restore',

@@ -7,7 +7,7 @@ import type { Random } from '../support/random.js'
 /** Files that another boot does not believe; a part of them tells it how far syncs had come. */
 const volatileNames = new Set(volatileFileNames)
 /** Files that are there to be locked. */
-const lockPattern = /^(lock|lifecycle|background|build|checkpoint|attachment-\d+)$/
+const lockPattern = /^(lock|lifecycle|background|build|checkpoint|compact|attachment-\d+)$/
 
 type Part = 'log' | 'volatile' | 'lock'
 

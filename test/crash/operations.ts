@@ -67,8 +67,9 @@ export const operations: readonly Operation[] = [
     },
   },
   { name: 'sync', run: (run) => run.sync() },
-  { name: 'checkpoint', run: (run) => run.checkpoint() },
   { name: 'begin-sync', run: (run) => run.beginSync() },
+  { name: 'checkpoint', run: (run) => run.checkpoint() },
+  { name: 'compact', run: (run) => run.compact() },
   {
     name: 'reopen',
     run: async (run) => {

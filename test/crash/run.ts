@@ -22,7 +22,8 @@ export interface Change {
   readonly value: Buffer | undefined
 }
 
-export const openOptions = { encoding: 'binary' } as const
+/** In the background nothing would happen in every run alike. */
+export const openOptions = { encoding: 'binary', autoCompact: false } as const
 
 export function openStore(disk: SimulatedDisk): BinaryStore {
   return openOn<Buffer>(disk, openOptions)
@@ -102,14 +103,6 @@ export class Run {
     this.young.clear()
   }
 
-  async checkpoint(): Promise<void> {
-    await this.finishSync()
-    const covered = this.states.length - 1
-    await this.store.checkpoint()
-    this.durable = Math.max(this.durable, covered)
-    this.young.clear()
-  }
-
   /** A sync of which nothing reaches the disk before {@link finishSync}. */
   beginSync(): void {
     if (this.begun !== undefined) return
@@ -129,6 +122,23 @@ export class Run {
     this.disk.releaseSyncs()
     await this.begun
     this.begun = undefined
+  }
+
+  /** Syncs before it says how far it came. */
+  async checkpoint(): Promise<void> {
+    await this.finishSync()
+    const covered = this.states.length - 1
+    await this.store.checkpoint()
+    this.durable = Math.max(this.durable, covered)
+    this.young.clear()
+  }
+
+  /** Changes nothing that is stored. */
+  async compact(): Promise<void> {
+    await this.finishSync()
+    await this.store.compact({ minGarbageRatio: 0.01 })
+    // What was moved is not updated in place.
+    this.young.clear()
   }
 
   async close(): Promise<void> {

@@ -35,6 +35,8 @@ const manifests = fc.record(
     epoch: whole,
     nextSegmentNumber: whole,
     durable: whole,
+    losses: fc.nat(),
+    isOfCompaction: fc.boolean(),
     segments: fc.array(
       fc.record(
         {
@@ -56,6 +58,7 @@ const headers: fc.Arbitrary<SegmentHeader> = fc.record(
     segmentNumber: whole,
     epoch: whole,
     firstSequence: whole,
+    sequenceBefore: whole,
     previousSegment: whole,
     sizeBytes: whole,
     kind: fc.constantFrom(1, 2),
@@ -219,7 +222,7 @@ describe('a segment header', () => {
     for (const [offset, value] of [
       [72, 2],
       [72, 0x80000000],
-      [80, 1],
+      [88, 1],
       [124, 1],
     ]) {
       const bytes = encodeSegmentHeader(fields)

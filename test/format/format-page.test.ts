@@ -147,6 +147,7 @@ describe('docs/format.md', () => {
       segmentNumber: 11,
       epoch: 12,
       firstSequence: 13,
+      sequenceBefore: 10,
       previousSegment: 14,
       sizeBytes: 15,
       kind: 1,
@@ -249,7 +250,15 @@ describe('docs/format.md', () => {
 
   test('gives the manifest as it is written', () => {
     const segment = { segmentNumber: 7, epoch: 8, endBytes: 9, kind: 2 }
-    const manifest = { storeId, epoch: 3, nextSegmentNumber: 4, durable: 5, segments: [segment] }
+    const manifest = {
+      storeId,
+      epoch: 3,
+      nextSegmentNumber: 4,
+      durable: 5,
+      losses: 6,
+      isOfCompaction: false,
+      segments: [segment],
+    }
     const bytes = encodeManifest(manifest)
     const head = layout('## Manifest', 0)
     const headSize = head.reduce((sum, row) => sum + row.size, 0)
@@ -259,6 +268,7 @@ describe('docs/format.md', () => {
       epoch: 3,
       nextSegmentNumber: 4,
       durable: 5,
+      losses: 6,
       segmentCount: 1,
     })
     const each = layout('## Manifest', 1)
@@ -406,12 +416,13 @@ describe('docs/format.md', () => {
     assert.equal(checkpoint.checksumChunk(words, 1, 5), stored)
     const segment = {
       ...{ segmentNumber: 1, epoch: 2, sizeBytes: 3, endBytes: 4 },
-      ...{ deadBytes: 5, entries: 6, kind: 7 },
+      ...{ deadBytes: 5, entries: 6, kind: 7, overheadBytes: 8, tombstoneBytes: 16 },
     }
     const keyspace = { keyspaceId: 1, records: 2, keyBytes: 3, valueBytes: 4 }
     const element = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))
     checkpoint.encodeCheckpointSegment(element, 0, segment)
-    compare(layout('## Checkpoint', 2), new Uint8Array(element.buffer), segment)
+    const inWords = { ...segment, overheadWords: 1, tombstoneWords: 2 }
+    compare(layout('## Checkpoint', 2), new Uint8Array(element.buffer), inWords)
     assert.deepEqual(checkpoint.decodeCheckpointSegment(element, 0), segment)
     const other = new DataView(new ArrayBuffer(checkpoint.elementSizeBytes))
     checkpoint.encodeCheckpointKeyspace(other, 0, keyspace)

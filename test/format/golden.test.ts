@@ -48,6 +48,8 @@ describe('the bytes of format version 1', () => {
       epoch: 3,
       nextSegmentNumber: 9,
       durable: 1234,
+      losses: 2,
+      isOfCompaction: false,
       segments: [
         { segmentNumber: 1, epoch: 1, endBytes: 4096, kind: 1 },
         { segmentNumber: 2, epoch: 2, endBytes: 8192, kind: 2 },
@@ -57,11 +59,11 @@ describe('the bytes of format version 1', () => {
       '564152564d414e49a0a1a2a3a4a5a6a7',
       'a8a9aaabacadaeaf0000000000000840',
       '00000000000022400000000000489340',
-      '0200000000000000000000000000f03f',
+      '0200000002000000000000000000f03f',
       '000000000000f03f000000000000b040',
       '01000000000000000000000000000040',
       '0000000000000040000000000000c040',
-      '02000000000000004743302f',
+      '0200000000000000d06b3058',
     ])
   })
 
@@ -71,6 +73,7 @@ describe('the bytes of format version 1', () => {
       segmentNumber: 7,
       epoch: 2,
       firstSequence: 100,
+      sequenceBefore: 98,
       previousSegment: 6,
       sizeBytes: 2 ** 26,
       kind: 1,
@@ -83,7 +86,8 @@ describe('the bytes of format version 1', () => {
       'a8a9aaabacadaeaf0000000000001c40',
       '00000000000000400000000000005940',
       '00000000000018400000000000009041',
-      '0100000001000000010000006dc08c90',
+      '01000000010000000100000096c22b9b',
+      '0000000000805840',
     ])
   })
 

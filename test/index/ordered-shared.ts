@@ -34,6 +34,7 @@ function fileOf(memory: SharedArrayBuffer, access: MapAccess): PlatformFile {
       needsWriteThrough: false,
       writeThrough: () => undefined,
       prefault: () => undefined,
+      discard: () => undefined,
       isResident: () => true,
       unmap: () => undefined,
     }),

@@ -14,6 +14,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { abandon } from '../../src/engine/close.js'
+import { sequencesPerLoss } from '../../src/format/control-layout.js'
 import { createFilePlatform } from '../../src/platform/file-platform.js'
 import { type BelievedStretch, LogReader } from '../../src/recovery/log-reader.js'
 import { replayStretch } from '../../src/recovery/replay.js'
@@ -128,7 +129,9 @@ describe('I8: a version is above every version that the store has seen', () => {
           const again = open<string>(join(parent, name), { ...options, mapping })
           assert.equal(again.stats().lastRecovery.kind, mapping === 'file' ? 'replay' : kind)
           assert.equal(again.stats().version, version, name)
-          assert.equal(again.stats().sequence, sequence, name)
+          // Of a copy it is not known whether it has the last changes.
+          const skipped = name === 'copied' ? sequencesPerLoss : 0
+          assert.equal(again.stats().sequence, sequence + skipped, name)
           await requireRising(again, clock)
           await again.close()
         }
@@ -218,6 +221,8 @@ function stretchesOf(directory: string): BelievedStretch[] {
       claim: undefined,
       update: undefined,
       values: new Map(),
+      nextSegmentNumber: 1,
+      isDropped: () => false,
     },
     (stretch) => stretches.push(stretch),
   )

@@ -19,6 +19,7 @@ import {
 import { copyAsKilled, moveToOtherBoot } from './memory-image.js'
 import { trapStores } from './store-traps.js'
 import {
+  compactionWorkloads,
   operationWorkloads,
   orderedWorkloads,
   prepareWorkload,
@@ -31,7 +32,12 @@ const otherBootEvery = 3
 
 const [directory, name, ...numbers] = process.argv.slice(2)
 const [stride, seed] = numbers.map(Number)
-const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0 } as const
+const options = {
+  encoding: 'binary',
+  segmentSizeBytes,
+  syncIntervalMs: 0,
+  autoCompact: false,
+} as const
 const live = join(directory, 'live')
 // The places are others with each seed.
 let place = seed % stride
@@ -138,9 +144,8 @@ async function imagesOf(store: BinaryStore, change: Change): Promise<Image[]> {
 }
 
 async function run(): Promise<void> {
-  const workload = [...workloads, ...orderedWorkloads, ...operationWorkloads].find(
-    (candidate) => candidate.name === name,
-  )
+  const all = [...workloads, ...orderedWorkloads, ...operationWorkloads, ...compactionWorkloads]
+  const workload = all.find((candidate) => candidate.name === name)
   if (workload === undefined) throw new Error(`no workload ${name}`)
   const store = open<Buffer>(live, options)
   let { state, sinceSync } = await prepareWorkload(workload, store)
@@ -154,7 +159,9 @@ async function run(): Promise<void> {
       rmSync(image.directory, { recursive: true })
     }
     state = after
-    sinceSync = change.do === 'sync' ? [state] : [...sinceSync, state]
+    // A compaction begins with one.
+    const isSync = change.do === 'sync' || change.do === 'compact'
+    sinceSync = isSync ? [state] : [...sinceSync, state]
   }
   const left = differenceOrRefusal(store, state)
   if (left !== undefined) problem(`at the end: ${left}`)

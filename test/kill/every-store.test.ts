@@ -13,7 +13,12 @@ import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
-import { operationWorkloads, orderedWorkloads, workloads } from './workloads.js'
+import {
+  compactionWorkloads,
+  operationWorkloads,
+  orderedWorkloads,
+  workloads,
+} from './workloads.js'
 
 const child = fileURLToPath(new URL('./every-store-child.js', import.meta.url))
 const silenceMsMax = 60_000
@@ -52,11 +57,16 @@ function run(args: readonly string[]): Promise<Outcome> {
 }
 
 describe('a writer may die before any store to shared memory', () => {
-  for (const { name } of [...workloads, ...orderedWorkloads, ...operationWorkloads]) {
+  const all = [...workloads, ...orderedWorkloads, ...operationWorkloads, ...compactionWorkloads]
+  for (const { name } of all) {
     test(`${name} is whole or absent wherever it was stopped`, async (t) => {
-      // The operations are made of changes that the others stop at more places.
-      const everyday = operationWorkloads.some((workload) => workload.name === name) ? 24 : 8
-      const stride = isThorough ? 1 : everyday
+      const isOneOf = (list: readonly { readonly name: string }[]): boolean =>
+        list.some((workload) => workload.name === name)
+      // The operations are made of changes that the others stop at more places. An image of several
+      // segments takes longer to look at, and copying makes few kinds of stores.
+      const isCompaction = isOneOf(compactionWorkloads)
+      const everyday = isCompaction ? 64 : isOneOf(operationWorkloads) ? 24 : 8
+      const stride = isThorough ? (isCompaction ? 4 : 1) : everyday
       const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])
       const last = outcome.lines[outcome.lines.length - 1]
       assert.ok(

@@ -12,6 +12,11 @@ export const put = (key: string, size: number, seed: number, space = ''): Change
   parts: [part(key, size, seed, space)],
 })
 
+const stream = (key: string, size: number, seed: number): Change => ({
+  do: 'stream',
+  parts: [{ space: '', key, value: { size, seed } }],
+})
+
 /** Every kind of change; the segment is full after about a half of them. */
 export const changes: readonly Change[] = [
   ...Array.from({ length: 8 }, (_, index) => put(`full${index}`, 125_000, index)),
@@ -28,6 +33,7 @@ export const changes: readonly Change[] = [
   put('a', 5, 9, 'one'),
   put('large', segmentSizeBytes / 4 + 10, 10),
   put('roll', 60_000, 11),
+  stream('streamed', segmentSizeBytes / 2, 13),
   { do: 'sync' },
   { do: 'drop', space: 'one' },
   put('large', 3, 12),

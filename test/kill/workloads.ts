@@ -34,6 +34,10 @@ const part = (key: string, size: number, seed: number, space = ''): Part => ({
   key,
   value: { size, seed },
 })
+const stream = (key: string, size: number, seed: number): Change => ({
+  do: 'stream',
+  parts: [{ space: '', key, value: { size, seed } }],
+})
 const sync: Change = { do: 'sync' }
 const order: Change = { do: 'order' }
 const snapshot: Change = { do: 'snapshot' }
@@ -194,6 +198,73 @@ export const workloads: readonly Workload[] = [
       put('x', segmentSizeBytes / 4 + 5, 2),
       { do: 'write', parts: [part('y', segmentSizeBytes / 2, 3), part('x', 10, 4)] },
       remove('y'),
+    ],
+  },
+  {
+    name: 'values that are aligned: behind others, behind each other, in a batch, in place',
+    prepare: fewKeys,
+    changes: () => [
+      put('x', 600, 1),
+      put('x', 590, 2),
+      put('a', 3, 3),
+      put('y', 700, 4),
+      { do: 'write', parts: [part('z', 800, 5), part('b', 7, 6), part('x', 512, 7)] },
+      sync,
+      put('z', 800, 8),
+    ],
+  },
+  {
+    name: 'an aligned value that begins a new segment',
+    prepare: (store) => fill(store, 900),
+    changes: () => [put('x', 700, 1), put('y', 600, 2)],
+  },
+  {
+    name: 'values that are streamed: empty, short, in a segment of their own, over another',
+    prepare: fewKeys,
+    changes: () => [
+      stream('x', 0, 1),
+      stream('a', 20, 2),
+      stream('x', segmentSizeBytes / 2 + 3, 3),
+      stream('x', segmentSizeBytes / 2 + 1, 4),
+      stream('x', 10, 5),
+    ],
+  },
+]
+
+/** Several segments: one dead as a whole, one of which little lives, batches and tombstones among it. */
+const garbage = (store: BinaryStore): Change[] => [
+  ...Array.from({ length: 8 }, (_, index) => put(`g${index}`, 125_000, index)),
+  {
+    do: 'write',
+    parts: [part('a', 100, 1), part('b', 100_000, 2), { space: '', key: 'g7', value: undefined }],
+  },
+  put('x', segmentSizeBytes / 4 + 1, 1),
+  remove('x'),
+  put('c', 300, 3),
+  put('d', 200, 4),
+  ...Array.from({ length: 8 }, (_, index) => put(`g${index}`, 125_000, 20 + index)),
+  remove('g0'),
+  put('b', 60_000, 6),
+  ...Array.from({ length: 8 }, (_, index) => put(`g${index}`, 125_000, 40 + index)),
+  ...fill(store, 600_000),
+]
+
+export const compactionWorkloads: readonly Workload[] = [
+  {
+    name: 'a compaction, and what is written behind it',
+    prepare: garbage,
+    changes: () => [{ do: 'compact' }, put('a', 20, 5), remove('c'), { do: 'compact' }],
+  },
+  {
+    name: 'a compaction beside a snapshot, and one when it is closed',
+    prepare: (store) => [...garbage(store), order],
+    changes: () => [
+      snapshot,
+      remove('d'),
+      put('c', 30, 9),
+      { do: 'compact' },
+      close,
+      { do: 'compact' },
     ],
   },
 ]

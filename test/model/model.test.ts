@@ -34,7 +34,9 @@ async function check(setup: Setup): Promise<void> {
     { name: 'two', encoding, keyEncoding },
   ]
   const hasFiles = mapping !== ':memory:'
-  const options = hasFiles ? { mapping, segmentSizeBytes } : { segmentSizeBytes }
+  // What it does, and when, is an operation here.
+  const base = { segmentSizeBytes, autoCompact: false }
+  const options = hasFiles ? { ...base, mapping } : base
   const runs = operations(spaces, { segmentSizeBytes, hasFiles, length: setup.length })
   const property = fc.asyncProperty(runs, (list) =>
     withDirectory(async (parent) => {

@@ -56,6 +56,7 @@ export type Operation =
   | { readonly do: 'write'; readonly parts: readonly BatchPart[] }
   | { readonly do: 'make' | 'drop'; readonly space: number }
   | { readonly do: 'sync' | 'read' | 'snapshot' | 'advance' }
+  | { readonly do: 'compact'; readonly minGarbageRatio: number }
   | { readonly do: 'readSnapshot' | 'closeSnapshot'; readonly which: number }
   /** Of one of the snapshots, or of one made for it. */
   | { readonly do: 'export'; readonly which: number | undefined; readonly chunkSizeBytes: number }
@@ -188,6 +189,12 @@ export function operations(
     { weight: 1, arbitrary: named.map((space) => ({ do: 'make' as const, space })) },
     { weight: 1, arbitrary: named.map((space) => ({ do: 'drop' as const, space })) },
     { weight: 2, arbitrary: fc.constantFrom({ do: 'sync' as const }, { do: 'read' as const }) },
+    {
+      weight: 3,
+      arbitrary: fc
+        .constantFrom(0.01, 0.01, 0.3, 1)
+        .map((minGarbageRatio) => ({ do: 'compact' as const, minGarbageRatio })),
+    },
     { weight: 3, arbitrary: anyRange.map((range) => ({ do: 'range' as const, ...range })) },
     { weight: 2, arbitrary: anyRange.map((range) => ({ do: 'hold' as const, ...range })) },
     { weight: 2, arbitrary: fc.constant({ do: 'advance' as const }) },

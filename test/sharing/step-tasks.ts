@@ -17,6 +17,7 @@ import {
   differenceSeen,
   emptyState,
   type State,
+  type SynchronousChange,
   stateAfter,
 } from '../support/state.js'
 import { trapSteps } from '../support/step-trap.js'
@@ -132,7 +133,7 @@ const otherValue = (key: string): Change => put(key, key.length + 5, key.length)
 
 /** A put that is in none of the changes. */
 export function putOther({ path, key }: { readonly path: string; readonly key: string }): void {
-  applyChangeNow(held(path), otherValue(key) as Exclude<Change, { do: 'sync' }>)
+  applyChangeNow(held(path), otherValue(key) as SynchronousChange)
 }
 
 /** What the survivor finds when the owner is gone; undefined where all is as it must be. */

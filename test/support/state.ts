@@ -31,6 +31,8 @@ export type Place = Pick<Part, 'space' | 'key'>
 export type Change =
   | { readonly do: 'set'; readonly parts: readonly [Part] }
   | { readonly do: 'write'; readonly parts: readonly Part[] }
+  /** One value, by writeStream. */
+  | { readonly do: 'stream'; readonly parts: readonly [Part & { readonly value: Value }] }
   | { readonly do: 'make'; readonly space: string }
   | { readonly do: 'drop'; readonly space: string }
   /** The same by update(), by a transaction, and by commands of this version. */
@@ -42,6 +44,7 @@ export type Change =
   | { readonly do: 'count' }
   | { readonly do: 'rename'; readonly from: Place; readonly to: Place }
   | { readonly do: 'sync' }
+  | { readonly do: 'compact' }
   /** Builds the ordered index; opens a snapshot; closes it, so that what it held back is swept. */
   | { readonly do: 'order' | 'snapshot' | 'close' }
 
@@ -98,10 +101,29 @@ function keyspaceOf(store: BinaryStore, space: string): Keyspace<Buffer> {
 /** Does one change; a sync has reached the medium when this resolves. */
 export async function applyChange(store: BinaryStore, change: Change): Promise<void> {
   if (change.do === 'sync') await store.sync()
+  else if (change.do === 'compact') await store.compact({ minGarbageRatio: 0.05 })
+  else if (change.do === 'stream') await applyStream(store, change.parts[0])
   else applyChangeNow(store, change)
 }
 
-export function applyChangeNow(store: BinaryStore, change: Exclude<Change, { do: 'sync' }>): void {
+const streamedPieceSizeBytes = 100_000
+
+async function applyStream(
+  store: BinaryStore,
+  { key, space, value }: Part & { readonly value: Value },
+): Promise<void> {
+  const bytes = bytesOf(value)
+  const count = Math.ceil(bytes.length / streamedPieceSizeBytes)
+  const pieces = Array.from({ length: count }, (_, index) =>
+    bytes.subarray(index * streamedPieceSizeBytes, (index + 1) * streamedPieceSizeBytes),
+  )
+  await keyspaceOf(store, space).writeStream(key, pieces)
+}
+
+/** What is done when it returns. */
+export type SynchronousChange = Exclude<Change, { do: 'sync' | 'stream' | 'compact' }>
+
+export function applyChangeNow(store: BinaryStore, change: SynchronousChange): void {
   if (change.do === 'order') store.count({})
   else if (change.do === 'snapshot') snapshots.set(store, store.snapshot())
   else if (change.do === 'close') snapshots.get(store)?.close()

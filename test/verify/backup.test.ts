@@ -41,7 +41,12 @@ import { seed } from '../support/seed.js'
 import { differenceOf } from '../support/state.js'
 
 const segmentSizeBytes = 2 ** 20
-const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0 } as const
+const options = {
+  encoding: 'binary',
+  segmentSizeBytes,
+  syncIntervalMs: 0,
+  autoCompact: false,
+} as const
 
 function fill(store: Store<Buffer>, round: number, count = 1500): void {
   const random = new Random(round)

@@ -19,7 +19,7 @@ import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { storeErrorOf } from '../support/store-error.js'
 
-const options = { segmentSizeBytes: 2 ** 20, syncIntervalMs: 0 } as const
+const options = { segmentSizeBytes: 2 ** 20, syncIntervalMs: 0, autoCompact: false } as const
 const target = Buffer.alloc(1000)
 
 /** Every way to read a key, as text. */

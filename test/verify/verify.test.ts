@@ -24,7 +24,12 @@ import { differenceOf } from '../support/state.js'
 import { storeErrorOf } from '../support/store-error.js'
 import { isThorough } from '../support/thorough.js'
 
-const options = { encoding: 'binary', segmentSizeBytes, syncIntervalMs: 0 } as const
+const options = {
+  encoding: 'binary',
+  segmentSizeBytes,
+  syncIntervalMs: 0,
+  autoCompact: false,
+} as const
 
 /** Several segments, batches, deletes, a large value, two keyspaces, two ranges. */
 async function fill(store: Store<Buffer>): Promise<void> {

@@ -7,6 +7,7 @@ import { jsonOption, parseCount, pathDescription } from '../options.js'
 import { printJson, printLines } from '../output.js'
 import { formatBytes, formatCount } from '../quantities.js'
 import { Screen } from '../screen.js'
+import { segmentPicture } from '../segment-picture.js'
 import { openForReading } from '../store-access.js'
 import { tickLines, watchStore } from '../store-watch.js'
 import { tableLines } from '../table.js'
@@ -20,6 +21,7 @@ interface StatsOptions {
   readonly watch?: true
   readonly interval?: number
   readonly count?: number
+  readonly segments?: true
 }
 
 export function addStats(program: Command): void {
@@ -28,6 +30,7 @@ export function addStats(program: Command): void {
     .description('print the numbers of a store, under the names they have in store.stats()')
     .argument('<path>', pathDescription)
     .addOption(jsonOption('one object; with --watch, one a line'))
+    .option('--segments', 'with a picture of the segments, as on a terminal')
     .option('--watch', 'show who has the store open, and how fast it changes, until interrupted')
     .addOption(
       new Option(
@@ -54,7 +57,10 @@ async function runStats(path: string, options: StatsOptions): Promise<void> {
   if (options.count !== undefined) throw new UsageError('--count has no meaning here: no --watch')
   await using store = openForReading(path)
   const stats = store.stats()
-  await (options.json === true ? printJson(stats) : printLines(statsLines(stats)))
+  if (options.json === true) return await printJson(stats)
+  await printLines(statsLines(stats))
+  if (options.segments !== true && !process.stdout.isTTY) return
+  await printLines(['', ...segmentPicture(store.compactionEstimate())])
 }
 
 async function watchStats(path: string, options: StatsOptions): Promise<void> {

@@ -1,0 +1,112 @@
+// What compaction costs and gives: write amplification under steady updates in the background, how fast a
+// run reads the log, and how long single calls take beside one.
+//
+//   node bench/compaction.mjs [records]      default 300,000; needs a built package
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { setImmediate as turn } from 'node:timers/promises'
+import { open } from 'varve'
+import { createScratchDirectory } from './compare/scratch.mjs'
+
+const records = Number(process.argv[2] ?? 300_000)
+const value = Buffer.alloc(100, 7)
+const options = { encoding: 'binary', segmentSizeBytes: 2 ** 22, syncIntervalMs: 0 }
+const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+const key = (index) => `key-${String(index).padStart(12, '0')}`
+
+/** Zipf with exponent 0.99 over `count`, by rejection-inversion of the usual approximation. */
+function zipf(count) {
+  const theta = 0.99
+  let zeta = 0
+  for (let rank = 1; rank <= count; rank++) zeta += 1 / rank ** theta
+  const alpha = 1 / (1 - theta)
+  const eta = (1 - (2 / count) ** (1 - theta)) / (1 - (1 + 0.5 ** theta) / zeta)
+  return () => {
+    const u = Math.random()
+    const uz = u * zeta
+    if (uz < 1) return 0
+    if (uz < 1 + 0.5 ** theta) return 1
+    return Math.floor(count * (eta * u - eta + 1) ** alpha)
+  }
+}
+
+function quantile(sorted, q) {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
+}
+
+async function amplification(name, next) {
+  const directory = createScratchDirectory(tmpdir())
+  const store = open(directory, options)
+  let moved = 0
+  store.on('compaction', ({ isDone, bytesMoved }) => {
+    if (isDone) moved += bytesMoved
+  })
+  store.on('error', (error) => {
+    throw error
+  })
+  for (let index = 0; index < records; index++) store.put(key(index), value)
+  await store.sync()
+  const updates = records * 6
+  let from = 0
+  let written = 0
+  let highest = 0
+  const gets = []
+  const puts = []
+  for (let index = 0; index < updates; index++) {
+    // The first sixth fills the store with garbage and does not count.
+    if (index === updates / 6) {
+      from = moved
+      written = store.stats().tail
+    }
+    const name = key(next())
+    const start = process.hrtime.bigint()
+    store.put(name, value)
+    const middle = process.hrtime.bigint()
+    store.get(name)
+    const end = process.hrtime.bigint()
+    if (index % 8 === 0) {
+      puts.push(Number(middle - start))
+      gets.push(Number(end - middle))
+    }
+    if (index % 500 === 0) {
+      // Some milliseconds of other work, as a server has: what is left is compaction's.
+      await turn()
+      if (index % 20_000 === 0) await store.sync()
+      const { fileBytes, liveBytes } = store.stats()
+      highest = Math.max(highest, fileBytes / liveBytes)
+    }
+  }
+  // Markers and headers aside, the log grew by what was written and what was moved.
+  const grown = (store.stats().tail - written) * 8
+  const copied = moved - from
+  gets.sort((a, b) => a - b)
+  puts.sort((a, b) => a - b)
+  const { fileBytes, garbageRatio, liveBytes } = store.stats()
+  console.log(
+    `${name}: write amplification ${(grown / (grown - copied)).toFixed(2)}, garbage ${(garbageRatio * 100).toFixed(0)} %, files ${(fileBytes / liveBytes).toFixed(2)} x live at the end, ${highest.toFixed(2)} at most; p99.9 of get ${(quantile(gets, 0.999) / 1000).toFixed(0)} µs, of put ${(quantile(puts, 0.999) / 1000).toFixed(0)} µs`,
+  )
+  await store.close()
+  rmSync(directory, { recursive: true, force: true })
+}
+
+async function speed() {
+  const directory = createScratchDirectory(tmpdir())
+  const store = open(directory, { ...options, autoCompact: false })
+  for (let index = 0; index < records; index++) store.put(key(index), value)
+  await store.sync()
+  for (let index = 0; index < records; index += 2) store.put(key(index), value)
+  await store.sync()
+  const { reclaimableBytes, bytesToMove } = store.compactionEstimate()
+  const report = await store.compact({ minGarbageRatio: 0.3 })
+  const read = reclaimableBytes + bytesToMove
+  console.log(
+    `compact(): ${mebibytes(report.bytesBefore)} to ${mebibytes(report.bytesAfter)}, ${mebibytes(report.bytesMoved)} moved, ${((read / report.durationMs / 2 ** 20) * 1000).toFixed(0)} MiB/s of log read`,
+  )
+  await store.close()
+  rmSync(directory, { recursive: true, force: true })
+}
+
+await speed()
+await amplification('uniform', () => Math.floor(Math.random() * records))
+const draw = zipf(records)
+await amplification('zipf 0.99', draw)

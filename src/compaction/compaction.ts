@@ -1,0 +1,354 @@
+/**
+ * Compaction of one attachment: runs that give back the space of dead records, one at a time, when asked or
+ * in the background.
+ *
+ * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
+ * are dead, too. It works in slices of the event loop, each half a millisecond long (three where others write
+ * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open one compacts: whoever has the lock
+ * on a file of its own. It may die anywhere: the next one finds what it announced in the slot table.
+ *
+ * Its own memory is a window of a segment and a few numbers for each segment, whatever the store holds.
+ *
+ * In the background it is looked after some times a second, by the one that does the background work of
+ * all. The timers keep no process alive. What fails is told as an event, kept in `compacted.failure` for
+ * `stats()`, and thrown by the next `compact()`, or by `close()`; a run that succeeds takes it back.
+ */
+import { join } from 'node:path'
+import { StoreError } from '../base/errors.js'
+import { betweenCheckpoints } from '../engine/checkpoint.js'
+import type { Engine } from '../engine/engine.js'
+import * as layout from '../format/control-layout.js'
+import { compactFileName } from '../format/file-names.js'
+import type { FileLock } from '../platform/platform.js'
+import { type CopyTally, copyRecords } from './copy-records.js'
+import { dropSegments, removeLeftovers } from './drop-segments.js'
+import { fileBytesOf } from './estimate.js'
+import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
+import { chooseVictim, excessOf } from './victims.js'
+
+export interface CompactionReport {
+  /** Bytes of all segment files, before and after. */
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+  readonly segmentsDropped: number
+  /** Live records that were copied out of segments that were worth it, and their bytes. */
+  readonly recordsMoved: number
+  readonly bytesMoved: number
+  readonly durationMs: number
+  /**
+   * True where it ended early because somebody walks along the log: a `scan`, a `verify` or a `backup` that
+   * is under way.
+   */
+  readonly isPostponed: boolean
+}
+
+export interface CompactionEvent extends CompactionReport {
+  /** False while the run goes on. */
+  readonly isDone: boolean
+}
+
+export interface RunOptions {
+  readonly minGarbageRatio: number
+  readonly isBackground: boolean
+}
+
+/** The part of a segment that can be given back from which on it is compacted when asked. */
+export const minGarbageRatioDefault = 0.5
+/** In the background the whole store decides, unless next to nothing would have to be copied. */
+const backgroundGarbageRatio = 0.95
+
+const lookIntervalMs = 250
+/** After a failure, or where somebody walks along the log. */
+const restMs = 5000
+const sliceMs = 0.5
+/** Where the store grows faster than that allows. */
+const sliceMsMax = 3
+const backgroundPauseMs = 1
+const lockPauseMs = 10
+/** Who waits for a checkpoint in another thread looks oftener than that pause is long (checkpoint.ts). */
+const giveWayIntervalMs = 200
+const timerMsMax = 2 ** 31 - 1
+
+export class Compaction {
+  isPaused = false
+  /** Told of what a run did so far. */
+  onProgress: ((event: CompactionEvent) => void) | undefined
+  readonly #engine: Engine
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<CompactionReport> | undefined
+  #isStopped = false
+  #restUntilMs = 0
+  #gaveWayAtMs = 0
+  #wake: (() => void) | undefined
+  /** Numbers of segments in which a record does not verify: the background leaves them alone. */
+  readonly #damaged: Set<number> = new Set()
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+    engine.compacted.stop = () => this.#stop()
+  }
+
+  /** Looks after it in the background from now on. */
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    this.#timer.unref()
+  }
+
+  /** Throws what the background met before, once. */
+  async run(minGarbageRatio: number): Promise<CompactionReport> {
+    const { compacted } = this.#engine
+    const { failure } = compacted
+    compacted.failure = undefined
+    if (failure !== undefined) throw failure
+    // The background, which may be under way, keeps no process alive; who waits here does.
+    const waiting = setInterval(() => undefined, timerMsMax)
+    try {
+      while (this.#running !== undefined) await Promise.allSettled([this.#running])
+      return await this.#begin({ minGarbageRatio, isBackground: false })
+    } finally {
+      clearInterval(waiting)
+    }
+  }
+
+  #begin(options: RunOptions): Promise<CompactionReport> {
+    const running = this.#run(options).finally(() => {
+      this.#running = undefined
+    })
+    this.#running = running
+    return running
+  }
+
+  async #stop(): Promise<void> {
+    this.#isStopped = true
+    clearInterval(this.#timer)
+    this.#wake?.()
+    await Promise.allSettled([this.#running])
+  }
+
+  #look(): void {
+    const engine = this.#engine
+    if (this.#running !== undefined || this.isPaused || !isMine(engine)) return
+    if (performance.now() < this.#restUntilMs || !this.#isWorthIt()) return
+    this.#begin({ minGarbageRatio: backgroundGarbageRatio, isBackground: true }).then(
+      ({ isPostponed }) => {
+        engine.compacted.failure = undefined
+        if (isPostponed) this.#restUntilMs = performance.now() + restMs
+      },
+      (error: unknown) => {
+        this.#restUntilMs = performance.now() + restMs
+        engine.compacted.failure = error
+        engine.onError?.(error)
+      },
+    )
+  }
+
+  #isWorthIt(): boolean {
+    const engine = this.#engine
+    const segments = surveySegments(engine)
+    const excessBytes = excessOf(segments, engine.control.read(layout.liveBytes))
+    if (excessBytes > 0) return this.#choose(segments, backgroundGarbageRatio) !== undefined
+    let deadBytes = 0
+    for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
+      if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
+    }
+    return deadBytes >= engine.log.segmentSizeBytes || announcedDrops(engine).length > 0
+  }
+
+  #choose(
+    segments: readonly SurveyedSegment[],
+    minGarbageRatio: number,
+    end: number = Number.POSITIVE_INFINITY,
+    done: ReadonlySet<number> = new Set(),
+  ): SurveyedSegment | undefined {
+    const excessBytes = excessOf(segments, this.#engine.control.read(layout.liveBytes))
+    const excluded = new Set([...done, ...this.#damaged])
+    return chooseVictim(segments, { end, excessBytes, excluded, minGarbageRatio })
+  }
+
+  async #run(options: RunOptions): Promise<CompactionReport> {
+    const lock = await this.#lock(options.isBackground)
+    if (lock === undefined) return nothingDone(this.#engine)
+    try {
+      removeLeftovers(this.#engine)
+      return await this.#runLocked(options)
+    } finally {
+      lock.release()
+    }
+  }
+
+  /** Undefined where another one compacts, in the background, or this one is closed meanwhile. */
+  async #lock(isBackground: boolean): Promise<FileLock | undefined> {
+    const { directory, platform } = this.#engine
+    if (!platform.isShared) return alone
+    for (;;) {
+      const lock = platform.tryLock(join(directory, compactFileName), 'exclusive')
+      if (lock !== undefined || isBackground) return lock
+      await this.#pause(lockPauseMs, false)
+      if (this.#isOver(isBackground)) return undefined
+    }
+  }
+
+  async #runLocked(options: RunOptions): Promise<CompactionReport> {
+    const engine = this.#engine
+    const { isBackground, minGarbageRatio } = options
+    const startedAtMs = performance.now()
+    const bytesBefore = fileBytesOf(engine)
+    const tally: CopyTally = { recordsMoved: 0, bytesMoved: 0, isHeld: false }
+    let segmentsDropped = 0
+    let isHeld = false
+    const copied = new Set<number>()
+    // What this run fills itself is not looked at again: some of a segment always stays unused.
+    const end = engine.control.read(layout.nextSegmentNumber)
+    const done = new Set<number>()
+    const damage: unknown[] = []
+    const report = (): CompactionReport => ({
+      bytesBefore,
+      bytesAfter: engine.isMapped ? fileBytesOf(engine) : bytesBefore,
+      segmentsDropped,
+      recordsMoved: tally.recordsMoved,
+      bytesMoved: tally.bytesMoved,
+      durationMs: performance.now() - startedAtMs,
+      isPostponed: isHeld || tally.isHeld,
+    })
+    const drop = async (isUnhurried: boolean): Promise<void> => {
+      const result = await dropSegments(engine, copied, isUnhurried)
+      segmentsDropped += result.segmentsDropped
+      isHeld = result.isHeld
+      if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
+    }
+
+    if (!isBackground) this.#damaged.clear()
+    await drop(true)
+    let bytesMovedBefore = 0
+    while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
+      const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
+      if (victim === undefined) break
+      done.add(victim.segmentNumber)
+      try {
+        const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
+        if (isCopied) copied.add(victim.segmentNumber)
+      } catch (error) {
+        if (!isDamage(error)) throw error
+        this.#damaged.add(victim.segmentNumber)
+        damage.push(error)
+      }
+      // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
+      if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
+      bytesMovedBefore = tally.bytesMoved
+      await drop(true)
+    }
+    if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground)
+    const result = report()
+    if (segmentsDropped > 0) engine.compacted.runCount++
+    if (segmentsDropped > 0 || tally.recordsMoved > 0) {
+      this.onProgress?.({ ...result, isDone: true })
+    }
+    if (damage.length > 0) throw damage[0]
+    return result
+  }
+
+  /** As {@link #copy}; waits for whoever makes a checkpoint, and lets them begin now and then. */
+  async #copyBetweenCheckpoints(
+    victim: SurveyedSegment,
+    tally: CopyTally,
+    isBackground: boolean,
+  ): Promise<boolean> {
+    if (performance.now() - this.#gaveWayAtMs > giveWayIntervalMs) {
+      await this.#pause(lockPauseMs, isBackground)
+      this.#gaveWayAtMs = performance.now()
+    }
+    while (!this.#isOver(isBackground)) {
+      const isCopied = await betweenCheckpoints(this.#engine, () =>
+        this.#copy(victim, tally, isBackground),
+      )
+      if (isCopied !== undefined) return isCopied
+      await this.#pause(lockPauseMs, isBackground)
+      this.#gaveWayAtMs = performance.now()
+    }
+    return false
+  }
+
+  /** True where all that counts in the segment was copied. */
+  async #copy(victim: SurveyedSegment, tally: CopyTally, isBackground: boolean): Promise<boolean> {
+    const steps = copyRecords(this.#engine, victim, tally)
+    const asked = { pauseMs: 0, sliceMs }
+    let pace = isBackground ? this.#pace() : asked
+    let sliceEndMs = performance.now() + pace.sliceMs
+    try {
+      for (;;) {
+        const isEnd = steps.next().done === true
+        if (tally.isHeld) return false
+        if (isEnd) return true
+        if (performance.now() < sliceEndMs) continue
+        await this.#pause(pace.pauseMs, isBackground)
+        if (this.#isOver(isBackground)) return false
+        if (isBackground) pace = this.#pace()
+        sliceEndMs = performance.now() + pace.sliceMs
+      }
+    } finally {
+      steps.return()
+    }
+  }
+
+  /** The more the store takes above its bound, because others write faster than this works. */
+  #pace(): Pace {
+    const engine = this.#engine
+    const liveBytes = engine.control.read(layout.liveBytes)
+    const excessBytes = excessOf(surveySegments(engine), liveBytes) - engine.log.segmentSizeBytes
+    if (excessBytes <= liveBytes / 8) return { pauseMs: backgroundPauseMs, sliceMs }
+    return { pauseMs: 0, sliceMs: excessBytes <= liveBytes / 3 ? sliceMs : sliceMsMax }
+  }
+
+  /** A turn of the event loop at least. In the background it keeps no process alive. */
+  #pause(ms: number, isUnreferenced: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wake = undefined
+        resolve()
+      }
+      this.#wake = wake
+      if (ms === 0) {
+        const immediate = setImmediate(wake)
+        if (isUnreferenced) immediate.unref()
+      } else {
+        const timer = setTimeout(wake, ms)
+        if (isUnreferenced) timer.unref()
+      }
+    })
+  }
+
+  #isOver(isBackground: boolean): boolean {
+    const { control, isClosed } = this.#engine
+    return this.#isStopped || isClosed || control.isPoisoned || (isBackground && this.isPaused)
+  }
+}
+
+interface Pace {
+  readonly pauseMs: number
+  readonly sliceMs: number
+}
+
+const alone: FileLock = { release: () => undefined, share: () => undefined }
+
+/** One that is alone does all background work; of several the one on duty. */
+function isMine({ background, control, isClosed, isReadOnly, platform }: Engine): boolean {
+  if (isClosed || isReadOnly || control.isPoisoned) return false
+  return !platform.isShared || background.isOnDuty
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'STORE_CORRUPT'
+}
+
+function nothingDone(engine: Engine): CompactionReport {
+  const bytes = engine.isMapped ? fileBytesOf(engine) : 0
+  return {
+    bytesBefore: bytes,
+    bytesAfter: bytes,
+    segmentsDropped: 0,
+    recordsMoved: 0,
+    bytesMoved: 0,
+    durationMs: 0,
+    isPostponed: false,
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Copying all that counts in one segment to the tail: its records are read in order through positioned
+ * reads and verified, and each is looked up in the index, which says whether it is what its key has. So no
+ * table is built, whatever the segment holds.
+ *
+ * The writer's word is taken for each record, so others write and read meanwhile; what they supersede in
+ * between is dead when its turn comes, or later.
+ */
+import { corrupt } from '../base/errors.js'
+import type { Engine } from '../engine/engine.js'
+import { enter, leave, mend } from '../engine/exclusive.js'
+import { moveRecord } from '../engine/move-record.js'
+import { segmentFileName } from '../format/file-names.js'
+import { typePut, typeTombstone } from '../format/record.js'
+import { recordType } from '../log/record-fields.js'
+import { firstRecordOffset } from '../log/roll.js'
+import { SegmentReader } from '../log/segment-reader.js'
+import { walkSegment } from '../log/segment-walk.js'
+import { slotEndBytes, slotEpoch } from '../log/slot-table.js'
+import type { SurveyedSegment } from './survey.js'
+
+export interface CopyTally {
+  recordsMoved: number
+  bytesMoved: number
+  /** Somebody walks along the log: the copying stopped, and may begin again later. */
+  isHeld: boolean
+}
+
+/**
+ * Steps end every some records; between two of them the engine may be closed, and the copying given up.
+ * Throws `STORE_CORRUPT` at the first record that does not verify: what lies behind it stays where it is,
+ * and so does the segment. Throws `STORE_FULL`.
+ */
+export function* copyRecords(
+  engine: Engine,
+  victim: SurveyedSegment,
+  tally: CopyTally,
+): Generator<void, void> {
+  const { log, platform } = engine
+  const { segmentNumber, sizeBytes, slot } = victim
+  const path = log.path(segmentFileName('log', segmentNumber))
+  const file = platform.openFile(path, 'read')
+  try {
+    const epoch = log.slots.get(slot, slotEpoch)
+    const identity = { storeId: log.storeId, shift: log.shift, segmentNumber, epoch }
+    const reader = new SegmentReader(file, identity, sizeBytes)
+    const end = log.slots.get(slot, slotEndBytes) / 8
+    const { keepsTombstones } = victim
+    yield* walkSegment(reader, firstRecordOffset, end, {
+      record: (_, offset) => {
+        const type = recordType(reader.words, reader.start)
+        if (type !== typePut && type !== typeTombstone) return
+        if (tally.isHeld) return
+        const bytes = moveHeld(engine, reader, victim, offset, keepsTombstones, tally)
+        if (bytes === 0) return
+        tally.recordsMoved++
+        tally.bytesMoved += bytes
+      },
+      damage: (offset, _end, what) => {
+        throw corrupt(path, offset * 8, what)
+      },
+      isWholeAfterAll: () => false,
+    })
+  } finally {
+    file.close()
+  }
+}
+
+function moveHeld(
+  engine: Engine,
+  reader: SegmentReader,
+  { segmentNumber, slot }: SurveyedSegment,
+  offset: number,
+  keepsTombstones: boolean,
+  tally: CopyTally,
+): number {
+  const { log } = engine
+  const address = segmentNumber * log.segmentWords + offset
+  enter(engine)
+  try {
+    if (engine.attachments.isLogHeld()) {
+      tally.isHeld = true
+      return 0
+    }
+    if (reader.isWhole) {
+      return moveRecord(engine, reader.words, reader.start, address, keepsTombstones)
+    }
+    // Verified in pieces: it is copied from where it lies, which is the same memory.
+    if (log.words[slot] === undefined) log.mapSlot(slot)
+    return moveRecord(engine, log.words[slot], offset * 2, address, keepsTombstones)
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+}

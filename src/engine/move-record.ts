@@ -1,0 +1,168 @@
+/**
+ * Moving a record to the tail: what compaction does with all that still counts in a segment. With the
+ * writer's word in hand, one record at a time, so that nobody waits for longer than a put takes.
+ *
+ * The copy is the same record in another place: key, value, version, sequence, time and previous
+ * address are kept, so whatever was true of the one is true of the other, whichever of them a reader, a
+ * snapshot or a replay meets. It is a record of its own, also where the other one was of a batch: that
+ * batch survived a sync as a whole, and every record of it that still counts is copied before it goes.
+ *
+ * Crash argument: as of an append (append-record.ts). Killed before the commit, the entry leads to the
+ * old place; killed after it, repair makes it lead to the new one. Both places have the record: the old
+ * one's segment goes only when a sync has covered the copy (compaction/drop-segments.ts).
+ *
+ * A copy is never updated in place (put.ts): a snapshot may show it that was opened before it was made.
+ */
+import * as layout from '../format/control-layout.js'
+import {
+  checksumWord,
+  expiresAtDouble,
+  flagExpiry,
+  flagInBatch,
+  flagMoved,
+  keySizeWord,
+  kindWord,
+  kindWordOf,
+  typePut,
+  typeTombstone,
+} from '../format/record.js'
+import {
+  alignmentDoublesMax,
+  isAligned,
+  paddingBefore,
+  slackBefore,
+  writePadding,
+} from '../log/alignment.js'
+import { advanceTail, type RecordTarget, seal, targetTail } from '../log/append.js'
+import {
+  recordFlags,
+  recordKeySize,
+  recordKeyspace,
+  recordSpan,
+  recordType,
+  recordValueSize,
+} from '../log/record-fields.js'
+import { makeRoom } from '../log/roll.js'
+import { accountAppend, accountMove, accountOverhead, accountPadding } from './account.js'
+import { asWriteFailure } from './append-record.js'
+import { applyPending } from './apply.js'
+import type { Engine } from './engine.js'
+import { hashKey, probe } from './probe.js'
+import { announceReplace } from './publish.js'
+import { takeKey } from './take-key.js'
+
+const target: RecordTarget = {
+  words: new Int32Array(0),
+  doubles: new Float64Array(0),
+  bytes: Buffer.alloc(0),
+  offset: 0,
+  seed: 0,
+}
+
+/**
+ * Copies the record at `address`, whose verified words begin at `start` of `words`, if it is what the index
+ * has for its key. A tombstone without an entry is copied where `keepsTombstones` and its key has no
+ * newer record: an older one may be left somewhere, and would come back. Returns the bytes of the copy, 0
+ * where none was made. Throws `STORE_FULL`; nothing is changed then.
+ */
+export function moveRecord(
+  engine: Engine,
+  words: Int32Array,
+  start: number,
+  address: number,
+  keepsTombstones: boolean,
+): number {
+  const { log, lookup } = engine
+  const type = recordType(words, start)
+  if (type !== typePut && type !== typeTombstone) return 0
+  const keyspaceId = recordKeyspace(words, start)
+  takeKey(engine, words, start)
+  const hash = hashKey(engine, keyspaceId)
+  const isFound = probe(engine, hash, keyspaceId)
+  const isEntry = isFound && log.starts[lookup.slot] + lookup.offset === address
+  if (!isEntry && (isFound || type === typePut || !keepsTombstones)) return 0
+  const sizeDoubles = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
+  const flags = (recordFlags(words, start) & ~flagInBatch) | flagMoved
+  const keySizeBytes = recordKeySize(words, start)
+  const wantsPlace = type === typePut && isAligned(recordValueSize(words, start), flags)
+  const roomDoubles = wantsPlace ? sizeDoubles + alignmentDoublesMax : sizeDoubles
+  if (log.tailOffset + roomDoubles > log.nextCheck) makeRoom(log, roomDoubles, engine.epoch, true)
+  const slot = log.tailSlot
+  const offset = log.tailOffset
+  const padding = wantsPlace ? paddingBefore(offset, keySizeBytes, flags) : 0
+  const slack = wantsPlace ? slackBefore(offset + padding + sizeDoubles, keySizeBytes, flags) : 0
+  try {
+    const paddingChecksum = padding === 0 ? 0 : writePadding(log, target, padding)
+    // The writer's own tail runs ahead; the state's passes both records by one commit.
+    advanceTail(log, padding)
+    writeCopy(engine, words, start, { flags, keySizeBytes, sizeDoubles, slack })
+    if (log.isAppendOnly) log.writeThrough(slot, offset, padding + sizeDoubles)
+    const move = { address, hash, isEntry, padding, paddingChecksum, type }
+    announceMove(engine, move, sizeDoubles + slack)
+  } catch (error) {
+    log.words[slot].fill(0, offset * 2, (offset + padding + sizeDoubles) * 2)
+    log.adoptTail()
+    throw asWriteFailure(engine, error)
+  }
+  engine.control.commit()
+  advanceTail(log, sizeDoubles + slack)
+  applyPending(engine)
+  return (sizeDoubles + slack) * 8
+}
+
+interface CopyShape {
+  readonly flags: number
+  readonly keySizeBytes: number
+  /** Without slack. */
+  readonly sizeDoubles: number
+  readonly slack: number
+}
+
+function writeCopy(engine: Engine, words: Int32Array, start: number, shape: CopyShape): void {
+  const { expiries, log } = engine
+  const { flags, keySizeBytes, sizeDoubles, slack } = shape
+  targetTail(log, target, false)
+  const { offset } = target
+  const to = offset * 2
+  target.words.set(words.subarray(start, start + sizeDoubles * 2), to)
+  target.words[to + kindWord] = kindWordOf(
+    recordType(words, start),
+    flags,
+    recordKeyspace(words, start),
+  )
+  target.words[to + keySizeWord] = keySizeBytes | (slack << 16)
+  // Before it is reachable: what expires here is looked for here.
+  if ((flags & flagExpiry) !== 0) {
+    expiries.note(log, log.tailSlot, offset, target.doubles[offset + expiresAtDouble])
+  }
+  seal(target, sizeDoubles)
+}
+
+interface Move {
+  readonly address: number
+  readonly hash: number
+  /** The index leads to the record. */
+  readonly isEntry: boolean
+  /** 8-byte words of the padding before it, and its checksum. */
+  readonly padding: number
+  readonly paddingChecksum: number
+  readonly type: number
+}
+
+/** `sizeDoubles`: with slack. */
+function announceMove(engine: Engine, move: Move, sizeDoubles: number): void {
+  const { control, log } = engine
+  const { address, hash, isEntry, padding, type } = move
+  const { doubles, next } = control
+  const last = control.get(layout.lastRecord)
+  const to = control.get(layout.tail) + padding
+  control.begin()
+  if (padding !== 0) accountPadding(control, padding, move.paddingChecksum)
+  accountAppend(control, sizeDoubles, target.words[target.offset * 2 + checksumWord])
+  doubles[next + layout.lastRecord] = last === address ? to : last
+  doubles[next + layout.movedRecords] += 1
+  if (type === typeTombstone) accountOverhead(control, sizeDoubles, true)
+  if (!isEntry) return
+  announceReplace(engine, hash, log.tailSlot, log.tailOffset)
+  if (type !== typeTombstone) accountMove(engine, sizeDoubles)
+}
