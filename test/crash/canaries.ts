@@ -97,8 +97,8 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: 'recovery/log-reader.js',
-        from: 'const matches = words',
-        to: 'const matches = true || words',
+        from: 'const matches = digest === undefined',
+        to: 'const matches = true || digest === undefined',
       },
     ],
     plan: states(
