@@ -59,8 +59,10 @@ export interface LoggedChange {
 /** What a watcher wants of all changes. */
 export interface WatchFilter {
   readonly keyspaceId: number
-  /** Keys that begin with these bytes. */
+  /** Keys that begin with these bytes, … */
   readonly prefix: Buffer
+  /** … and this one. */
+  readonly exact: Buffer
 }
 
 /** Records that are looked at before others have their turn. */
@@ -256,11 +258,11 @@ export class LogWatcher {
   /** Makes the record's key the key at hand. */
   #isWanted(slot: number, offset: number): boolean {
     const { key, log } = this.#engine
-    const { keyspaceId, prefix } = this.#filter
+    const { exact, keyspaceId, prefix } = this.#filter
     const words = log.words[slot]
     if (recordKeyspace(words, offset * 2) !== keyspaceId) return false
     takeKey(this.#engine, words, offset * 2)
-    if (key.sizeBytes < prefix.length) return false
+    if (key.sizeBytes < prefix.length) return exact.equals(key.bytes.subarray(0, key.sizeBytes))
     return prefix.compare(key.bytes, 0, prefix.length) === 0
   }
 

@@ -68,11 +68,11 @@ export function resolveRange(
   let high = options.lt === undefined ? undefined : asKey(options.lt)
   if (options.lte !== undefined) high = lower(high, raised(asKey(options.lte)))
   if (options.prefix !== undefined) {
+    // An array is the first of those that begin with its elements, and ends as none of the others go on.
+    low = higher(low, asKey(options.prefix))
     setPrefix(key, keyEncoding, options.prefix)
-    const prefix = atHand()
-    low = higher(low, prefix)
     const behind = new OrderedKey()
-    setBehind(behind, prefix)
+    setBehind(behind, atHand())
     // A prefix of nothing but 0xff ends where the keyspace ends.
     if (behind.keyspaceId === keyspaceId) high = lower(high, behind)
   }

@@ -1,7 +1,7 @@
 /** The changes of a keyspace as an asynchronous iteration. */
 import type { Engine } from '../engine/engine.js'
-import { type LoggedChange, LogWatcher } from '../engine/watch.js'
-import { decodeKey, decodeValueOf, type StoreKey, setPrefix } from './encoding.js'
+import { type LoggedChange, LogWatcher, type WatchFilter } from '../engine/watch.js'
+import { decodeKey, decodeValueOf, type StoreKey, setKey, setPrefix } from './encoding.js'
 import type { Encodings } from './keyspace-encodings.js'
 import { checkWatchOptions, type WatchOptions } from './options.js'
 
@@ -70,7 +70,7 @@ export class Watch<V, K extends StoreKey> implements AsyncIterableIterator<Chang
     const { prefix, signal, sinceSequence } = options
     this.#source = source
     this.#signal = signal
-    const filter = { keyspaceId, prefix: prefixBytes(source, prefix) }
+    const filter = { keyspaceId, ...prefixBytes(source, prefix) }
     this.#watcher = new LogWatcher(engine, filter, sinceSequence)
     if (signal?.aborted === true) this.close()
     else signal?.addEventListener('abort', this.#abort, { once: true })
@@ -135,8 +135,15 @@ export class Watch<V, K extends StoreKey> implements AsyncIterableIterator<Chang
   }
 }
 
-function prefixBytes({ codecs, engine }: WatchSource, prefix: StoreKey | undefined): Buffer {
-  if (prefix === undefined) return Buffer.alloc(0)
-  setPrefix(engine.key, codecs.keyEncoding, prefix)
-  return Buffer.from(engine.key.bytes.subarray(0, engine.key.sizeBytes))
+function prefixBytes(
+  { codecs: { keyEncoding }, engine: { key } }: WatchSource,
+  prefix: StoreKey | undefined,
+): Pick<WatchFilter, 'exact' | 'prefix'> {
+  if (prefix === undefined) return { exact: noBytes, prefix: noBytes }
+  setKey(key, keyEncoding, prefix)
+  const exact = Buffer.from(key.bytes.subarray(0, key.sizeBytes))
+  setPrefix(key, keyEncoding, prefix)
+  return { exact, prefix: Buffer.from(key.bytes.subarray(0, key.sizeBytes)) }
 }
+
+const noBytes = Buffer.alloc(0)

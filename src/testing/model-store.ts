@@ -142,12 +142,15 @@ class ModelReads<V, K extends StoreKey> implements KeyValueReads<V, K> {
     const at = (key: K | undefined): Buffer | undefined =>
       key === undefined ? undefined : this.bytesOf(key)
     let start: Buffer | undefined
+    const exact = at(prefix)
     if (prefix !== undefined) {
       setPrefix(atHand, this.codecs.keyEncoding, prefix)
       start = Buffer.from(atHand.bytes.subarray(0, atHand.sizeBytes))
     }
     const isWanted = ({ keyBytes }: ModelRecord): boolean =>
-      start === undefined || keyBytes.subarray(0, start.length).equals(start)
+      start === undefined ||
+      keyBytes.subarray(0, start.length).equals(start) ||
+      keyBytes.equals(exact as Buffer)
     const live = [...this.records.values()].filter((record) => this.isLive(record))
     return selectRange(live, ({ keyBytes }) => keyBytes, {
       ...{ gt: at(gt), gte: at(gte), lt: at(lt), lte: at(lte) },

@@ -254,7 +254,10 @@ describe('keys sort', () => {
     store.put(['a', 2, true], 0)
     const ofA = [...pairs.slice(0, 3), ['a', 2, true], ...pairs.slice(3, 5)]
     assert.deepEqual(store.keys({ prefix: ['a'] }).toArray(), ofA)
-    assert.deepEqual(store.keys({ prefix: ['a', 2] }).toArray(), [['a', 2, true]])
+    assert.deepEqual(store.keys({ prefix: ['a', 2] }).toArray(), [
+      ['a', 2],
+      ['a', 2, true],
+    ])
   })
 
   test('in keyspaces of their own: neighbours never meet', async () => {

@@ -242,7 +242,7 @@ describe(`watch (seed ${seed})`, () => {
       store.watch(),
       store.watch({ prefix: 'a:' }),
       users.watch(),
-      users.watch({ prefix: ['x'] }),
+      users.watch({ prefix: ['x', 1] }),
     ] as const
     store.put('a:1', 'one')
     store.put('b:1', 'two')
