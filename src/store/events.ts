@@ -29,7 +29,6 @@ const eventNames: Readonly<Record<keyof StoreEvents, true>> = {
   warning: true,
   compaction: true,
   error: true,
-  compaction: true,
 }
 
 /** Throws `TypeError`: a listener for what never happens would wait for ever. */

@@ -703,6 +703,12 @@ describe('what became of the faults of MmapStateStore', () => {
       assert.equal(store.get(numbered('k', count - 1)), 'x'.repeat(500))
       assert.equal(store.get(numbered('k', count)), undefined)
       assert.equal(store.count(), count + 1)
+      for (let index = 0; index < 10; index++)
+        assert.equal(store.delete(numbered('k', index)), true)
+      assert.equal(store.count(), count - 9)
+      disk.capacityBytes = Number.POSITIVE_INFINITY
+      assert.equal(store.keys().toArray().length, count - 9)
+      store.put('more', 'x')
       disk.dispose()
     }
   })
