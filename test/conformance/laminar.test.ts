@@ -713,6 +713,19 @@ describe('what became of the faults of MmapStateStore', () => {
     }
   })
 
+  test('a full disk: the first range of a store says so where it finds no room for the ordered index', () => {
+    const disk = new SimulatedDisk()
+    const store = openOn<string>(disk, utf8)
+    for (let index = 0; index < 100; index++) store.put(numbered('k', index), 'v')
+    disk.capacityBytes = 0
+    storeErrorOf(() => store.range().toArray(), 'STORE_FULL')
+    assert.equal(store.get(numbered('k', 7)), 'v')
+    assert.equal(store.count(), 100)
+    disk.capacityBytes = Number.POSITIVE_INFINITY
+    assert.equal(store.range().toArray().length, 100)
+    disk.dispose()
+  })
+
   test('an index that is written whole by each flush: a sync of one write costs the same in a large store', async () => {
     const bytesOfSync = async (records: number): Promise<number> => {
       const disk = new SimulatedDisk({ mapping: 'file' })
