@@ -397,6 +397,7 @@ describe('what became of the faults of hightower-kv', () => {
       disk.capacityBytes = Number.POSITIVE_INFINITY
       store.write(batch)
       assert.equal(store.count(), 301)
+      assert.equal(store.range().toArray().length, 301)
       disk.dispose()
     }
   })

@@ -703,8 +703,27 @@ describe('what became of the faults of MmapStateStore', () => {
       assert.equal(store.get(numbered('k', count - 1)), 'x'.repeat(500))
       assert.equal(store.get(numbered('k', count)), undefined)
       assert.equal(store.count(), count + 1)
+      for (let index = 0; index < 10; index++)
+        assert.equal(store.delete(numbered('k', index)), true)
+      assert.equal(store.count(), count - 9)
+      disk.capacityBytes = Number.POSITIVE_INFINITY
+      assert.equal(store.keys().toArray().length, count - 9)
+      store.put('more', 'x')
       disk.dispose()
     }
+  })
+
+  test('a full disk: the first range of a store says so where it finds no room for the ordered index', () => {
+    const disk = new SimulatedDisk()
+    const store = openOn<string>(disk, utf8)
+    for (let index = 0; index < 100; index++) store.put(numbered('k', index), 'v')
+    disk.capacityBytes = 0
+    storeErrorOf(() => store.range().toArray(), 'STORE_FULL')
+    assert.equal(store.get(numbered('k', 7)), 'v')
+    assert.equal(store.count(), 100)
+    disk.capacityBytes = Number.POSITIVE_INFINITY
+    assert.equal(store.range().toArray().length, 100)
+    disk.dispose()
   })
 
   test('an index that is written whole by each flush: a sync of one write costs the same in a large store', async () => {
