@@ -243,7 +243,7 @@ function writeHead(
     nextSegmentNumber,
     durable,
     losses,
-    isOfCompaction: false,
+    isClosed: true,
     segments,
   })
   if (target.superblock === undefined) {

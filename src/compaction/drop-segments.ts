@@ -233,7 +233,7 @@ function manifestOf(engine: Engine, former: Manifest): Manifest {
     nextSegmentNumber: boundary,
     durable: hasMarker ? control.get(layout.durable) : logEnd,
     losses: former.losses,
-    isOfCompaction: true,
+    isClosed: false,
     segments,
   }
 }

@@ -99,11 +99,11 @@ function nameDurable(engine: Engine): void {
   const { storeId } = engine.log
   const isOwn = storeId.every((byte, index) => manifest.storeId[index] === byte)
   if (!isOwn || manifest.epoch !== engine.epoch) return
-  if (manifest.durable >= durable && !manifest.isOfCompaction) return
+  if (manifest.durable >= durable && manifest.isClosed) return
   const closed = {
     ...manifest,
     durable: Math.max(manifest.durable, durable),
-    isOfCompaction: false,
+    isClosed: true,
   }
   const names = { name: manifestFileName, nextName: manifestNextFileName }
   try {

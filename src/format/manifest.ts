@@ -14,8 +14,8 @@
  *     40 |    8 | durable: f64, address below which everything survived a sync
  *     48 |    4 | segmentCount: u32
  *     52 |    4 | losses: u31, recoveries that may have lost changes since the last segment was made: so often
- *        |      | the sequences go on 2^32 higher than the log's; and the highest bit where compaction wrote it:
- *        |      | more may have been written since then
+ *        |      | the sequences go on 2^32 higher than the log's; and the highest bit where the
+ *        |      | session that wrote it ended properly, so `durable` is the end of its log
  *     56 |   32 | one for each segment, in order of number:
  *        |      |   0: segmentNumber f64 · 8: epoch f64 · 16: endBytes f64 · 24: kind u32 · 28: 0
  *        |      |   kind: 1 log, 2 value, 3 a value that compaction dropped
@@ -34,7 +34,7 @@ const lossesOffset = 52
 export const manifestHeaderSizeBytes = 56
 export const manifestSegmentSizeBytes = 32
 const checksumSizeBytes = 4
-const compactionBit = 2 ** 31
+const closedBit = 2 ** 31
 
 /** A value segment that is gone: the records that refer to it are superseded. */
 export const segmentKindDropped = 3
@@ -53,8 +53,8 @@ export interface Manifest {
   readonly nextSegmentNumber: number
   readonly durable: number
   readonly losses: number
-  /** True where it says nothing of how the session ended that wrote it. */
-  readonly isOfCompaction: boolean
+  /** True where the session that wrote it ended properly: `durable` is then the end of its log. */
+  readonly isClosed: boolean
   readonly segments: readonly ManifestSegment[]
 }
 
@@ -76,7 +76,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   view.setFloat64(nextSegmentNumberOffset, manifest.nextSegmentNumber, true)
   view.setFloat64(durableOffset, manifest.durable, true)
   view.setUint32(segmentCountOffset, manifest.segments.length, true)
-  const bit = manifest.isOfCompaction ? compactionBit : 0
+  const bit = manifest.isClosed ? closedBit : 0
   view.setUint32(lossesOffset, manifest.losses + bit, true)
   let offset = manifestHeaderSizeBytes
   for (const segment of manifest.segments) {
@@ -124,8 +124,8 @@ export function decodeManifest(bytes: Uint8Array, file: string): Manifest {
     epoch: view.getFloat64(epochOffset, true),
     nextSegmentNumber: view.getFloat64(nextSegmentNumberOffset, true),
     durable: view.getFloat64(durableOffset, true),
-    losses: losses % compactionBit,
-    isOfCompaction: losses >= compactionBit,
+    losses: losses % closedBit,
+    isClosed: losses >= closedBit,
     segments,
   }
 }

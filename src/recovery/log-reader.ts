@@ -143,7 +143,7 @@ export class LogReader {
     const files = this.#skipToStart(all)
     for (const [index, file] of files.entries()) {
       if (!this.#follows(file, files[index - 1])) return this.#stop(files.slice(index), undefined)
-      const badOffset = this.#readSegment(file)
+      const badOffset = this.#readSegment(file, files[index - 1])
       if (badOffset !== undefined) return this.#stop(files.slice(index), badOffset)
     }
     return this.#stop([], undefined)
@@ -186,13 +186,15 @@ export class LogReader {
   }
 
   /** Returns where the first bad record is, if there is one. */
-  #readSegment(file: SegmentFile): number | undefined {
+  #readSegment(file: SegmentFile, before: SegmentFile | undefined): number | undefined {
     const bytes = this.#load(file)
     const scan = new SegmentScan(bytes, this.#startOffset(file))
     const isNamed = file.endBytes !== undefined
     const { firstSequence, sequenceBefore } = file.header
     if (!isNamed) {
-      const isContinuous = this.#sequence < 0 || sequenceBefore === this.#sequence
+      // Of one that the manifest names all was read; it may also have been dropped.
+      const isWhole = before === undefined || before.endBytes !== undefined
+      const isContinuous = isWhole || sequenceBefore === this.#sequence
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
     // The last ones before it may have been dropped, or be a checkpoint's.

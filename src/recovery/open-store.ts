@@ -469,7 +469,7 @@ function firstManifest(superblock: Superblock): Manifest {
     nextSegmentNumber: 1,
     durable: 0,
     losses: 0,
-    isOfCompaction: false,
+    isClosed: false,
     segments: [],
   }
 }

@@ -294,7 +294,9 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
 
 /** Whoever was told of a change that was lost is told of those that came in its place. */
 function skipSequences(control: Control, used: readonly UsedSegment[], losses: number): void {
-  const begun = used.map(({ file: { header } }) => header.firstSequence - 1)
+  // Not those of values: what was left of one that no record refers to says nothing of the log.
+  const log = used.filter(({ file: { header } }) => header.kind === segmentKindLog)
+  const begun = log.map(({ file: { header } }) => header.firstSequence - 1)
   const sequence = Math.max(control.get(layout.sequence), ...begun)
   const skipped = losses * layout.sequencesPerLoss
   control.set(layout.sequence, sequence + skipped)
@@ -387,11 +389,13 @@ function lossesSince(
   used: readonly UsedSegment[],
   end: LogEnd,
 ): number {
+  // A store that is being made.
+  if (manifest.epoch === 0) return 0
   const isTold = used.some(
     ({ file: { header } }) => header.kind === segmentKindLog && header.epoch === manifest.epoch,
   )
   const isAtEnd = addressOfEnd(end, superblock.segmentShift) === manifest.durable
-  const isWhole = isAtEnd && !manifest.isOfCompaction
+  const isWhole = isAtEnd && manifest.isClosed
   return (isTold ? 0 : manifest.losses) + (isWhole ? 0 : 1)
 }
 
@@ -414,7 +418,7 @@ function nextManifest(
     nextSegmentNumber: Math.max(files.manifest.nextSegmentNumber, freeNumber(files)),
     durable: addressOfEnd(end, files.superblock.segmentShift),
     losses,
-    isOfCompaction: false,
+    isClosed: false,
     segments,
   }
 }

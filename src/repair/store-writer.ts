@@ -121,7 +121,7 @@ export class StoreWriter {
       nextSegmentNumber: this.#nextNumber,
       durable,
       losses: 0,
-      isOfCompaction: false,
+      isClosed: true,
       segments: this.#segments,
     })
     writeSuperblock(this.#platform, this.#directory, this.#superblock)

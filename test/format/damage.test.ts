@@ -36,7 +36,7 @@ const manifests = fc.record(
     nextSegmentNumber: whole,
     durable: whole,
     losses: fc.nat(),
-    isOfCompaction: fc.boolean(),
+    isClosed: fc.boolean(),
     segments: fc.array(
       fc.record(
         {

@@ -256,7 +256,7 @@ describe('docs/format.md', () => {
       nextSegmentNumber: 4,
       durable: 5,
       losses: 6,
-      isOfCompaction: false,
+      isClosed: false,
       segments: [segment],
     }
     const bytes = encodeManifest(manifest)

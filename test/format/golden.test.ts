@@ -49,7 +49,7 @@ describe('the bytes of format version 1', () => {
       nextSegmentNumber: 9,
       durable: 1234,
       losses: 2,
-      isOfCompaction: false,
+      isClosed: false,
       segments: [
         { segmentNumber: 1, epoch: 1, endBytes: 4096, kind: 1 },
         { segmentNumber: 2, epoch: 2, endBytes: 8192, kind: 2 },
