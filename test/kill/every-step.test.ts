@@ -136,7 +136,7 @@ describe('a process may be killed at every step', () => {
       ...{ ...base, from: 'opening', held: 0 },
       begin: () => undefined,
     })
-    assert.ok(kills > 5)
+    assert.ok(kills >= 4)
   })
 
   test('of writing, in mapped memory', async (t) => {
@@ -144,7 +144,7 @@ describe('a process may be killed at every step', () => {
       ...{ ...base, from: 'writing', stride: 11 },
       begin: () => undefined,
     })
-    assert.ok(kills > 12)
+    assert.ok(kills >= 10)
   })
 
   test('of writing without a mapping, also half way through a write', async (t) => {
@@ -152,7 +152,7 @@ describe('a process may be killed at every step', () => {
       ...{ ...base, mapping: 'file', from: 'writing', stride: 11 },
       begin: () => undefined,
     })
-    assert.ok(kills > 12)
+    assert.ok(kills >= 10)
   })
 
   for (const mapping of ['mmap', 'file'] as const) {
@@ -186,6 +186,6 @@ describe('a process may be killed at every step', () => {
       ...{ ...base, from: 'opening', mayLoseUnsynced: true, stride: 11 },
       begin: (directory) => putUnder(directory, unfinished, copyStore),
     })
-    assert.ok(kills > 5)
+    assert.ok(kills >= 4)
   })
 })
