@@ -4,11 +4,13 @@
  * table is built, whatever the segment holds.
  *
  * The writer's word is taken for each record, so others write and read meanwhile; what they supersede in
- * between is dead when its turn comes, or later.
+ * between is dead when its turn comes, or later. None of them is updated in place any more, from before the
+ * first is read: the index would still lead to it, and what was read of it would come back as its copy.
  */
 import { corrupt } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave, mend } from '../engine/exclusive.js'
+import { freezeRecord } from '../engine/freeze.js'
 import { moveRecord } from '../engine/move-record.js'
 import { segmentFileName } from '../format/file-names.js'
 import { typePut, typeTombstone } from '../format/record.js'
@@ -45,6 +47,8 @@ export function* copyRecords(
     const identity = { storeId: log.storeId, shift: log.shift, segmentNumber, epoch }
     const reader = new SegmentReader(file, identity, sizeBytes)
     const end = log.slots.get(slot, slotEndBytes) / 8
+    // Sealed it is, and yet above the boundary where no sync came since.
+    freezeRecord(engine, segmentNumber * log.segmentWords + end - 1)
     const { keepsTombstones } = victim
     yield* walkSegment(reader, firstRecordOffset, end, {
       record: (_, offset) => {
