@@ -62,9 +62,9 @@ const target: RecordTarget = {
 /**
  * Copies the record at `address`, whose verified words begin at `start` of `words`, if it is what the index
  * has for its key. A tombstone without an entry is copied where `keepsTombstones` and its key has no
- * newer record: an older one may be left somewhere, and would come back. It was below the read-only boundary
- * when it was read: else it may have been updated in place since, and the index would not tell. Returns the bytes of the copy, 0
- * where none was made. Throws `STORE_FULL`; nothing is changed then.
+ * newer record: an older one may be left somewhere, and would come back. The record lay below the read-only
+ * boundary when its words were read: an update in place since then would be undone. Returns the bytes of the
+ * copy, 0 where none was made. Throws `STORE_FULL`; nothing is changed then.
  */
 export function moveRecord(
   engine: Engine,
