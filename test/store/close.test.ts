@@ -86,8 +86,9 @@ for (const mapping of ['mmap', 'file'] as const) {
       const steps: string[] = []
       watchSteps(store, (step) => steps.push(step))
       await store.close()
-      const { durable, ...rest } = manifestOf(directory)
-      assert.deepEqual({ ...rest, durable: before.durable }, before)
+      const { durable, isClosed, ...rest } = manifestOf(directory)
+      assert.deepEqual({ ...rest, durable: before.durable, isClosed: false }, before)
+      assert.ok(isClosed)
       const named = steps.indexOf('reserve manifest.next')
       assert.deepEqual(steps.slice(named), [
         'reserve manifest.next',
