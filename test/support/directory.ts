@@ -20,10 +20,13 @@ export interface Cleanup {
   after(action: () => void): void
 }
 
+/** A process that is ended behind this may still make files there in the background. */
+const removal = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 } as const
+
 /** A fresh directory, removed when the test ends. */
 export function temporaryDirectory(test: Cleanup): string {
   const directory = mkdtempSync(join(tmpdir(), 'varve-'))
-  test.after(() => rmSync(directory, { recursive: true, force: true }))
+  test.after(() => rmSync(directory, removal))
   return directory
 }
 
@@ -33,7 +36,7 @@ export async function withDirectory<T>(action: (directory: string) => Promise<T>
   try {
     return await action(directory)
   } finally {
-    rmSync(directory, { recursive: true, force: true })
+    rmSync(directory, removal)
   }
 }
 
