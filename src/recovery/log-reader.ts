@@ -326,8 +326,9 @@ export class LogReader {
       const checksum = words[reference * 2 + referenceChecksumWord]
       const sizeBytes = recordValueSize(words, offset * 2)
       if (file === undefined || this.#checksumValue(file, sizeBytes) !== checksum) return false
-      const behind = scan.segment.segmentNumber * 2 ** this.#options.shift + scan.offset + scan.span
-      if (!this.#referenceByValue.has(number)) this.#referenceByValue.set(number, behind)
+      if (!this.#referenceByValue.has(number)) {
+        this.#referenceByValue.set(number, this.#addressBehind(scan))
+      }
     }
     return true
   }

@@ -264,8 +264,7 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
     draft.log.slots.set(draft.log.slotOf(number), slotEndBytes, endBytes)
   }
   control.begin()
-  const logEnd = end.segmentNumber * draft.log.segmentWords + end.endBytes / 8
-  control.set(layout.tail, logEnd)
+  control.set(layout.tail, addressOfEnd(end, files.superblock.segmentShift))
   if (end.endBySegment.size > 0) {
     const first = Math.min(...end.endBySegment.keys())
     const begin = first * draft.log.segmentWords + firstRecordOffset

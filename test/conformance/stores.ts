@@ -1,6 +1,6 @@
 /** Stores for the conformance tests: small ones in directories of their own, and what becomes of them. */
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
@@ -11,7 +11,7 @@ import {
   type StoreKey,
   type StoreOptions,
 } from '../../src/store/index.js'
-import { copyStore } from '../support/directory.js'
+import { copyStore, removeDirectory } from '../support/directory.js'
 
 export const small = { segmentSizeBytes: 2 ** 20, syncIntervalMs: 0 } as const
 
@@ -38,7 +38,7 @@ export function atEnd(test: Closing, action: () => void | Promise<void>): void {
 
 export function freshDirectory(test: Closing): string {
   const directory = mkdtempSync(join(tmpdir(), 'varve-'))
-  atEnd(test, () => rmSync(directory, { recursive: true, force: true }))
+  atEnd(test, () => removeDirectory(directory))
   return directory
 }
 

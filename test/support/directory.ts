@@ -20,13 +20,15 @@ export interface Cleanup {
   after(action: () => void): void
 }
 
-/** A process that is ended behind this may still make files there in the background. */
-const removal = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 } as const
+/** Removes it also where a process that is ended behind this still makes files there in the background. */
+export function removeDirectory(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+}
 
 /** A fresh directory, removed when the test ends. */
 export function temporaryDirectory(test: Cleanup): string {
   const directory = mkdtempSync(join(tmpdir(), 'varve-'))
-  test.after(() => rmSync(directory, removal))
+  test.after(() => removeDirectory(directory))
   return directory
 }
 
@@ -36,7 +38,7 @@ export async function withDirectory<T>(action: (directory: string) => Promise<T>
   try {
     return await action(directory)
   } finally {
-    rmSync(directory, removal)
+    removeDirectory(directory)
   }
 }
 
