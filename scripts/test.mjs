@@ -33,4 +33,14 @@ const flags = args.filter((arg) => arg.startsWith('--'))
 const files = named.length > 0 ? named : testFiles('build')
 // Node leaves one processor unused; most of these tests wait for devices and other processes.
 const concurrency = `--test-concurrency=${Math.min(8, availableParallelism())}`
-run('--test', '--test-reporter=spec', '--enable-source-maps', concurrency, ...flags, ...files)
+// A file that hangs fails, and the others still say how they are. The slowest takes two minutes.
+const timeout = isSoak ? [] : ['--test-timeout=1200000']
+run(
+  '--test',
+  '--test-reporter=spec',
+  '--enable-source-maps',
+  concurrency,
+  ...timeout,
+  ...flags,
+  ...files,
+)

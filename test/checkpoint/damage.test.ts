@@ -26,6 +26,7 @@ import {
   contentsOf,
   copyStore,
   overwrite,
+  removeDirectory,
   segmentNames,
   temporaryDirectory,
 } from '../support/directory.js'
@@ -126,7 +127,7 @@ describe('a checkpoint', () => {
         what,
       )
     }
-    rmSync(directory, { recursive: true })
+    removeDirectory(directory)
     return report
   }
 
@@ -340,7 +341,7 @@ describe('a checkpoint', () => {
         storeErrorOf(() => open(directory, { readOnly }), 'STORE_CORRUPT')
       }
       assert.deepEqual({ ...contentsOf(directory), lock: '' }, { ...contents, lock: '' }, what)
-      rmSync(directory, { recursive: true })
+      removeDirectory(directory)
     }
   })
 })

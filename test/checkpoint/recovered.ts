@@ -15,7 +15,7 @@ import {
   slotNumber,
 } from '../../src/log/slot-table.js'
 import { open, type RecoveryReport } from '../../src/store/index.js'
-import { copyStore } from '../support/directory.js'
+import { copyStore, removeDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
 
 export interface Recovered {
@@ -111,6 +111,6 @@ export function recoverWhole(directory: string, to: string): Recovered {
   try {
     return recover(to)
   } finally {
-    rmSync(to, { recursive: true })
+    removeDirectory(to)
   }
 }

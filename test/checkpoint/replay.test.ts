@@ -8,12 +8,11 @@
  * Kept by: `#goBack`, `#collectHome` in checkpoint-image.ts; the pin in checkpoint-moment.ts.
  */
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import * as layout from '../../src/format/control-layout.js'
 import { open, type Snapshot, type Store, type WriteOperation } from '../../src/store/index.js'
-import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { copyStore, removeDirectory, temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
@@ -155,7 +154,7 @@ describe('a recovery from a checkpoint', () => {
           assert.deepEqual((await again.verify()).problems, [], what)
           await again.close()
         }
-        rmSync(copy, { recursive: true })
+        removeDirectory(copy)
       }
       changes.closeSnapshots()
       assert.deepEqual((await store.verify()).problems, [], what)

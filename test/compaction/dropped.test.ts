@@ -16,6 +16,7 @@ import type { Platform } from '../../src/platform/platform.js'
 import { readManifest } from '../../src/recovery/store-files.js'
 import { open, type Store } from '../../src/store/index.js'
 import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
 import { options } from './support.js'
 
@@ -34,7 +35,7 @@ function fillSegment(store: Store<Buffer>, key = 'filler'): void {
 /** The timers of the background keep no process alive. */
 function keepAlive(t: TestContext): void {
   const timer = setInterval(() => undefined, 1000)
-  t.after(() => clearInterval(timer))
+  atEnd(t, () => clearInterval(timer))
 }
 
 /** What the log alone tells. */

@@ -17,6 +17,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { open, type Store } from '../../src/store/index.js'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
@@ -42,7 +43,7 @@ describe(`a compactor that dies (VARVE_SEED=${seed})`, () => {
     const mine = new Map<string, number>()
     for (let round = 0; round < rounds; round++) {
       const running = fork(child, [directory, String(seed + round)])
-      t.after(() => running.kill('SIGKILL'))
+      atEnd(t, () => running.kill('SIGKILL'))
       await once(running, 'message')
       let messages = 0
       running.on('message', () => messages++)

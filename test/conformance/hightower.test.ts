@@ -21,20 +21,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Command, type Store, StoreError } from '../../src/store/index.js'
 import { openOn, SimulatedDisk } from '../../src/testing/index.js'
 import { hostsFor } from '../sharing/hosts.js'
-import { copyStore, overwrite, segmentNames } from '../support/directory.js'
+import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { Random } from '../support/random.js'
 import { storeErrorOf } from '../support/store-error.js'
-import {
-  atEnd,
-  entriesOf,
-  exportOf,
-  freshDirectory,
-  numbered,
-  onAnotherBoot,
-  openAt,
-  openFresh,
-  small,
-} from './stores.js'
+import { entriesOf, exportOf, numbered, onAnotherBoot, openAt, openFresh, small } from './stores.js'
 
 const utf8 = { encoding: 'utf8' } as const
 const binary = { encoding: 'binary' } as const
@@ -172,7 +163,7 @@ describe('the operations of an engine', () => {
 
   test('many submitters at once: every write of each is there', async (t) => {
     const pool = hostsFor({ after: (action) => atEnd(t, action) })
-    const directory = freshDirectory(t)
+    const directory = temporaryDirectory(t)
     const path = join(directory, 'store')
     await Promise.all(
       Array.from({ length: 4 }, (_, index) =>
@@ -200,7 +191,7 @@ describe('the operations of an engine', () => {
   })
 
   test('reasons of refusal have codes that stay', async (t) => {
-    const directory = freshDirectory(t)
+    const directory = temporaryDirectory(t)
     const missing = join(directory, 'none')
     storeErrorOf(() => openAt(t, missing, { readOnly: true }), 'STORE_NOT_FOUND')
     const store = openAt<string>(t, join(directory, 'store'), utf8)
@@ -347,7 +338,7 @@ describe('what became of the faults of hightower-kv', () => {
   })
 
   test('numbers that begin anew: versions, sequences and checkpoints go on above all before, over restarts', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     let [version, sequence, checkpoint] = [0, 0, 0]
     for (let round = 0; round < 4; round++) {
       const store = openAt<string>(t, path, utf8)
@@ -466,7 +457,7 @@ describe('what became of the faults of hightower-kv', () => {
   })
 
   test('two engines on one directory, writing by turns: one log, whole', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     const [one, other] = [openAt<string>(t, path, utf8), openAt<string>(t, path, utf8)]
     for (let index = 0; index < 500; index++) {
       const store = index % 2 === 0 ? one : other

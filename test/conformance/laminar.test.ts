@@ -20,18 +20,16 @@ import { recordHeaderSizeBytes } from '../../src/format/record.js'
 import { type Store, StoreError } from '../../src/store/index.js'
 import { openOn, SimulatedDisk } from '../../src/testing/index.js'
 import { holdElsewhere, killAndWait, openElsewhere } from '../store/child.js'
-import { contentsOf, copyStore, overwrite, segmentNames } from '../support/directory.js'
-import { asStoreError, isDamageError, storeErrorOf, thrownBy } from '../support/store-error.js'
 import {
-  entriesOf,
-  exportOf,
-  freshDirectory,
-  numbered,
-  onAnotherBoot,
-  openAt,
-  openFresh,
-  small,
-} from './stores.js'
+  contentsOf,
+  copyStore,
+  overwrite,
+  removeDirectory,
+  segmentNames,
+  temporaryDirectory,
+} from '../support/directory.js'
+import { asStoreError, isDamageError, storeErrorOf, thrownBy } from '../support/store-error.js'
+import { entriesOf, exportOf, numbered, onAnotherBoot, openAt, openFresh, small } from './stores.js'
 
 const utf8 = { encoding: 'utf8' } as const
 const binary = { encoding: 'binary' } as const
@@ -301,7 +299,7 @@ describe('snapshots', () => {
 
 describe('persistence, as a log and as checkpoints', () => {
   test('what was synced and closed is there when it is opened again', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     for (let round = 0; round < 3; round++) {
       const store = openAt<string>(t, path, utf8)
       assert.equal(store.count(), round * 100)
@@ -472,7 +470,7 @@ describe('a changelog, as ChangelogAwareStore keeps it', () => {
 
 describe('what became of the faults of MmapStateStore', () => {
   test('stale index: no key leads to the value of another after clear and import, without a sync or a close', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     const store = openAt<string>(t, path, utf8)
     const value = (index: number, round: number): string => `value ${index} of round ${round}`
     for (let index = 149; index >= 0; index--) store.put(numbered('k', index), value(index, 1))
@@ -490,7 +488,7 @@ describe('what became of the faults of MmapStateStore', () => {
   })
 
   test('nothing written at exit: a process that ends without a close, or is killed, loses no write', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     for (const key of ['one', 'two']) {
       const { process: running } = await holdElsewhere({ path, options: small, put: key })
       await killAndWait(running)
@@ -589,7 +587,7 @@ describe('what became of the faults of MmapStateStore', () => {
   })
 
   test('an index beside the store: two stores whose names differ in their ends are two stores', async (t) => {
-    const parent = freshDirectory(t)
+    const parent = temporaryDirectory(t)
     const stores = ['a.db', 'a.dat', 'a.idx', 'a'].map((name) => openAt(t, join(parent, name)))
     for (const store of stores) store.put('who', store.path)
     for (const store of stores) await store.close()
@@ -632,7 +630,7 @@ describe('what became of the faults of MmapStateStore', () => {
         } catch (error) {
           assert.ok(isDamageError(error), `${name} of ${sizeBytes} bytes: ${String(error)}`)
         }
-        rmSync(copy, { recursive: true })
+        removeDirectory(copy)
       }
     }
     assert.ok(cuts >= 9)
@@ -752,7 +750,7 @@ describe('what became of the faults of MmapStateStore', () => {
   })
 
   test('no lock: a second process that writes to the same path damages nothing', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     const store = openAt(t, path)
     for (let index = 0; index < 3; index++) {
       store.put(`here ${index}`, index)

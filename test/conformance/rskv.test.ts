@@ -19,18 +19,10 @@ import { describe, test } from 'node:test'
 import { open } from '../../src/store/index.js'
 import { openOn, SimulatedDisk } from '../../src/testing/index.js'
 import { hostsFor } from '../sharing/hosts.js'
-import { copyStore, overwrite, segmentNames } from '../support/directory.js'
+import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { asStoreError, refused, storeErrorOf } from '../support/store-error.js'
-import {
-  atEnd,
-  entriesOf,
-  freshDirectory,
-  numbered,
-  onAnotherBoot,
-  openAt,
-  openFresh,
-  small,
-} from './stores.js'
+import { entriesOf, numbered, onAnotherBoot, openAt, openFresh, small } from './stores.js'
 
 const utf8 = { encoding: 'utf8' } as const
 const binary = { encoding: 'binary' } as const
@@ -260,7 +252,7 @@ describe('what became of the faults of rskv', () => {
   })
 
   test('ids that begin at 1 with each opening: the newest checkpoint is the one that is used, and kept', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     const ids: number[] = []
     for (let round = 0; round < 3; round++) {
       const store = openAt<string>(t, path, utf8)
@@ -309,7 +301,7 @@ describe('what became of the faults of rskv', () => {
 
   test('an older record that wins: of writers by compare-and-set none is lost, in threads and processes', async (t) => {
     const pool = hostsFor({ after: (action) => atEnd(t, action) })
-    const directory = freshDirectory(t)
+    const directory = temporaryDirectory(t)
     const path = join(directory, 'store')
     await Promise.all(
       (['thread', 'process'] as const).map((kind, index) =>
@@ -367,14 +359,14 @@ describe('what became of the faults of rskv', () => {
       await store.close()
     }
     for (const sizeBytes of [0, 2 ** 19, 3 * 2 ** 20, 2 ** 31]) {
-      const path = join(freshDirectory(t), 'store')
+      const path = join(temporaryDirectory(t), 'store')
       refused(() => open(path, { segmentSizeBytes: sizeBytes }), RangeError, `${sizeBytes}`)
       assert.throws(() => statSync(path), { code: 'ENOENT' })
     }
   })
 
   test('options without effect: each option of open changes what the store does', async (t) => {
-    const path = join(freshDirectory(t), 'store')
+    const path = join(temporaryDirectory(t), 'store')
     storeErrorOf(() => openAt(t, path, { createIfMissing: false }), 'STORE_NOT_FOUND')
     const store = openAt<unknown>(t, path, {
       encoding: 'json',
@@ -393,7 +385,7 @@ describe('what became of the faults of rskv', () => {
   })
 
   test('an update that is not there to be read: every reader sees it at once, through any handle', (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     const stores = [1, 2, 3].map(() => openAt<string>(t, path, utf8))
     for (let round = 0; round < 100; round++) {
       stores[round % 3].put('a', `${round}`)

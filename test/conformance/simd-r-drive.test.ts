@@ -26,7 +26,14 @@ import { openOn, SimulatedDisk } from '../../src/testing/index.js'
 import { varve } from '../cli/command.js'
 import { hostsFor } from '../sharing/hosts.js'
 import { openElsewhere } from '../store/child.js'
-import { contentsOf, copyStore, overwrite, segmentNames } from '../support/directory.js'
+import {
+  contentsOf,
+  copyStore,
+  overwrite,
+  segmentNames,
+  temporaryDirectory,
+} from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { Random } from '../support/random.js'
 import {
   asStoreError,
@@ -35,16 +42,7 @@ import {
   storeErrorOf,
   thrownBy,
 } from '../support/store-error.js'
-import {
-  atEnd,
-  entriesOf,
-  freshDirectory,
-  numbered,
-  onAnotherBoot,
-  openAt,
-  openFresh,
-  small,
-} from './stores.js'
+import { entriesOf, numbered, onAnotherBoot, openAt, openFresh, small } from './stores.js'
 
 const binary = { encoding: 'binary' } as const
 const utf8 = { encoding: 'utf8' } as const
@@ -89,7 +87,7 @@ describe('the operations of a data store', () => {
     await store.close()
     const again = openAt<Buffer>(t, store.path, { createIfMissing: false })
     assert.deepEqual(again.get('a'), Buffer.from('1'))
-    const missing = join(freshDirectory(t), 'none')
+    const missing = join(temporaryDirectory(t), 'none')
     storeErrorOf(() => openAt(t, missing, { createIfMissing: false }), 'STORE_NOT_FOUND')
     assert.throws(() => statSync(missing), { code: 'ENOENT' })
   })
@@ -235,7 +233,7 @@ describe('handles', () => {
 
 describe('persistence and integrity', () => {
   test('entries, their updates and new ones are there through many openings', async (t) => {
-    const path = freshDirectory(t)
+    const path = temporaryDirectory(t)
     const expected = new Map<string, Buffer>()
     for (let round = 0; round < 4; round++) {
       const store = openAt<Buffer>(t, path, binary)
@@ -352,9 +350,9 @@ describe('rename, copy, transfer', () => {
     const inner = openFresh<string>(t, utf8)
     for (let index = 0; index < 100; index++) inner.put(`k${index}`, `v${index}`)
     await inner.close()
-    const outer = join(freshDirectory(t), 'outer')
+    const outer = join(temporaryDirectory(t), 'outer')
     assert.equal(varve(['import', outer, inner.path]).exitCode, 0)
-    const extracted = join(freshDirectory(t), 'extracted')
+    const extracted = join(temporaryDirectory(t), 'extracted')
     assert.equal(varve(['export', outer, extracted]).exitCode, 0)
     assert.deepEqual(contentsOf(extracted), contentsOf(inner.path))
     assert.equal(openAt<string>(t, extracted, utf8).get('k7'), 'v7')
@@ -394,18 +392,18 @@ describe('options, expiry and files, as in its extensions', () => {
   })
 
   test('a tree of files is imported under its relative paths, empty files, too, and exported again', (t) => {
-    const tree = freshDirectory(t)
+    const tree = temporaryDirectory(t)
     mkdirSync(join(tree, 'sub', 'deeper'), { recursive: true })
     writeFileSync(join(tree, 'a.txt'), 'text')
     writeFileSync(join(tree, 'sub', 'empty'), '')
     writeFileSync(join(tree, 'sub', 'deeper', 'zeros'), Buffer.alloc(5000))
-    const path = join(freshDirectory(t), 'store')
+    const path = join(temporaryDirectory(t), 'store')
     assert.equal(varve(['import', path, tree, '--keyspace', 'files']).exitCode, 0)
     const files = openAt<unknown>(t, path, { segmentSizeBytes: 2 ** 26 }).keyspace<Buffer>('files')
     assert.deepEqual(files.keys().toArray(), ['a.txt', 'sub/deeper/zeros', 'sub/empty'])
     assert.deepEqual(files.get('sub/deeper/zeros'), Buffer.alloc(5000))
     assert.deepEqual(files.get('sub/empty'), Buffer.alloc(0))
-    const out = join(freshDirectory(t), 'out')
+    const out = join(temporaryDirectory(t), 'out')
     assert.equal(varve(['export', path, out, '--keyspace', 'files']).exitCode, 0)
     assert.deepEqual(readFileSync(join(out, 'sub', 'deeper', 'zeros')), Buffer.alloc(5000))
   })
@@ -413,7 +411,7 @@ describe('options, expiry and files, as in its extensions', () => {
 
 describe('the command', () => {
   test('writes, reads, and tells of an entry; a missing key is exit code 1', (t) => {
-    const path = join(freshDirectory(t), 'store')
+    const path = join(temporaryDirectory(t), 'store')
     assert.equal(varve(['put', path, 'a', 'value', '--encoding', 'binary']).exitCode, 0)
     assert.equal(varve(['put', path, 'b'], { input: Buffer.from([0, 1, 0x7f]) }).exitCode, 0)
     assert.equal(varve(['get', path, 'b']).stdout, '\0\x01\x7f')
@@ -430,7 +428,7 @@ describe('the command', () => {
 describe('several at once', () => {
   test('writers in threads and processes, of which none loses a write', async (t) => {
     const pool = hostsFor({ after: (action) => atEnd(t, action) })
-    const directory = freshDirectory(t)
+    const directory = temporaryDirectory(t)
     const path = join(directory, 'store')
     await Promise.all(
       Array.from({ length: 4 }, (_, index) =>
@@ -527,7 +525,7 @@ describe('what became of the faults of simd-r-drive', () => {
   })
 
   test('a foreign file, or a directory of them, is refused and left byte for byte as it was', (t) => {
-    const parent = freshDirectory(t)
+    const parent = temporaryDirectory(t)
     const file = join(parent, 'notes.txt')
     writeFileSync(file, 'these are notes. '.repeat(90))
     const contents = contentsOf(parent)
@@ -618,7 +616,7 @@ describe('what became of the faults of simd-r-drive', () => {
 
   test('readers and writers in one another’s way end, all of them', async (t) => {
     const pool = hostsFor({ after: (action) => atEnd(t, action) })
-    const directory = freshDirectory(t)
+    const directory = temporaryDirectory(t)
     const path = join(directory, 'store')
     const store = openAt<number>(t, path, { encoding: 'json' })
     const writers = ['process', 'thread'] as const

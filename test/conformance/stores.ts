@@ -1,7 +1,5 @@
 /** Stores for the conformance tests: small ones in directories of their own, and what becomes of them. */
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import {
@@ -11,40 +9,14 @@ import {
   type StoreKey,
   type StoreOptions,
 } from '../../src/store/index.js'
-import { copyStore, removeDirectory } from '../support/directory.js'
+import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { atEnd, type Ending } from '../support/ending.js'
 
 export const small = { segmentSizeBytes: 2 ** 20, syncIntervalMs: 0 } as const
 
-/** A test, at whose end its stores are closed and its directories removed. */
-export interface Closing {
-  after(action: () => void | Promise<void>): void
-}
-
-const endings = new WeakMap<Closing, (() => void | Promise<void>)[]>()
-
-/** Runs `action` when the test ends: what was begun last ends first. */
-export function atEnd(test: Closing, action: () => void | Promise<void>): void {
-  const known = endings.get(test)
-  if (known !== undefined) {
-    known.push(action)
-    return
-  }
-  const actions = [action]
-  endings.set(test, actions)
-  test.after(async () => {
-    for (const ending of actions.reverse()) await ending()
-  })
-}
-
-export function freshDirectory(test: Closing): string {
-  const directory = mkdtempSync(join(tmpdir(), 'varve-'))
-  atEnd(test, () => removeDirectory(directory))
-  return directory
-}
-
 /** Opens a store of small segments, which is closed when the test ends. */
 export function openAt<V = unknown, K extends StoreKey = string>(
-  test: Closing,
+  test: Ending,
   path: string,
   options: StoreOptions<V> = {},
 ): Store<V, K> {
@@ -55,10 +27,10 @@ export function openAt<V = unknown, K extends StoreKey = string>(
 
 /** A store in a fresh directory. */
 export function openFresh<V = unknown, K extends StoreKey = string>(
-  test: Closing,
+  test: Ending,
   options: StoreOptions<V> = {},
 ): Store<V, K> {
-  return openAt<V, K>(test, join(freshDirectory(test), 'store'), options)
+  return openAt<V, K>(test, join(temporaryDirectory(test), 'store'), options)
 }
 
 /**
@@ -66,7 +38,7 @@ export function openFresh<V = unknown, K extends StoreKey = string>(
  * its directory, in which nothing but the log and the checkpoints is believed.
  */
 export function onAnotherBoot<V = unknown, K extends StoreKey = string>(
-  test: Closing,
+  test: Ending,
   store: Store<V, K>,
   options: StoreOptions<V> = {},
 ): Store<V, K> {

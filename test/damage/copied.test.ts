@@ -8,11 +8,11 @@
  *   verify() finds nothing; or STORE_CORRUPT or STORE_FORMAT.
  */
 import assert from 'node:assert/strict'
-import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { open, type Store } from '../../src/store/index.js'
-import { temporaryDirectory } from '../support/directory.js'
+import { removeDirectory, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { isDamageError } from '../support/store-error.js'
@@ -130,8 +130,8 @@ test('files copied while the store is written to are one moment of it, or refuse
       refused++
     }
     await subject.store.close()
-    rmSync(copy, { recursive: true })
-    rmSync(path, { recursive: true })
+    removeDirectory(copy)
+    removeDirectory(path)
   }
   t.diagnostic(`${opened} opened, ${refused} refused; VARVE_SEED=${seed}`)
   assert.ok(opened > 0)

@@ -2,9 +2,9 @@
  * Opens copies of a store with one file cut to each of several lengths and prints what came of it:
  * a process of its own, because touching mapped memory behind the end of a file would end it.
  */
-import { rmSync, truncateSync, writeSync } from 'node:fs'
+import { truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { contentsOf, copyStore } from '../support/directory.js'
+import { contentsOf, copyStore, removeDirectory } from '../support/directory.js'
 import { type Fixture, outcomeOf } from './fixture.js'
 
 export interface CutSetup {
@@ -41,5 +41,5 @@ for (const length of setup.lengths) {
   const now = { ...contentsOf(damaged), lock: '' }
   const isSame = JSON.stringify(now) === JSON.stringify(before)
   report(length, outcome === 'refused' && !isSame ? 'refused and modified' : outcome)
-  rmSync(damaged, { recursive: true })
+  removeDirectory(damaged)
 }

@@ -20,7 +20,13 @@ import {
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { contentsOf, copyStore, segmentNames, temporaryDirectory } from '../support/directory.js'
+import {
+  contentsOf,
+  copyStore,
+  removeDirectory,
+  segmentNames,
+  temporaryDirectory,
+} from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { isThorough } from '../support/thorough.js'
 import type { CutSetup } from './cut-child.js'
@@ -52,7 +58,7 @@ function openDamaged(fixture: Fixture, parent: string, cases: readonly Case[]): 
     if (written === 'refused' && !isSame(contentsOf(directory), contents)) {
       outcomes.add(what, 'opening it to write was refused and modified it')
     }
-    rmSync(directory, { recursive: true })
+    removeDirectory(directory)
   }
   return outcomes
 }

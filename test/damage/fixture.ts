@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import { abandon } from '../../src/engine/close.js'
 import { open, type StoreOptions } from '../../src/store/index.js'
-import { type Cleanup, copyStore, temporaryDirectory } from '../support/directory.js'
+import { copyStore, temporaryDirectory } from '../support/directory.js'
+import type { Ending } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
 import {
   applyChange,
@@ -83,7 +84,7 @@ async function write(
  * `recovered`: opened on another boot in between; the manifest names what was there before.
  */
 export async function makeFixture(
-  cleanup: Cleanup,
+  cleanup: Ending,
   kind: 'closed' | 'recovered',
   mapping: 'mmap' | 'file' = 'mmap',
 ): Promise<Fixture> {

@@ -7,7 +7,6 @@
  * Kept by: `applyPending`, `applyBatch` and `releaseSplit` in repair.ts. (test/kill stops everywhere else, too.)
  */
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import * as layout from '../../src/format/control-layout.js'
@@ -19,7 +18,7 @@ import {
   segmentSizeBytes,
   workloads,
 } from '../kill/workloads.js'
-import { temporaryDirectory } from '../support/directory.js'
+import { removeDirectory, temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
 import { applyChange, differenceOf, type State, stateAfter } from '../support/state.js'
 
@@ -67,7 +66,7 @@ describe('I7: a change that was announced and not begun', () => {
           const now = await stateFound(copy, [state, after])
           assert.ok(now >= found, 'what was done is not undone')
           found = now
-          rmSync(copy, { recursive: true })
+          removeDirectory(copy)
         }
         assert.ok(copies.length === 0 || found === 1, 'the last announcement is the change')
         state = after

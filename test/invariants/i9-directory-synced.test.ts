@@ -19,6 +19,7 @@ import type { Engine } from '../../src/engine/engine.js'
 import type { Platform } from '../../src/platform/platform.js'
 import { open, type Store } from '../../src/store/index.js'
 import { copyStore, segmentNames, temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
 
 const options = { segmentSizeBytes: 2 ** 20, encoding: 'binary', syncIntervalMs: 0 } as const
@@ -98,7 +99,7 @@ function watchFiles(t: TestContext): string[] {
     Object.assign(fs, functions)
     syncBuiltinESMExports()
   }
-  t.after(() => replace({ fdatasyncSync, fsyncSync, openSync, renameSync, unlinkSync }))
+  atEnd(t, () => replace({ fdatasyncSync, fsyncSync, openSync, renameSync, unlinkSync }))
   replace({
     openSync: (path, flags, mode) => {
       const fd = openSync(path, flags, mode)

@@ -9,13 +9,18 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as layout from '../../src/format/control-layout.js'
-import { copyStore, readDoubles, temporaryDirectory } from '../support/directory.js'
+import {
+  copyStore,
+  readDoubles,
+  removeDirectory,
+  temporaryDirectory,
+} from '../support/directory.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import { copyAsKilled } from './memory-image.js'
@@ -118,7 +123,7 @@ async function leaveUnfinishedBatch(parent: string): Promise<string> {
     mkdirSync(directory)
     await run({ ...base, from: 'writing', step, directory, former: undefined })
     if (isBatchUnfinished(directory)) return directory
-    rmSync(directory, { recursive: true })
+    removeDirectory(directory)
   }
   return assert.fail('no process died within a batch')
 }
@@ -129,7 +134,7 @@ describe('a process may be killed at every step', () => {
   before(async () => {
     unfinished = await leaveUnfinishedBatch(templates)
   })
-  after(() => rmSync(templates, { recursive: true }))
+  after(() => removeDirectory(templates))
 
   test('of making a store', async (t) => {
     const kills = await killAtEverySteps(t, {

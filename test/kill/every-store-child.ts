@@ -2,10 +2,11 @@
  * Runs one workload in a directory and stops it before every store to shared memory: see
  * every-store.test.ts. Prints one line for each place it looked at, and one for each problem.
  */
-import { renameSync, rmSync, writeSync } from 'node:fs'
+import { renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { abandon } from '../../src/engine/close.js'
 import { open } from '../../src/store/index.js'
+import { removeDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
 import {
   applyChange,
@@ -156,7 +157,7 @@ async function run(): Promise<void> {
       looking = image.place
       if (images++ % otherBootEvery === 0) checkOtherBoot(image, [...sinceSync, after])
       checkKilled(image, [state, after])
-      rmSync(image.directory, { recursive: true })
+      removeDirectory(image.directory)
     }
     state = after
     // A compaction begins with one.

@@ -8,11 +8,11 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { copyStore, removeDirectory, temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
@@ -129,7 +129,7 @@ async function killAgainAndAgain(kind: Kind, directory: string): Promise<void> {
   check(last, `VARVE_SEED=${seed}, after the last kill`)
   assert.match(last.output, /^\S+ [1-9]\d*\n$/, 'changes were acknowledged')
   copyStore(join(directory, 'store'), join(directory, 'copy'))
-  rmSync(join(directory, 'store'), { recursive: true })
+  removeDirectory(join(directory, 'store'))
   copyStore(join(directory, 'copy'), join(directory, 'store'))
   const copied = await runWriter(directory, { ...setup, checkOnly: true }, undefined)
   check(copied, `VARVE_SEED=${seed}, a copy of the directory`)

@@ -3,12 +3,12 @@
  * step of it: see every-step.test.ts. Steps are the beginnings and commits of control states, and
  * every call that changes files.
  */
-import fs, { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import fs, { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { Control } from '../../src/control/control.js'
 import { open, type StoreOptions } from '../../src/store/index.js'
-import { copyStore } from '../support/directory.js'
+import { copyStore, removeDirectory } from '../support/directory.js'
 import {
   applyChange,
   type BinaryStore,
@@ -142,7 +142,7 @@ function arm(lastStep: number): void {
 async function run(): Promise<void> {
   if (setup.former !== undefined) {
     await checkFormer(setup.former)
-    rmSync(setup.former, { recursive: true })
+    removeDirectory(setup.former)
   }
   writeNow(1, 'checked\n')
   const { directory, held } = setup

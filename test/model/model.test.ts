@@ -6,9 +6,8 @@
  * Properties checked: every answer; versions and sequences rise; counts and sizes; nothing of it
  *   changes by closing, by opening, or by reading the log again.
  */
-import { rmSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { withDirectory } from '../support/directory.js'
+import { removeDirectory, withDirectory } from '../support/directory.js'
 import { fc } from '../support/properties.js'
 import { isThorough } from '../support/thorough.js'
 import { type EncodingLabel, encodingLabels, type KeyEncodingLabel, keyEncodings } from './data.js'
@@ -45,7 +44,7 @@ async function check(setup: Setup): Promise<void> {
         await world.run(list)
       } finally {
         await world.close()
-        rmSync(parent, { recursive: true, force: true })
+        removeDirectory(parent)
       }
     }),
   )

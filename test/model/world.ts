@@ -4,7 +4,6 @@
  * a snapshot has a copy of it, and an iteration the list of what it must give.
  */
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import type { Engine } from '../../src/engine/engine.js'
@@ -22,7 +21,7 @@ import {
   type WriteOperation,
 } from '../../src/store/index.js'
 import { selectRange } from '../../src/testing/index.js'
-import { copyStore } from '../support/directory.js'
+import { copyStore, removeDirectory } from '../support/directory.js'
 import { engineOf, oddBuckets } from '../support/engine-of.js'
 import { checkTree } from '../support/ordered-tree.js'
 import {
@@ -630,7 +629,7 @@ export class World {
         await copy.close()
       }
     } finally {
-      rmSync(discarded, { recursive: true, force: true })
+      removeDirectory(discarded)
     }
   }
 

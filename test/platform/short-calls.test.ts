@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { open } from '../../src/store/index.js'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 
 test('reads and writes that stop early are gone on with', async (t) => {
   const { readSync, writeSync } = fs
@@ -18,7 +19,7 @@ test('reads and writes that stop early are gone on with', async (t) => {
     if (sizeBytes > 1) shortCalls++
     return Math.max(1, Math.floor(sizeBytes / 3))
   }
-  t.after(() => {
+  atEnd(t, () => {
     Object.assign(fs, { readSync, writeSync })
     syncBuiltinESMExports()
   })

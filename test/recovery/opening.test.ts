@@ -14,13 +14,8 @@ import * as layout from '../../src/format/control-layout.js'
 import { volatileFileNames } from '../../src/format/file-names.js'
 import { open, type Store, type StoreOptions } from '../../src/store/index.js'
 import { copyAsKilled, moveToOtherBoot } from '../kill/memory-image.js'
-import {
-  type Cleanup,
-  copyStore,
-  overwrite,
-  segmentNames,
-  temporaryDirectory,
-} from '../support/directory.js'
+import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
+import { atEnd, type Ending } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
 import { storeErrorOf } from '../support/store-error.js'
 
@@ -42,14 +37,14 @@ function openAnd(directory: string, more: StoreOptions<string> = {}): Found {
 }
 
 /** A live store with `a` synced and `b` not. */
-async function live(cleanup: Cleanup): Promise<{ store: Store<string>; at: string; to: string }> {
+async function live(cleanup: Ending): Promise<{ store: Store<string>; at: string; to: string }> {
   const parent = temporaryDirectory(cleanup)
   const at = join(parent, 'live')
   const store = open<string>(at, options)
   store.put('a', 'synced')
   await store.sync()
   store.put('b', 'written')
-  cleanup.after(() => abandon(engineOf(store)))
+  atEnd(cleanup, () => abandon(engineOf(store)))
   return { store, at, to: join(parent, 'found') }
 }
 

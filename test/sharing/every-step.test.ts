@@ -8,10 +8,9 @@
  *   not at all; it writes on; who opens the store later, or a copy of it, finds the same.
  */
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { copyStore, removeDirectory, temporaryDirectory } from '../support/directory.js'
 import { isThorough } from '../support/thorough.js'
 import {
   type Host,
@@ -116,7 +115,7 @@ async function killAtEverySteps(t: TestContext, scenario: Scenario): Promise<num
     const next = pool.take('process')
     const directory = join(parent, `step-${step}`)
     const outcome = await killOnce(pool, owner, directory, scenario, step)
-    rmSync(directory, { recursive: true, force: true })
+    removeDirectory(directory)
     readMs = Math.max(readMs, outcome.readMs)
     writeMs = Math.max(writeMs, outcome.writeMs)
     if (outcome.isFinished) {

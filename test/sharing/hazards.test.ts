@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { open } from '../../src/store/index.js'
 import { temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { Random } from '../support/random.js'
 import { isThorough } from '../support/thorough.js'
 import { type Host, HostGone, type HostPool, hostsFor, RemoteError } from './hosts.js'
@@ -368,7 +369,7 @@ describe('H11: threads that end, and processes that begin, in the middle of thin
     const keeper = await holder(setting, 'process')
     const owner = await holder(setting, 'process')
     const sleeper = await owner.call('startSleeper', undefined)
-    t.after(() => {
+    atEnd(t, () => {
       process.kill(sleeper, 'SIGKILL')
     })
     const dying = gone(owner.call('putForEver', { path }))
@@ -573,7 +574,7 @@ describe('M20: coming and going', () => {
     const { path } = shared(t)
     const app = fileURLToPath(new URL('./cluster-app.js', import.meta.url))
     const primary = fork(app, [path, '3'])
-    t.after(() => {
+    atEnd(t, () => {
       primary.kill('SIGKILL')
     })
     const ended = once(primary, 'exit').then(() => assert.fail('the cluster did not begin'))

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import { atEnd, type Ending } from '../support/ending.js'
 import type { TaskArgument, TaskName, TaskResult } from './tasks.js'
 
 export type HostKind = 'process' | 'thread'
@@ -203,8 +204,8 @@ export class HostPool {
 }
 
 /** Hosts for a test, all gone when it ends. */
-export function hostsFor(test: { after(action: () => Promise<void>): void }): HostPool {
+export function hostsFor(test: Ending): HostPool {
   const pool = new HostPool()
-  test.after(() => pool.close())
+  atEnd(test, () => pool.close())
   return pool
 }

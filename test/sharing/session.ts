@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { StoreOptions } from '../../src/store/index.js'
+import { atEnd, type Ending } from '../support/ending.js'
 import type { Answer, Step } from './session-child.js'
 
 const child = fileURLToPath(new URL('./session-child.js', import.meta.url))
@@ -60,34 +61,30 @@ export interface Identity {
   readonly gid?: number
 }
 
-interface Test {
-  after(action: () => Promise<void>): void
-}
-
 /** A process that has the store open. */
 export async function openSession(
-  test: Test,
+  test: Ending,
   path: string,
   options: StoreOptions,
   node: string = process.execPath,
   identity: Identity = {},
 ): Promise<Session> {
   const session = new Session(node, [child], identity)
-  test.after(() => session.kill())
+  atEnd(test, () => session.kill())
   await session.do({ do: 'open', path, options })
   return session
 }
 
 /** A process that sees the store's directory as a read-only mount, and has it open to be read. */
 export async function openOnReadOnlyMount(
-  test: Test,
+  test: Ending,
   path: string,
   options: StoreOptions = {},
 ): Promise<Session> {
   const mount = `mount --bind '${path}' '${path}'; mount -o remount,ro,bind '${path}'`
   const script = `set -e; ${mount}; exec "$0" "$1"`
   const session = new Session('unshare', ['-m', 'sh', '-c', script, process.execPath, child])
-  test.after(() => session.kill())
+  atEnd(test, () => session.kill())
   await session.do({ do: 'open', path, options: { ...options, readOnly: true } })
   return session
 }

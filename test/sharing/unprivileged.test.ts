@@ -13,7 +13,8 @@ import { describe, test } from 'node:test'
 import { open, type RangeOptions, type StoreOptions } from '../../src/store/index.js'
 import { varve } from '../cli/command.js'
 import { noMountNamespaces } from '../store/child.js'
-import { type Cleanup, contentsOf, copyStore, temporaryDirectory } from '../support/directory.js'
+import { contentsOf, copyStore, temporaryDirectory } from '../support/directory.js'
+import { atEnd, type Ending } from '../support/ending.js'
 import { type Identity, openOnReadOnlyMount, openSession, type Session } from './session.js'
 import type { Step, Watched } from './session-child.js'
 
@@ -22,23 +23,21 @@ const nobody = 65_534
 /** For root, rights do not count. */
 const identity: Identity = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {}
 
-type Test = Cleanup & Parameters<typeof openSession>[0]
 type Entry = [key: string, value: unknown]
 
 /** A directory of the user's, who may write there. */
-function directoryOfUser(t: Cleanup): string {
-  let path = ''
-  // Before it is removed, which takes the right to write it.
-  t.after(() => chmodSync(path, 0o755))
+function directoryOfUser(t: Ending): string {
   const parent = temporaryDirectory(t)
   chmodSync(parent, 0o755)
-  path = join(parent, 'store')
+  const path = join(parent, 'store')
   mkdirSync(path)
+  // Its removal takes the right to write it.
+  atEnd(t, () => chmodSync(path, 0o755))
   if (identity.uid !== undefined) chownSync(path, nobody, nobody)
   return path
 }
 
-function openAsUser(t: Test, path: string, more: StoreOptions = {}): Promise<Session> {
+function openAsUser(t: Ending, path: string, more: StoreOptions = {}): Promise<Session> {
   return openSession(t, path, { ...options, ...more }, process.execPath, identity)
 }
 

@@ -5,11 +5,12 @@
  * Properties checked: every value reads right at once and after each opening.
  */
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { open, type Store } from '../../src/store/index.js'
+import { removeDirectory } from '../support/directory.js'
 
 const segmentSizeBytes = 2 ** 20
 const batchCount = 3
@@ -68,7 +69,7 @@ for (const mapping of ['mmap', 'file'] as const) {
       check(copy)
       await copy.close()
     } finally {
-      rmSync(directory, { recursive: true })
+      removeDirectory(directory)
     }
   })
 }

@@ -6,11 +6,12 @@
  * the store was found.
  */
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { open } from '../../src/store/index.js'
+import { removeDirectory } from '../support/directory.js'
 
 const segmentSizeBytes = 2 ** 20
 const recordCount = 20_000
@@ -21,7 +22,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'varve-reopen-'))
 })
 
-afterEach(() => rmSync(directory, { recursive: true }))
+afterEach(() => removeDirectory(directory))
 
 function keyOf(index: number): string {
   return `user${String(index).padStart(12, '0')}`

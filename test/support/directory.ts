@@ -14,21 +14,27 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { atEnd, type Ending } from './ending.js'
 
-/** Whatever a test can ask to run something at its end: a `TestContext`. */
-export interface Cleanup {
-  after(action: () => void): void
-}
-
-/** Removes it also where a process that is ended behind this still makes files there in the background. */
+/** Removes it, also where somebody in the background, a thread or a dying process, still makes a file there. */
 export function removeDirectory(path: string): void {
-  rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+  const giveUpMs = Date.now() + 10_000
+  for (;;) {
+    try {
+      rmSync(path, { recursive: true, force: true })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || Date.now() > giveUpMs)
+        throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    }
+  }
 }
 
 /** A fresh directory, removed when the test ends. */
-export function temporaryDirectory(test: Cleanup): string {
+export function temporaryDirectory(test: Ending): string {
   const directory = mkdtempSync(join(tmpdir(), 'varve-'))
-  test.after(() => removeDirectory(directory))
+  atEnd(test, () => removeDirectory(directory))
   return directory
 }
 

@@ -6,7 +6,7 @@
  * Properties checked: every test of the suite; each broken store fails one of them; both give equal answers.
  */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -20,6 +20,7 @@ import {
   openOn,
   SimulatedDisk,
 } from '../../src/testing/index.js'
+import { removeDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { refused } from '../support/store-error.js'
@@ -29,7 +30,7 @@ const segmentSizeBytes = 2 ** 20
 for (const mapping of ['mmap', 'file'] as const) {
   describe(`the suite, on a store in a directory (${mapping})`, () => {
     const parent = mkdtempSync(join(tmpdir(), 'varve-'))
-    after(() => rmSync(parent, { recursive: true }))
+    after(() => removeDirectory(parent))
     let count = 0
     const openNext: ConformanceOptions['open'] = <V, K extends StoreKey>(options: object) =>
       open<V, K>(join(parent, `${count++}`), {

@@ -15,7 +15,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -32,6 +31,7 @@ import {
   contentsOf,
   copyStore,
   overwrite,
+  removeDirectory,
   segmentNames,
   temporaryDirectory,
 } from '../support/directory.js'
@@ -340,7 +340,7 @@ test('a backup that is killed leaves no store, or the older backup, and the next
     if (isDone) assert.ok(isSame(content, newer))
     if (round < 12 && readdirSync(target).includes('superblock')) {
       // Begin anew: fresh targets are to be killed, too.
-      rmSync(target, { recursive: true })
+      removeDirectory(target)
     }
   }
   assert.ok(killedCount > 4, `${killedCount} were killed`)

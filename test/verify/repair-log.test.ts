@@ -27,13 +27,8 @@ import { PatientFile } from '../../src/repair/patient-file.js'
 import { salvage } from '../../src/repair/salvage.js'
 import { open, type Store } from '../../src/store/index.js'
 import { Problems } from '../../src/verify/problems.js'
-import {
-  type Cleanup,
-  copyStore,
-  overwrite,
-  segmentNames,
-  temporaryDirectory,
-} from '../support/directory.js'
+import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
+import type { Ending } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
 import { isThorough } from '../support/thorough.js'
 import { filled, flip, openRepaired, options, placeOf } from './repaired.js'
@@ -41,12 +36,12 @@ import { filled, flip, openRepaired, options, placeOf } from './repaired.js'
 const operation = (key: string) => ({ type: 'put', key, value: Buffer.alloc(40, key) }) as const
 const keysOf = (store: Store<Buffer>): string[] => store.keys().toArray() as string[]
 
-function openStore(t: Cleanup): Store<Buffer> {
+function openStore(t: Ending): Store<Buffer> {
   return open<Buffer>(join(temporaryDirectory(t), 'store'), options)
 }
 
 /** The store as a kill leaves it. */
-function kill(t: Cleanup, store: Store<Buffer>): string {
+function kill(t: Ending, store: Store<Buffer>): string {
   const copy = join(temporaryDirectory(t), 'killed')
   copyStore(store.path, copy)
   abandon(engineOf(store))

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type SalvageReport, salvage } from '../../src/repair/salvage.js'
 import { open, type Store } from '../../src/store/index.js'
-import { type Cleanup, contentsOf, overwrite, temporaryDirectory } from '../support/directory.js'
+import { contentsOf, overwrite, temporaryDirectory } from '../support/directory.js'
+import type { Ending } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
 
 const segmentSizeBytes = 2 ** 20
@@ -16,7 +17,7 @@ export interface Repaired {
 }
 
 /** Repairs, and sees to it that the damaged store stays as it was. */
-export async function repair(t: Cleanup, damaged: string): Promise<Repaired> {
+export async function repair(t: Ending, damaged: string): Promise<Repaired> {
   const directory = join(temporaryDirectory(t), 'repaired')
   const before = contentsOf(damaged)
   const report = await salvage(damaged, directory)
@@ -27,7 +28,7 @@ export async function repair(t: Cleanup, damaged: string): Promise<Repaired> {
   return { report, directory }
 }
 
-export async function openRepaired(t: Cleanup, damaged: string) {
+export async function openRepaired(t: Ending, damaged: string) {
   const { report, directory } = await repair(t, damaged)
   return { report, store: open<Buffer>(directory, { encoding: 'binary' }) }
 }
@@ -37,7 +38,7 @@ export function flip(path: string, at: number): void {
 }
 
 /** Keys of several segments; the last file of which is the tail. */
-export async function filled(t: Cleanup): Promise<Store<Buffer>> {
+export async function filled(t: Ending): Promise<Store<Buffer>> {
   const store = open<Buffer>(join(temporaryDirectory(t), 'store'), options)
   store.keyspace<Buffer>('users', { encoding: 'binary' }).put('user', Buffer.from('1'))
   for (let index = 0; index < 3000; index++) store.put(`key ${index}`, Buffer.alloc(1000, index))
