@@ -196,7 +196,9 @@ export class LogReader {
     if (!isNamed) {
       // Of one that the manifest names all was read; it may also have been dropped.
       const isWhole = before === undefined || before.endBytes !== undefined
-      const isContinuous = isWhole || sequenceBefore === this.#sequence
+      // More than it says, where records before it were updated in place behind its beginning. Those that a
+      // lost marker stood for raised the sequence above all that the marker before covers, for good.
+      const isContinuous = isWhole || this.#sequence >= sequenceBefore
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
     // The last ones before it may have been dropped, or be a checkpoint's.
