@@ -268,7 +268,11 @@ const BufferView = (
 )[Symbol.species]
 
 /** Copies the values of the keys that have a place to `values`, from index 0 on. */
-export function copyValues(engine: Engine, values: (Buffer | string)[], count: number): void {
+export function copyValues(
+  engine: Engine,
+  values: (Buffer | string | undefined)[],
+  count: number,
+): void {
   const { log } = engine
   let sharedBytes = sharedSizeBytes(count)
   let slab: ArrayBufferLike = noWords.buffer
@@ -313,7 +317,11 @@ function sharedSizeBytes(count: number): number {
 }
 
 /** As {@link copyValues}, as text. */
-export function copyTexts(engine: Engine, values: (Buffer | string)[], count: number): void {
+export function copyTexts(
+  engine: Engine,
+  values: (Buffer | string | undefined)[],
+  count: number,
+): void {
   const { log } = engine
   for (let key = 0; key < count; key++) {
     const slot = slots[key]
