@@ -76,9 +76,8 @@ store.pruneCheckpoints(1)
 assert.equal(store.checkpoints().length, 1)
 
 // gc_estimate, should_run_gc, garbage_collect, garbage_collect_with_config, start/stop_background_tasks
-let runCount = 0
-store.on('compaction', ({ isDone }) => {
-  if (isDone) runCount += 1
+const done = new Promise((resolve) => {
+  store.on('compaction', (event) => event.isDone && resolve(event)) // told a turn after compact() resolves
 })
 store.compactionPaused = true
 for (let round = 0; round < 4; round++) {
@@ -96,7 +95,8 @@ assert(after.begin > before.begin) // advance_begin_address
 console.log(
   `garbage ${before.garbageRatio.toFixed(2)} before, ${after.garbageRatio.toFixed(2)} after`,
 )
-assert.deepEqual([runCount > 0, after.compactionFailure], [true, undefined]) // background_stats
+assert((await done).segmentsDropped > 0) // background_stats
+assert.equal(after.compactionFailure, undefined)
 assert.equal(store.count(), 1000)
 
 // close, recover: beside the index that is there, and in a copy, where a checkpoint and the log behind it are all
