@@ -70,7 +70,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
   ) {
     super()
     const registered = readRegistry(engine).keyspaces[name]
-    const encodings = resolveEncodings(name, registered, wanted)
+    const encodings = resolveEncodings(engine, name, registered, wanted)
     this.engine = engine
     this.name = name
     this.#encoding = encodings.encoding
