@@ -13,4 +13,4 @@
 import { isThorough } from '../support/thorough.js'
 import { testCrashStates } from './crash-states.js'
 
-testCrashStates('mmap', { everyLong: 8, statesMin: isThorough ? 700_000 : 32_000 })
+testCrashStates('mmap', { everyLong: 7, statesMin: isThorough ? 700_000 : 32_000 })
