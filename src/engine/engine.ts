@@ -18,6 +18,7 @@ import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
+import { MemoryBudget } from './memory-budget.js'
 import type { OwnOrder } from './own-order.js'
 import { Pins } from './pins.js'
 import type { RangeMemory } from './range-memory.js'
@@ -42,6 +43,7 @@ export interface EngineParts {
   readonly verifiesReads: boolean
   /** Checkpoints are made when they are due. */
   readonly autoCheckpoint: boolean
+  readonly memoryBudgetBytes: number | undefined
   /** What says that the store is open. */
   readonly session: Session
   readonly attachments: Attachments
@@ -169,6 +171,7 @@ export class Engine {
   ownOrder: OwnOrder | undefined
   readonly background: Background
   readonly checkpointDuty: AutoCheckpoint
+  readonly memoryBudget: MemoryBudget
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   /** The checkpoint that this one is making. */
@@ -218,6 +221,7 @@ export class Engine {
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
     this.log.onForget = (slot) => this.views.forget(slot)
+    this.memoryBudget = new MemoryBudget(this, parts.memoryBudgetBytes)
     this.background = new Background(this)
     this.checkpointDuty = new AutoCheckpoint(this)
   }
@@ -242,6 +246,7 @@ export class Engine {
   /** Gives back everything that is mapped or open. */
   closeParts(): void {
     this.isMapped = false
+    this.memoryBudget.stop()
     this.ownOrder = undefined
     this.views.close()
     const { control, counts, expiries, index, log, order } = this

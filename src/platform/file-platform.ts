@@ -44,6 +44,22 @@ class LoadedBytes implements Mapping {
     return true
   }
 
+  residentBytes(_offset: number, sizeBytes: number): number {
+    return sizeBytes
+  }
+
+  expectRandomReads(): void {
+    // No page is ever read.
+  }
+
+  adviseOut(): void {
+    // The bytes are nowhere else.
+  }
+
+  addressAt(): undefined {
+    return undefined
+  }
+
   unmap(): void {
     // The buffer is ordinary memory, freed when unreachable.
   }

@@ -80,6 +80,10 @@ class MemoryFile implements PlatformFile {
       prefault: () => undefined,
       discard: () => undefined,
       isResident: () => true,
+      residentBytes: (_, size) => size,
+      expectRandomReads: () => undefined,
+      adviseOut: () => undefined,
+      addressAt: () => undefined,
       unmap: () => undefined,
     }
   }

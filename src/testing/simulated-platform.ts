@@ -124,6 +124,22 @@ class MappedBytes implements Mapping {
     return true
   }
 
+  residentBytes(_offset: number, sizeBytes: number): number {
+    return sizeBytes
+  }
+
+  expectRandomReads(): void {
+    // No page is ever read.
+  }
+
+  adviseOut(): void {
+    // The bytes are nowhere else.
+  }
+
+  addressAt(): undefined {
+    return undefined
+  }
+
   discard(): void {
     // As unmap.
   }
