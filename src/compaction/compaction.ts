@@ -4,13 +4,16 @@
  *
  * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
  * are dead, too. It works in slices of the event loop, each half a millisecond long (three where others write
- * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open one compacts: whoever has the lock
- * on a file of its own. It may die anywhere: the next one finds what it announced in the slot table.
+ * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open
+ * one compacts: whoever has the lock on a file of its own. It may die anywhere: the next one finds what it
+ * announced in the slot table.
  *
  * Its own memory is a window of a segment and a few numbers for each segment, whatever the store holds.
  *
  * In the background it is looked after some times a second, by the one that does the background work of
- * all. The timers keep no process alive. What fails is told as an event, kept in `compacted.failure` for
+ * all, and at each segment that this one begins, so that it also begins while the event loop stands still.
+ * What there is to do is done by a thread of its own (compactor.ts), or, where there can be none, in slices
+ * of this one. The timers keep no process alive. What fails is told as an event, kept in `compacted.failure` for
  * `stats()`, and thrown by the next `compact()`, or by `close()`; a run that succeeds takes it back.
  */
 import { join } from 'node:path'
@@ -20,6 +23,7 @@ import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
+import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { fileBytesOf } from './estimate.js'
@@ -70,10 +74,15 @@ const giveWayIntervalMs = 200
 const timerMsMax = 2 ** 31 - 1
 
 export class Compaction {
-  isPaused = false
   /** Told of what a run did so far. */
   onProgress: ((event: CompactionEvent) => void) | undefined
+  /** Told of the end of each run in the background, and of what it left alone. */
+  onRun: ((report: CompactionReport, damaged: ReadonlySet<number>) => void) | undefined
   readonly #engine: Engine
+  /** A word that is 1 while it is paused: that of the one for which this one compacts, or its own. */
+  readonly #pause: Int32Array
+  /** Undefined where there can be none. */
+  #compactor: Compactor | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<CompactionReport> | undefined
   #isStopped = false
@@ -83,15 +92,61 @@ export class Compaction {
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
   readonly #damaged: Set<number> = new Set()
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, pause: Int32Array = new Int32Array(new SharedArrayBuffer(4))) {
     this.#engine = engine
+    this.#pause = pause
     engine.compacted.stop = () => this.#stop()
   }
 
-  /** Looks after it in the background from now on. */
+  get isPaused(): boolean {
+    return Atomics.load(this.#pause, 0) === 1
+  }
+
+  set isPaused(isPaused: boolean) {
+    Atomics.store(this.#pause, 0, isPaused ? 1 : 0)
+  }
+
+  /** Looks after it in the background from now on, with a thread that does it where there can be one. */
   start(): void {
-    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    const engine = this.#engine
+    if (engine.platform.isReachable) {
+      this.#compactor = new Compactor(engine, this.#pause, {
+        onProgress: (event) => {
+          if (event.isDone && event.segmentsDropped > 0) engine.compacted.runCount++
+          this.onProgress?.(event)
+        },
+        onRun: (report, damaged) => this.#note(report, damaged),
+        onFailure: (error, damaged) => this.#fail(error, damaged),
+        onRefusal: () => {
+          this.#compactor = undefined
+        },
+      })
+    }
+    this.#startTimer(() => isMine(engine))
+    engine.log.rollListeners.push(() => this.#lookWhileWriting())
+  }
+
+  /** Looks after it in the background from now on, for another one. */
+  startFor(): void {
+    this.#startTimer(() => isAble(this.#engine))
+  }
+
+  #startTimer(isMine: () => boolean): void {
+    this.#timer = setInterval(() => {
+      if (isMine()) this.#look()
+    }, lookIntervalMs)
     this.#timer.unref()
+  }
+
+  /** What fails here must fail in no write. */
+  #lookWhileWriting(): void {
+    const engine = this.#engine
+    if (this.#compactor === undefined || this.#isStopped) return
+    try {
+      if (isAble(engine) && engine.background.tryDuty()) this.#look()
+    } catch (error) {
+      engine.onError?.(error)
+    }
   }
 
   /** Throws what the background met before, once. */
@@ -122,24 +177,45 @@ export class Compaction {
     this.#isStopped = true
     clearInterval(this.#timer)
     this.#wake?.()
-    await Promise.allSettled([this.#running])
+    await Promise.allSettled([this.#running, this.#compactor?.stop()])
   }
 
   #look(): void {
-    const engine = this.#engine
-    if (this.#running !== undefined || this.isPaused || !isMine(engine)) return
+    if (this.#running !== undefined || this.isPaused || this.#compactor?.isAtWork === true) return
     if (performance.now() < this.#restUntilMs || !this.#isWorthIt()) return
+    if (this.#compactor !== undefined) {
+      this.#compactor.start()
+      return
+    }
     this.#begin({ minGarbageRatio: backgroundGarbageRatio, isBackground: true }).then(
-      ({ isPostponed }) => {
-        engine.compacted.failure = undefined
-        if (isPostponed) this.#restUntilMs = performance.now() + restMs
-      },
-      (error: unknown) => {
-        this.#restUntilMs = performance.now() + restMs
-        engine.compacted.failure = error
-        engine.onError?.(error)
-      },
+      (report) => this.#note(report, this.#damaged),
+      (error: unknown) => this.#fail(error, this.#damaged),
     )
+  }
+
+  /** A run in the background is over. */
+  #note(report: CompactionReport, damaged: ReadonlySet<number>): void {
+    const { compacted } = this.#engine
+    compacted.failure = undefined
+    if (report.isPostponed) this.#restUntilMs = performance.now() + restMs
+    this.onRun?.(report, damaged)
+    this.#leaveAlone(damaged)
+  }
+
+  #fail(error: unknown, damaged: ReadonlySet<number>): void {
+    const { compacted, onError } = this.#engine
+    this.#restUntilMs = performance.now() + restMs
+    compacted.failure = error
+    this.#leaveAlone(damaged)
+    onError?.(error)
+  }
+
+  #leaveAlone(damaged: ReadonlySet<number>): void {
+    for (const segmentNumber of damaged) this.#damaged.add(segmentNumber)
+  }
+
+  get damaged(): ReadonlySet<number> {
+    return this.#damaged
   }
 
   #isWorthIt(): boolean {
@@ -183,7 +259,7 @@ export class Compaction {
     for (;;) {
       const lock = platform.tryLock(join(directory, compactFileName), 'exclusive')
       if (lock !== undefined || isBackground) return lock
-      await this.#pause(lockPauseMs, false)
+      await this.#giveWay(lockPauseMs, false)
       if (this.#isOver(isBackground)) return undefined
     }
   }
@@ -254,7 +330,7 @@ export class Compaction {
     isBackground: boolean,
   ): Promise<boolean> {
     if (performance.now() - this.#gaveWayAtMs > giveWayIntervalMs) {
-      await this.#pause(lockPauseMs, isBackground)
+      await this.#giveWay(lockPauseMs, isBackground)
       this.#gaveWayAtMs = performance.now()
     }
     while (!this.#isOver(isBackground)) {
@@ -262,7 +338,7 @@ export class Compaction {
         this.#copy(victim, tally, isBackground),
       )
       if (isCopied !== undefined) return isCopied
-      await this.#pause(lockPauseMs, isBackground)
+      await this.#giveWay(lockPauseMs, isBackground)
       this.#gaveWayAtMs = performance.now()
     }
     return false
@@ -280,7 +356,7 @@ export class Compaction {
         if (tally.isHeld) return false
         if (isEnd) return true
         if (performance.now() < sliceEndMs) continue
-        await this.#pause(pace.pauseMs, isBackground)
+        await this.#giveWay(pace.pauseMs, isBackground)
         if (this.#isOver(isBackground)) return false
         if (isBackground) pace = this.#pace()
         sliceEndMs = performance.now() + pace.sliceMs
@@ -300,7 +376,7 @@ export class Compaction {
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
-  #pause(ms: number, isUnreferenced: boolean): Promise<void> {
+  #giveWay(ms: number, isUnreferenced: boolean): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         this.#wake = undefined
@@ -331,9 +407,12 @@ interface Pace {
 const alone: FileLock = { release: () => undefined, share: () => undefined }
 
 /** One that is alone does all background work; of several the one on duty. */
-function isMine({ background, control, isClosed, isReadOnly, platform }: Engine): boolean {
-  if (isClosed || isReadOnly || control.isPoisoned) return false
-  return !platform.isShared || background.isOnDuty
+function isMine(engine: Engine): boolean {
+  return isAble(engine) && (!engine.platform.isShared || engine.background.isOnDuty)
+}
+
+function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
+  return !isClosed && !isReadOnly && !control.isPoisoned
 }
 
 function isDamage(error: unknown): boolean {

@@ -2,6 +2,7 @@
  * The parts of an open store, and what every operation asks of them first. No algorithm is here:
  * each operation is a file of its own in this folder.
  */
+import type { Worker } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
@@ -93,6 +94,8 @@ export interface Compacted {
   runCount: number
   /** Of the background, until a run succeeds: the next `compact()`, or `close()`, reports it. */
   failure: unknown
+  /** That does it in the background; undefined where none does, or this one itself. */
+  thread: Worker | undefined
   /** Ends what is under way; set while there is something that could be. */
   stop: (() => Promise<void>) | undefined
 }
@@ -128,6 +131,7 @@ export class Engine {
   readonly syncIntervalMs: number
   readonly verifiesReads: boolean
   readonly autoCheckpoint: boolean
+  readonly memoryBudgetBytes: number | undefined
   /** Set when the store is attached. */
   session: Session
   readonly attachments: Attachments
@@ -185,7 +189,12 @@ export class Engine {
   isClosed = false
   /** False when memory was given back: nothing of the store may be touched then. */
   isMapped = true
-  readonly compacted: Compacted = { runCount: 0, failure: undefined, stop: undefined }
+  readonly compacted: Compacted = {
+    runCount: 0,
+    failure: undefined,
+    thread: undefined,
+    stop: undefined,
+  }
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   /** See expiry.ts. */
@@ -212,6 +221,7 @@ export class Engine {
     this.syncIntervalMs = parts.syncIntervalMs
     this.verifiesReads = parts.verifiesReads
     this.autoCheckpoint = parts.autoCheckpoint
+    this.memoryBudgetBytes = parts.memoryBudgetBytes
     this.session = parts.session
     this.attachments = parts.attachments
     this.writerToken = parts.attachments.token

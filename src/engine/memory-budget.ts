@@ -71,12 +71,11 @@ export class MemoryBudget {
       if (!this.#engine.isClosed && this.#restingLooks-- <= 0) this.#look()
     }, lookIntervalMs)
     this.#timer.unref()
-    this.#engine.log.onRoll = () => this.#look()
+    this.#engine.log.rollListeners.push(() => this.#look())
   }
 
   stop(): void {
     clearInterval(this.#timer)
-    this.#engine.log.onRoll = undefined
   }
 
   #look(): void {

@@ -92,8 +92,8 @@ export class Log {
   readonly #slotByNumber: Map<number, number> = new Map()
   /** Memory is short: of what is touched and not resident one page is read, and not its neighbours. */
   isReadAtRandom = false
-  /** Told when this one has begun a new segment. */
-  onRoll: (() => void) | undefined
+  /** Told when this one has begun a new segment, with the writer's word in hand. */
+  readonly rollListeners: (() => void)[] = []
   /** Told of a slot whose segment was dropped. */
   onForget: ((slot: number) => void) | undefined
   /** As of which the mapped slots are those of the slot table. */

@@ -87,6 +87,7 @@ export function createFilePlatform(): Platform {
     kind: 'file',
     hasDirectory: true,
     isShared: false,
+    isReachable: false,
     createAddressSpace: () => undefined,
     openFile: (path, mode): PlatformFile => new LoadedFile(loadLibc(), path, mode),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(loadLibc(), path, mode, holder),

@@ -130,6 +130,7 @@ export function createMemoryPlatform(): Platform {
     kind: 'memory',
     hasDirectory: false,
     isShared: false,
+    isReachable: false,
     createAddressSpace: () => undefined,
     bootId: () => '',
     mountId: () => '',

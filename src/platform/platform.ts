@@ -142,6 +142,8 @@ export interface Platform {
   syncDirectoryAsync(path: string): Promise<void>
   /** True where other threads and processes can have the same files mapped at the same time. */
   readonly isShared: boolean
+  /** True where they reach them by the path of the store, or by {@link memoryHandle}. */
+  readonly isReachable: boolean
   /** Takes the lock on a store for this one alone, or throws `STORE_LOCKED` naming who has it. */
   lock(path: string, mode: 'read' | 'write', holder: LockHolder): Lock
   /** Takes the lock on a file, made where it is missing; undefined where somebody else has it. */

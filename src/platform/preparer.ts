@@ -65,6 +65,12 @@ export function prepare(job: PreparerJob): void {
   Atomics.notify(preparer.signal, signalJobs)
 }
 
+/** Starts the thread, and waits until it may be ended: for a thread that may be ended from then on itself. */
+export function awaitPreparer(): void {
+  preparer ??= start()
+  Atomics.wait(preparer.signal, signalMayEnd, 0, longestLoadMs)
+}
+
 function start(): Preparer {
   const signal = new Int32Array(new SharedArrayBuffer(8))
   const { port1, port2 } = new MessageChannel()

@@ -159,6 +159,7 @@ export function createSimulatedPlatform(disk: SimulatedDisk): Platform {
     kind: disk.mapping,
     hasDirectory: false,
     isShared: disk.mapping === 'mmap',
+    isReachable: false,
     bootId: () => disk.bootId,
     mountId: () => disk.mountId,
     exists: (path) => disk.isDirectory(path) || disk.find(path) !== undefined,
