@@ -17,6 +17,7 @@
  * `stats()`, and thrown by the next `compact()`, or by `close()`; a run that succeeds takes it back.
  */
 import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import { betweenCheckpoints } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
@@ -109,7 +110,8 @@ export class Compaction {
   /** Looks after it in the background from now on, with a thread that does it where there can be one. */
   start(): void {
     const engine = this.#engine
-    if (engine.platform.isReachable) {
+    // A thread of a worker's would be ended with it at any moment, and so maybe while it loads: see compactor.ts.
+    if (isMainThread && engine.platform.isReachable) {
       this.#compactor = new Compactor(engine, this.#pause, {
         onProgress: (event) => {
           if (event.isDone && event.segmentsDropped > 0) engine.compacted.runCount++
