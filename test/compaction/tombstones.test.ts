@@ -36,7 +36,7 @@ describe('tombstones', () => {
     const store = open<Buffer>(directory, options)
     // An index that is larger than what waits: the background makes no checkpoint for it.
     for (let index = 0; index < 100_000; index++) store.put(`${index}`, Buffer.alloc(1))
-    untilNextSegment(store, filler(store))
+    const more = untilNextSegment(store, (index) => store.put(`more ${index}`, Buffer.alloc(900)))
     const goneCount = untilNextSegment(store, (index) =>
       store.put(`gone ${index}`, Buffer.alloc(900)),
     )
@@ -46,6 +46,7 @@ describe('tombstones', () => {
     for (let index = 0; index < goneCount - 1; index++) store.delete(`gone ${index}`)
     untilNextSegment(store, filler(store))
     store.put(`gone ${goneCount - 1}`, Buffer.alloc(901))
+    store.put(`more ${more - 1}`, Buffer.alloc(901))
     untilNextSegment(store, filler(store))
     await store.sync()
     const engine = engineOf(store)
