@@ -301,6 +301,12 @@ export class Compaction {
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
       if (victim === undefined) break
+      // Only tombstones count in it, and none if what was copied so far goes first.
+      if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
+        bytesMovedBefore = tally.bytesMoved
+        await drop(true)
+        continue
+      }
       done.add(victim.segmentNumber)
       try {
         const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)

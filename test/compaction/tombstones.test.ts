@@ -35,7 +35,7 @@ describe('tombstones', () => {
     const directory = join(parent, 'store')
     const store = open<Buffer>(directory, options)
     // An index that is larger than what waits: the background makes no checkpoint for it.
-    for (let index = 0; index < 100_000; index++) store.put(`${index}`, Buffer.alloc(1))
+    for (let index = 0; index < 160_000; index++) store.put(`${index}`, Buffer.alloc(1))
     const more = untilNextSegment(store, (index) => store.put(`more ${index}`, Buffer.alloc(900)))
     const goneCount = untilNextSegment(store, (index) =>
       store.put(`gone ${index}`, Buffer.alloc(900)),
@@ -51,6 +51,7 @@ describe('tombstones', () => {
     await store.sync()
     const engine = engineOf(store)
     const segments = store.stats().segments
+
     for (let pass = 0; pass < 2; pass++) await dropSegments(engine, new Set(), true)
     assert.ok(store.stats().segments <= segments)
     const copy = join(parent, 'copy')
