@@ -87,6 +87,8 @@ export class Compaction {
   #timer: NodeJS.Timeout | undefined
   #running: Promise<CompactionReport> | undefined
   #isStopped = false
+  /** Its thread does nothing else, and lives until it is told to end. */
+  #isOwnThread = false
   #restUntilMs = 0
   #gaveWayAtMs = 0
   #wake: (() => void) | undefined
@@ -130,6 +132,7 @@ export class Compaction {
 
   /** Looks after it in the background from now on, for another one. */
   startFor(): void {
+    this.#isOwnThread = true
     this.#startTimer(() => isAble(this.#engine))
   }
 
@@ -384,7 +387,9 @@ export class Compaction {
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
-  #giveWay(ms: number, isUnreferenced: boolean): Promise<void> {
+  #giveWay(ms: number, isBackground: boolean): Promise<void> {
+    // Where there is nothing else to do, the event loop sleeps over an immediate that is not referenced.
+    const isUnreferenced = isBackground && !this.#isOwnThread
     return new Promise((resolve) => {
       const wake = (): void => {
         this.#wake = undefined
