@@ -2,9 +2,13 @@
 // where it has it. Keys are taken at random from so many records; with the default they stay in the
 // processor's cache.
 //
+// lmdb stands there twice. By its defaults, which keep a store whole after a loss of power as Varve's do,
+// a transaction of its waits for the flush of the one before. With `noSync` it waits for nothing, and a
+// loss of power can leave a file that is of no use: what it does without the device.
+//
 // Goal: what an operation costs by itself. A round runs each row for some milliseconds, in turn, so
 // that what else the machine does meets all of them; the table has the best and the median round.
-// Not a goal: devices, several threads.
+// Not a goal: several threads.
 //
 //   node bench/operations.mjs [--rounds 60] [--records 1000] [--rows update,increment] [--dist <directory>] [--json]
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -31,7 +35,13 @@ const lmdb = install(compare) ? createRequire(join(compare, 'package.json'))('lm
 const directory = mkdtempSync(join(tmpdir(), 'varve-operations-'))
 const store = varve.open(join(directory, 'varve'))
 const counters = store.keyspace('counters')
-const database = lmdb?.open({ path: join(directory, 'lmdb') })
+/** By the name of its column. */
+const databases = lmdb
+  ? {
+      lmdb: lmdb.open({ path: join(directory, 'lmdb') }),
+      'lmdb noSync': lmdb.open({ path: join(directory, 'lmdb-no-sync'), noSync: true }),
+    }
+  : {}
 const recordCount = Number(options.records)
 const keys = Array.from(
   { length: recordCount },
@@ -53,28 +63,35 @@ const hourMs = 3_600_000
 
 store.put('counter', 0)
 counters.put('counter', 0)
-database?.putSync('counter', 0)
 for (const key of keys) store.put(key, value)
-database?.transactionSync(() => {
-  for (const key of keys) database.put(key, value)
-})
+for (const database of Object.values(databases)) {
+  database.transactionSync(() => {
+    database.putSync('counter', 0)
+    for (const key of keys) database.putSync(key, value)
+  })
+}
 
 let version = 1
-/** A round of a row makes so many operations. */
+/**
+ * A round of a row makes so many operations. What is given to lmdb's `transactionSync` returns nothing: for a
+ * promise, such as `put` gives, it would stay open, and what follows be done within it and never committed.
+ */
 const rows = {
   'get a number': {
     count: 20_000,
     varve: () => store.get('counter'),
-    lmdb: () => database.get('counter'),
+    lmdb: (database) => database.get('counter'),
   },
   'put a number': { count: 20_000, varve: (n) => store.put('counter', n) },
   update: {
     count: 20_000,
     varve: () => store.update('counter', (n) => n + 1),
     // Read and written with nobody's write in between.
-    lmdb: () =>
-      database.transactionSync(() => database.put('counter', database.get('counter') + 1)),
-    lmdbCount: 500,
+    lmdb: (database) =>
+      database.transactionSync(() => {
+        database.put('counter', database.get('counter') + 1)
+      }),
+    lmdbCount: 100,
   },
   increment: { count: 20_000, varve: () => store.increment('counter') },
   'getOrInsert of one there': { count: 20_000, varve: () => store.getOrInsert('counter', 0) },
@@ -89,11 +106,11 @@ const rows = {
       store.transaction((tx) => {
         for (let index = 0; index < inTransaction; index++) tx.put(anyKey(), value)
       }),
-    lmdb: (_n) =>
+    lmdb: (database) =>
       database.transactionSync(() => {
         for (let index = 0; index < inTransaction; index++) database.put(anyKey(), value)
       }),
-    lmdbCount: 300,
+    lmdbCount: 100,
   },
   'a read or put of 10 in a transaction': {
     count: 2000,
@@ -106,7 +123,7 @@ const rows = {
           tx.put(key, value)
         }
       }),
-    lmdb: (_n) =>
+    lmdb: (database) =>
       database.transactionSync(() => {
         for (let index = 0; index < 5; index++) {
           const key = anyKey()
@@ -114,7 +131,7 @@ const rows = {
           database.put(key, value)
         }
       }),
-    lmdbCount: 300,
+    lmdbCount: 100,
   },
   'put with ttlMs': {
     count: 10_000,
@@ -142,22 +159,27 @@ function run(action, count, per) {
 }
 
 const wanted = options.rows?.split(',') ?? Object.keys(rows)
-const results = new Map(wanted.map((name) => [name, { varve: [], lmdb: [] }]))
+const results = new Map(wanted.map((name) => [name, {}]))
 const warmRounds = 10
 for (let round = -warmRounds; round < Number(options.rounds); round++) {
   // Timers and promises of a round have their turn.
   await new Promise(setImmediate)
   for (const name of wanted) {
-    const { count, lmdbCount = count, per = 1, ...engines } = rows[name]
-    const measured = run(engines.varve, count, per)
-    const others = database && engines.lmdb ? run(engines.lmdb, lmdbCount, per) : undefined
+    const { count, lmdbCount = count, per = 1, varve: own, lmdb: other } = rows[name]
+    const measured = { varve: run(own, count, per) }
+    for (const [engine, database] of other ? Object.entries(databases) : []) {
+      measured[engine] = run(() => other(database), lmdbCount, per)
+    }
     if (round < 0) continue
-    results.get(name).varve.push(measured)
-    if (others !== undefined) results.get(name).lmdb.push(others)
+    const times = results.get(name)
+    for (const [engine, time] of Object.entries(measured)) {
+      times[engine] ??= []
+      times[engine].push(time)
+    }
   }
 }
 await store.close()
-await database?.close()
+for (const database of Object.values(databases)) await database.close()
 rmSync(directory, { recursive: true })
 
 const facts = (list) => {
@@ -167,10 +189,7 @@ const facts = (list) => {
 const table = Object.fromEntries(
   [...results].map(([name, engines]) => [
     name,
-    {
-      varve: facts(engines.varve),
-      ...(engines.lmdb.length > 0 ? { lmdb: facts(engines.lmdb) } : {}),
-    },
+    Object.fromEntries(Object.entries(engines).map(([engine, times]) => [engine, facts(times)])),
   ]),
 )
 if (options.json) {

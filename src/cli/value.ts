@@ -16,8 +16,10 @@ function parseText(bytes: Buffer): string {
   throw new UsageError('the value is not UTF-8; only the encoding "binary" stores any bytes')
 }
 
+const takesJson = ['json', 'msgpack', 'msgpack-shared']
+
 function parseJson(bytes: Buffer, encoding: string): unknown {
-  if (encoding !== 'json' && encoding !== 'msgpack') {
+  if (!takesJson.includes(encoding)) {
     throw new UsageError(`--json-value has no meaning here: values have the encoding "${encoding}"`)
   }
   try {

@@ -253,15 +253,14 @@ function free(engine: Engine): DropResult {
     if (attachments.isLogHeld()) return undefined
     const dropped = announcedDrops(engine)
     const freed = dropped.map(({ segmentNumber, slot }) => {
-      // A value has no end that was sealed.
-      const isLog = log.slots.get(slot, slotEndBytes) !== 0
+      const kind = log.slots.fileKindOf(slot)
       control.begin()
       control.set(layout.usedBytes, control.get(layout.usedBytes) - usedBytesOf(engine, slot))
       control.set(layout.begin, oldestRecord(engine))
       control.set(layout.pendingFreedSlot, slot)
       control.commit()
       applyPending(engine)
-      return segmentFileName(isLog ? 'log' : 'value', segmentNumber)
+      return segmentFileName(kind, segmentNumber)
     })
     Atomics.add(control.words, layout.slotGenerationWord, 1)
     log.forgetDropped()

@@ -9,7 +9,9 @@ import * as layout from '../format/control-layout.js'
 import {
   batchCountWord,
   batchFrameSizeWords,
+  previousDouble,
   recordHeaderSizeBytes,
+  typePut,
   typeTombstone,
 } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
@@ -31,8 +33,19 @@ import { rememberMs } from './tombstones.js'
 
 /** Steps 4 to 6, from wherever a kill left them. */
 export function applyBatch(engine: Engine): void {
-  applyRecords(engine, hashRecords(engine))
+  const hashes = hashRecords(engine)
+  applyRecords(engine, hashes, hashes.length, undefined)
 }
+
+/** Where the entries of a batch's keys were when its records were written, by the record's number. */
+export interface EntryPlaces {
+  /** The bucket, an overflow bucket as its negative number … */
+  readonly buckets: Int32Array
+  /** … and the entry's low word there; {@link noPlace} for a key that had none. */
+  readonly entries: Int32Array
+}
+
+export const noPlace = -1
 
 /** The hashes of the keys of the batch that is being applied, from its records. */
 function hashRecords(engine: Engine): Int32Array {
@@ -47,31 +60,76 @@ function hashRecords(engine: Engine): Int32Array {
   return hashes
 }
 
-/** `hashes` are those of the keys of all records, in order. */
-export function applyRecords(engine: Engine, hashes: Int32Array): void {
+/** `hashes` are those of the keys of all `count` records, in order. */
+export function applyRecords(
+  engine: Engine,
+  hashes: Int32Array,
+  count: number,
+  places: EntryPlaces | undefined,
+): void {
   const { control } = engine
-  turnHomes(engine, hashes, true)
+  turnHomes(engine, hashes, count, true)
   const place = firstRecord(engine)
   const next = control.get(layout.batchNext)
-  for (let index = 0; index < hashes.length; index++) {
-    if (place.address >= next) applyRecord(engine, hashes[index], place)
+  for (let index = 0; index < count; index++) {
+    if (place.address >= next) {
+      const isAtHand =
+        places !== undefined && findAgain(engine, hashes[index], place, places, index)
+      applyRecord(engine, hashes[index], place, isAtHand)
+    }
     passRecord(engine, place)
   }
-  turnHomes(engine, hashes, false)
+  turnHomes(engine, hashes, count, false)
   control.begin()
   control.set(layout.batchFrame, 0)
   control.set(layout.batchNext, 0)
   control.commit()
 }
 
-function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
+/**
+ * Fills the lookup as a probe would for a put of a key that has an entry, without a look at chain and key:
+ * the entry is where it was, and leads to the record before this one. False where it does not: an
+ * operation of this batch may have been there first.
+ */
+function findAgain(
+  engine: Engine,
+  hash: number,
+  { slot, offset }: RecordPlace,
+  places: EntryPlaces,
+  record: number,
+): boolean {
+  const entry = places.entries[record]
+  if (entry === noPlace || recordType(engine.log.words[slot], offset * 2) !== typePut) return false
+  const { index, log, lookup } = engine
+  const bucket = places.buckets[record]
+  const words = bucket >= 0 ? index.wordsOf(bucket) : index.overflowWordsOf(-bucket)
+  const high = words[entry + 1]
+  const oldSlot = ((words[entry] & 0xff) << (32 - log.shift)) | (high >>> log.shift)
+  const oldOffset = high & log.offsetMask
+  const previous = log.doubles[slot][offset + previousDouble]
+  if (log.words[oldSlot] === undefined || log.starts[oldSlot] + oldOffset !== previous) return false
+  const home = index.bucketOf(hash)
+  lookup.home = home
+  lookup.homeWords = index.wordsOf(home)
+  lookup.homeStart = wordOf(home)
+  lookup.bucket = bucket
+  lookup.entryWords = words
+  lookup.entryIndex = entry
+  lookup.slot = oldSlot
+  lookup.offset = oldOffset
+  lookup.recordWords = log.words[oldSlot]
+  return true
+}
+
+/** `isAtHand`: the lookup has what there is of the key, and the record is a put. */
+function applyRecord(engine: Engine, hash: number, place: RecordPlace, isAtHand: boolean): void {
   const { control, log } = engine
   const { address, slot, offset } = place
   const words = log.words[slot]
   const start = offset * 2
   const keyspaceId = recordKeyspace(words, start)
   takeKey(engine, words, start)
-  const found = probe(engine, hash, keyspaceId)
+  const found = isAtHand || probe(engine, hash, keyspaceId)
   control.begin()
   control.set(layout.batchNext, address + recordSpan(words, start))
   control.set(layout.lastRecord, address)
@@ -91,9 +149,9 @@ function applyRecord(engine: Engine, hash: number, place: RecordPlace): void {
 }
 
 /** Makes the home bucket of every key of the batch odd, or even again. */
-function turnHomes(engine: Engine, hashes: Int32Array, toOdd: boolean): void {
+function turnHomes(engine: Engine, hashes: Int32Array, count: number, toOdd: boolean): void {
   const { index } = engine
-  for (let record = 0; record < hashes.length; record++) {
+  for (let record = 0; record < count; record++) {
     const home = index.bucketOf(hashes[record])
     const homeWords = index.wordsOf(home)
     const versionIndex = wordOf(home) + versionWordInBucket

@@ -48,6 +48,21 @@ export class BatchDraft {
     return start
   }
 
+  /** True where a key that was added is the key at hand. From the end: keys differ there sooner. */
+  hasKey(start: number, sizeBytes: number, key: Key): boolean {
+    if (sizeBytes !== key.sizeBytes) return false
+    const { words } = this
+    for (let word = ((sizeBytes + 3) >>> 2) - 1; word >= 0; word--) {
+      if (words[start + word] !== key.words[word]) return false
+    }
+    return true
+  }
+
+  /** A key that was added, as text. */
+  keyText(start: number, sizeBytes: number, encoding: 'utf8' | 'latin1'): string {
+    return this.#bytes.toString(encoding, start * 4, start * 4 + sizeBytes)
+  }
+
   /** Whether a value has its copy in the draft; another is copied by {@link ownCopy}. */
   static holds(value: Uint8Array | string): value is Uint8Array {
     return typeof value !== 'string' && value.length <= draftedValueSizeBytesMax

@@ -93,9 +93,9 @@ const noSpaceCodes = ['STORE_FULL', 'ENOSPC', 'EDQUOT']
  */
 function nameDurable(engine: Engine): void {
   const { control, directory, platform } = engine
-  // Without a marker `durable` is where an empty segment begins: behind the end of the log.
-  if (control.get(layout.lastMarker) === 0) return
-  const durable = control.get(layout.durable)
+  // Without a marker nothing was ever written, and `durable` is where an empty segment begins: behind the
+  // end of the log.
+  const durable = control.get(layout.lastMarker) === 0 ? 0 : control.get(layout.durable)
   const path = join(directory, manifestFileName)
   // A directory that was moved away, or replaced, under the open store: nobody else's is written.
   if (!platform.exists(path)) return

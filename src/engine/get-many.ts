@@ -1,14 +1,22 @@
 /**
- * getMany: the keys of a group are hashed first, then the memory that all of them are going to read is
- * asked for at once, and only then are they read, one by one, as by `get`. A get waits for its bucket
- * and then for its record; here these waits overlap.
- * Hot path: `bench/values`, row "getMany".
+ * getMany: the keys of a group are looked up together (probe-batch.ts), so that what a get waits for, its
+ * bucket and then its record, is waited for once for many of them. What that leaves, and what was changed
+ * meanwhile, is read as by `get`.
+ * Hot path: 100 random keys of 1,000,000 in two thirds of the time of 100 `get`s.
  */
 import type { Engine } from './engine.js'
-import { fetchAhead, hashKey } from './probe.js'
+import {
+  copyTexts,
+  copyValues,
+  isPlaceStable,
+  isQuiet,
+  keysAtOnce,
+  probeBatch,
+  slots,
+} from './probe-batch.js'
+import { getBytes, getText } from './read.js'
 
-/** Keys of a group: more would push what was asked for first out of the nearest cache. */
-export const groupSizeMax = 64
+export const groupSizeMax: number = keysAtOnce
 const firstWordCount = 1024
 
 /** The keys of a group, as words. */
@@ -18,7 +26,8 @@ export class KeyGroup {
   #used = 0
   readonly #starts = new Int32Array(groupSizeMax)
   readonly #sizesBytes = new Int32Array(groupSizeMax)
-  readonly #hashes = new Int32Array(groupSizeMax)
+  /** What {@link read} found, undefined for a missing key: copies that the caller owns. */
+  readonly values: (Buffer | string | undefined)[] = []
 
   clear(): void {
     this.count = 0
@@ -26,8 +35,7 @@ export class KeyGroup {
   }
 
   /** Takes the key at hand. */
-  add(engine: Engine, keyspaceId: number): void {
-    const { key } = engine
+  add({ key }: Engine): void {
     const wordCount = (key.sizeBytes + 3) >>> 2
     const start = this.#used
     if (start + wordCount > this.#words.length) this.#grow(start + wordCount)
@@ -35,21 +43,29 @@ export class KeyGroup {
     this.#used = start + wordCount
     this.#starts[this.count] = start
     this.#sizesBytes[this.count] = key.sizeBytes
-    this.#hashes[this.count] = hashKey(engine, keyspaceId)
     this.count++
   }
 
-  fetchAhead(engine: Engine): void {
-    fetchAhead(engine, this.#hashes, this.count)
-  }
-
-  /** Makes a key of the group the key at hand again. */
-  takeKey(engine: Engine, index: number): void {
-    engine.key.setWords(this.#words, this.#starts[index], this.#sizesBytes[index])
-  }
-
-  hashOf(index: number): number {
-    return this.#hashes[index]
+  /** Reads the values of all keys, as text or as bytes. Nothing of the caller's runs meanwhile. */
+  read(engine: Engine, keyspaceId: number, isText: boolean): void {
+    engine.requireOpen()
+    const { count, values } = this
+    const isVerified = engine.verifiesReads
+    let areAllStable = false
+    if (!isVerified) {
+      const newest = Number.POSITIVE_INFINITY
+      const starts = this.#starts
+      probeBatch(engine, keyspaceId, newest, this.#words, starts, this.#sizesBytes, 0, count)
+      if (isText) copyTexts(engine, values, count)
+      else copyValues(engine, values, count)
+      areAllStable = isQuiet(engine)
+    }
+    for (let at = 0; at < count; at++) {
+      const isFound = !isVerified && slots[at] >= 0
+      if (isFound && (areAllStable || isPlaceStable(engine, at))) continue
+      engine.key.setWords(this.#words, this.#starts[at], this.#sizesBytes[at])
+      values[at] = isText ? getText(engine, keyspaceId) : getBytes(engine, keyspaceId)
+    }
   }
 
   #grow(wordCount: number): void {
@@ -69,5 +85,6 @@ export function takeGroup(): KeyGroup {
 }
 
 export function giveGroup(group: KeyGroup): void {
+  group.values.length = 0
   spare = group
 }

@@ -33,6 +33,8 @@ export interface KeyspaceRegistry {
   readonly keyspaces: Readonly<Record<string, KeyspaceEntry>>
   /** Ids of keyspaces that were dropped and are not swept out yet, with the sequence of the drop. */
   readonly dropped?: Readonly<Record<number, number>>
+  /** What values of the encoding `'msgpack-shared'` refer to (structures.ts). */
+  readonly structures?: readonly (readonly string[])[]
 }
 
 // Names are the users': none may be taken for a property of Object.
@@ -53,12 +55,16 @@ export function parseRegistry(text: string | undefined): KeyspaceRegistry {
   return { ...registry, keyspaces: Object.assign(Object.create(null), registry.keyspaces) }
 }
 
-function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void {
+/** With the writer's word in hand. */
+export function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void {
   engine.key.setText(registryKey)
   const text = JSON.stringify(registry)
   const sizeBytes = Buffer.byteLength(text, 'utf8')
   if (sizeBytes > engine.inlineValueSizeBytesMax) {
-    throw new StoreError('STORE_FULL', 'the names of all keyspaces together are too long')
+    throw new StoreError(
+      'STORE_FULL',
+      'the names of all keyspaces and structures together are too long',
+    )
   }
   putHeld(engine, systemKeyspaceId, text, sizeBytes, undefined, anyVersion, noExpiry)
   Atomics.add(engine.control.words, layout.keyspaceGenerationWord, 1)
@@ -110,7 +116,8 @@ function createHeld(engine: Engine, name: string, encodings: Encodings): Keyspac
   const entry: KeyspaceEntry = { id, ...encodings }
   const keyspaces = Object.assign(Object.create(null), registry.keyspaces, { [name]: entry })
   const nextId = isDefault ? registry.nextId : id + 1
-  writeRegistry(engine, { nextId, keyspaces, ...stillDropped(engine, registry) })
+  const { dropped: _, ...kept } = registry
+  writeRegistry(engine, { ...kept, nextId, keyspaces, ...stillDropped(engine, registry) })
   return entry
 }
 
@@ -128,13 +135,14 @@ function unregisterHeld(engine: Engine, name: string): boolean {
   if (entry === undefined) return false
   const keyspaces = Object.assign(Object.create(null), registry.keyspaces)
   delete keyspaces[name]
+  const { dropped: _, ...kept } = registry
   const { dropped } = stillDropped(engine, registry)
   // Where nobody's snapshot shows it, it is swept at once and need not be remembered.
   const isShown = engine.attachments.lowestPin() !== Number.POSITIVE_INFINITY
   const sequence = engine.control.get(layout.sequence) + 1
   const all = isShown ? { ...dropped, [entry.id]: sequence } : dropped
   writeRegistry(engine, {
-    nextId: registry.nextId,
+    ...kept,
     keyspaces,
     ...(all === undefined ? {} : { dropped: all }),
   })

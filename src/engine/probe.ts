@@ -192,6 +192,7 @@ function fetchRecords({ log }: Engine, count: number): number {
     const record = fetchedRecords[place]
     touched ^=
       recordWords[record] ^
+      recordWords[(record + 16) & wordMask] ^
       recordWords[(record + 24) & wordMask] ^
       recordWords[(record + 40) & wordMask]
   }

@@ -64,7 +64,7 @@ import { makeRoom } from '../log/roll.js'
 import { slotSizeBytes } from '../log/slot-table.js'
 import { accountOverhead, addToDigest } from './account.js'
 import { asWriteFailure } from './append-record.js'
-import { applyRecords } from './apply-batch.js'
+import { applyRecords, type EntryPlaces, noPlace } from './apply-batch.js'
 import type { BatchDraft, EncodedOperation } from './batch-draft.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
@@ -86,6 +86,30 @@ const target: RecordTarget = {
   bytes: Buffer.alloc(0),
   offset: 0,
   seed: 0,
+}
+const frame: RecordTarget = { ...target }
+
+/** What is known of each operation of the batch at hand; a batch is over before another one begins. */
+interface BatchFacts extends EntryPlaces {
+  readonly hashes: Int32Array
+  readonly checksums: Int32Array
+  /** Unused 8-byte words behind each record, for the sake of the next one. */
+  readonly slacks: Int32Array
+}
+
+const factsMin = 64
+/** Of a batch of more operations they are not kept. */
+const keptFactsMax = 2 ** 16
+let facts = createFacts(factsMin)
+
+function createFacts(count: number): BatchFacts {
+  return {
+    buckets: new Int32Array(count),
+    entries: new Int32Array(count),
+    hashes: new Int32Array(count),
+    checksums: new Int32Array(count),
+    slacks: new Int32Array(count),
+  }
 }
 
 /**
@@ -112,16 +136,12 @@ export function writeBatch(
   return isDone
 }
 
-function writeReferring(
-  engine: Engine,
-  batch: Omit<PlannedBatch, 'hashes'>,
-  generation: number,
-): boolean {
-  const hashes = hashOperations(engine, batch.operations, batch.draft)
+function writeReferring(engine: Engine, batch: PlannedBatch, generation: number): boolean {
+  hashOperations(engine, batch)
   enter(engine)
   try {
     if (engine.control.words[layout.keyspaceGenerationWord] !== generation) return false
-    writePlanned(engine, { ...batch, hashes })
+    writePlanned(engine, batch)
   } catch (error) {
     mend(engine)
     throw error
@@ -144,12 +164,15 @@ export function writeBatchHeld(
     const isLarge = value !== undefined && valueSizeBytes > engine.inlineValueSizeBytesMax
     return isLarge ? createReferenceHeld(engine, value, valueSizeBytes) : undefined
   })
-  const hashes = hashOperations(engine, operations, draft)
-  writePlanned(engine, { operations, draft, references, hashes })
+  const batch = { operations, draft, references }
+  hashOperations(engine, batch)
+  writePlanned(engine, batch)
 }
 
+/** The hashes of all keys are in {@link facts}. */
 function writePlanned(engine: Engine, batch: PlannedBatch): void {
-  const { operations, hashes } = batch
+  const { operations } = batch
+  const { length: count } = operations
   const { control, index, log } = engine
   const roomDoubles = roomFor(batch)
   if (log.tailOffset + roomDoubles > log.nextCheck) {
@@ -157,11 +180,11 @@ function writePlanned(engine: Engine, batch: PlannedBatch): void {
     makeRoom(log, roomDoubles, engine.epoch, isEssential)
   }
   // Every operation may need an overflow bucket, and once committed none may fail for want of one.
-  index.overflows.reserve(control.get(layout.overflowEnd) + operations.length)
-  fetchAhead(engine, hashes, hashes.length)
+  index.overflows.reserve(control.get(layout.overflowEnd) + count)
+  fetchAhead(engine, facts.hashes, count)
   writeFrame(engine, batch, placeRecords(batch, log.tailOffset))
-  applyRecords(engine, hashes)
-  for (let count = 0; count < operations.length; count++) grow(engine)
+  applyRecords(engine, facts.hashes, count, facts)
+  for (let grown = 0; grown < count; grown++) grow(engine)
 }
 
 /** Brings a value that needs a segment of its own there. */
@@ -177,12 +200,12 @@ function takeReference(
 function roomFor(batch: PlannedBatch): number {
   const { operations, references } = batch
   let sizeDoubles = batchFrameSizeWords
-  operations.forEach((operation, index) => {
-    const { keySizeBytes, valueSizeBytes } = operation
-    const flags = flagsOf(operation, references[index] !== undefined)
+  for (let index = 0; index < operations.length; index++) {
+    const { keySizeBytes, valueSizeBytes } = operations[index]
+    const flags = flagsOf(operations[index], references[index] !== undefined)
     sizeDoubles += recordSizeWords(keySizeBytes, valueSizeBytes, flags)
     if (isAligned(valueSizeBytes, flags)) sizeDoubles += alignmentDoublesMax
-  })
+  }
   return sizeDoubles
 }
 
@@ -190,21 +213,20 @@ function roomFor(batch: PlannedBatch): number {
 interface BatchPlaces {
   /** Of a padding record before the frame; 0 for none. */
   readonly padding: number
-  /** Unused words behind each record, for the sake of the next one. */
-  readonly slacks: Int32Array
   /** Of the frame and all records. */
   readonly sizeDoubles: number
 }
 
 function placeRecords(batch: PlannedBatch, tailOffset: number): BatchPlaces {
   const { operations, references } = batch
-  const slacks = new Int32Array(operations.length)
+  const { slacks } = facts
   let padding = 0
   let end = tailOffset + batchFrameSizeWords
   for (let index = 0; index < operations.length; index++) {
     const { keySizeBytes, valueSizeBytes } = operations[index]
     const flags = flagsOf(operations[index], references[index] !== undefined)
     const wantsPlace = isAligned(valueSizeBytes, flags)
+    slacks[index] = 0
     if (wantsPlace && index === 0) {
       padding = paddingBefore(end, keySizeBytes, flags)
       end += padding
@@ -218,7 +240,7 @@ function placeRecords(batch: PlannedBatch, tailOffset: number): BatchPlaces {
       end += slacks[index]
     }
   }
-  return { padding, slacks, sizeDoubles: end - tailOffset - padding }
+  return { padding, sizeDoubles: end - tailOffset - padding }
 }
 
 function flagsOf({ expiresAtMs }: EncodedOperation, isReference: boolean): number {
@@ -226,49 +248,47 @@ function flagsOf({ expiresAtMs }: EncodedOperation, isReference: boolean): numbe
   return expiresAtMs === noExpiry ? flags : flags | flagExpiry
 }
 
-function hashOperations(
-  engine: Engine,
-  operations: readonly EncodedOperation[],
-  draft: BatchDraft,
-): Int32Array {
-  const hashes = new Int32Array(operations.length)
-  for (let index = 0; index < operations.length; index++) {
+/** The hashes of all keys; {@link facts} has room for the batch from then on. */
+function hashOperations(engine: Engine, { operations, draft }: PlannedBatch): void {
+  const { length: count } = operations
+  const room = facts.hashes.length
+  if (count > room || room > keptFactsMax) facts = createFacts(Math.max(count, factsMin))
+  const { hashes } = facts
+  for (let index = 0; index < count; index++) {
     const { keyStart, keySizeBytes, keyspaceId } = operations[index]
     engine.key.setWords(draft.words, keyStart, keySizeBytes)
     hashes[index] = hashKey(engine, keyspaceId)
   }
-  return hashes
 }
 
 interface PlannedBatch {
   readonly operations: readonly EncodedOperation[]
   readonly draft: BatchDraft
   readonly references: readonly (ValueReference | undefined)[]
-  readonly hashes: Int32Array
 }
 
 /** Steps 2 and 3. */
 function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): void {
   const { control, log } = engine
   const { operations, references } = batch
-  const { padding, sizeDoubles, slacks } = places
+  const { padding, sizeDoubles } = places
+  const { checksums, slacks } = facts
+  const { length: count } = operations
   const firstSlot = log.tailSlot
   const firstOffset = log.tailOffset
   const paddingChecksum = padding === 0 ? 0 : writePadding(log, target, padding)
   advanceTail(log, padding)
   const frameAddress = control.get(layout.tail) + padding
-  const frame: RecordTarget = { ...target }
   targetTail(log, frame, false)
   const nowMs = engine.clock.nowMs()
   let sequence = control.get(layout.sequence)
   let version = control.get(layout.version)
-  const checksums = new Int32Array(operations.length)
   let usedBytes = sizeDoubles * 8
   let tombstoneDoubles = 0
   // The writer's own tail runs ahead over the records; the state's moves by the commit.
   advanceTail(log, batchFrameSizeWords)
   try {
-    for (let index = 0; index < operations.length; index++) {
+    for (let index = 0; index < count; index++) {
       sequence++
       version = nextVersion(version, nowMs)
       const record = log.doubles[log.tailSlot]
@@ -288,8 +308,8 @@ function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): v
     writeStamp(frame, version, first, nowMs, noAddress)
     writeSizes(frame, kindWordOf(typeBatch, 0, 0), 0, batchFrameValueSizeBytes, 0)
     frame.doubles[value + batchSizeDouble] = sizeDoubles - batchFrameSizeWords
-    frame.words[value * 2 + batchCountWord] = operations.length
-    frame.words[value * 2 + batchDigestWord] = checksumWords(checksums, 0, checksums.length, 0)
+    frame.words[value * 2 + batchCountWord] = count
+    frame.words[value * 2 + batchDigestWord] = checksumWords(checksums, 0, count, 0)
     const frameChecksum = seal(frame, batchFrameSizeWords)
     if (log.isAppendOnly) log.writeThrough(firstSlot, firstOffset, padding + sizeDoubles)
 
@@ -303,7 +323,7 @@ function writeFrame(engine: Engine, batch: PlannedBatch, places: BatchPlaces): v
     accountOverhead(control, tombstoneDoubles, true)
     control.set(layout.batchFrame, frameAddress)
     control.set(layout.batchNext, frameAddress + batchFrameSizeWords)
-    for (let index = 0; index < checksums.length; index++) addToDigest(control, checksums[index])
+    for (let index = 0; index < count; index++) addToDigest(control, checksums[index])
     addToDigest(control, paddingChecksum)
     addToDigest(control, frameChecksum)
   } catch (error) {
@@ -322,7 +342,9 @@ function writeOperation(engine: Engine, batch: PlannedBatch, index: number, slac
   const reference = batch.references[index]
   const { keyspaceId, value, valueStart, valueSizeBytes } = operation
   key.setWords(words, operation.keyStart, operation.keySizeBytes)
-  const found = probe(engine, batch.hashes[index], keyspaceId)
+  const found = probe(engine, facts.hashes[index], keyspaceId)
+  facts.buckets[index] = lookup.bucket
+  facts.entries[index] = found ? lookup.entryIndex : noPlace
   const isPut = operation.type === 'put'
   const flags = flagsOf(operation, reference !== undefined)
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)

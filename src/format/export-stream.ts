@@ -57,6 +57,8 @@ export interface ExportHeader {
   /** Of the snapshot, in the store that it is from. */
   readonly sequence: number
   readonly keyspaces: readonly ExportedKeyspace[]
+  /** Of the store; what values of the encoding `'msgpack-shared'` refer to. */
+  readonly structures?: readonly (readonly string[])[]
 }
 
 export function encodePreface(): Buffer {

@@ -49,6 +49,7 @@ const hashSeedHighOffset = 76
 const createdAtOffset = 80
 const reservedOffset = 88
 const checksumOffset = 4092
+const reservedZeros = new Uint8Array(checksumOffset - reservedOffset)
 
 export interface Superblock {
   readonly segmentShift: number
@@ -142,7 +143,7 @@ function decodeCopy(copy: Uint8Array, file: string, readOnly: boolean): Superblo
   if (view.getUint32(checksumAlgorithmOffset, true) !== checksumAlgorithmXxh32) {
     throw wrongFormat(file, 'its checksums are of a kind that this version does not know')
   }
-  if (copy.subarray(reservedOffset, checksumOffset).some((byte) => byte !== 0)) {
+  if (Buffer.compare(copy.subarray(reservedOffset, checksumOffset), reservedZeros) !== 0) {
     throw wrongFormat(file, 'the superblock uses fields that this version does not know')
   }
   return {

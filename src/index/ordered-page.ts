@@ -85,7 +85,8 @@ export function searchPage(
   const order = comparePrefix(words, prefixAt, prefixWords, key)
   if (order !== 0) return order > 0 ? 0 : count << 1
   const head = headOf(keyWords[prefixWords])
-  let low = 0
+  let low = lowerBound(words, first, count, entryWords, head)
+  if (low === count || words[first + low * entryWords] !== head) return low << 1
   let high = count
   while (low < high) {
     const middle = (low + high) >>> 1
@@ -101,6 +102,30 @@ export function searchPage(
     }
   }
   return low << 1
+}
+
+/**
+ * The first of `count` entries whose head is not below `head`. Without a branch on what is compared: which
+ * half it is cannot be predicted, and a wrong guess costs more than the look.
+ */
+function lowerBound(
+  words: Int32Array,
+  first: number,
+  count: number,
+  entryWords: number,
+  head: number,
+): number {
+  let low = 0
+  let size = count
+  while (size > 0) {
+    const half = (size + 1) >>> 1
+    const other = words[first + (low + half - 1) * entryWords]
+    // All bits where `other` is below `head`, whatever their signs.
+    const isBelow = ((other & ~head) | (~(other ^ head) & (other - head))) >> 31
+    low += half & isBelow
+    size >>>= 1
+  }
+  return low
 }
 
 /** How the prefix compares with the beginning of the key; above 0 also where the key ends in it. */

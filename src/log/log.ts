@@ -32,7 +32,6 @@ import type {
 import type { SlotTable } from './slot-table.js'
 import {
   kindPart,
-  kindValue,
   slotEpoch,
   slotKind,
   slotNumber,
@@ -239,7 +238,7 @@ export class Log {
     const first = this.firstSlotOf(slot)
     const number = this.slots.get(first, slotNumber)
     assert(number > 0, `slot ${slot} is in use`)
-    const kind = this.slots.get(first, slotKind) === kindValue ? 'value' : 'log'
+    const kind = this.slots.fileKindOf(first)
     const path = this.path(segmentFileName(kind, number))
     let file: PlatformFile
     try {
@@ -315,7 +314,7 @@ export class Log {
 
   /** The name of the file of the segment that begins in a slot. */
   pathOf(slot: number): string {
-    const kind = this.slots.get(slot, slotKind) === kindValue ? 'value' : 'log'
+    const kind = this.slots.fileKindOf(slot)
     return this.path(segmentFileName(kind, this.slots.get(slot, slotNumber)))
   }
 
@@ -332,7 +331,7 @@ export class Log {
     const number = this.slots.get(first, slotNumber)
     let file = this.openFiles.get(number)
     if (file === undefined) {
-      const kind = this.slots.get(first, slotKind) === kindValue ? 'value' : 'log'
+      const kind = this.slots.fileKindOf(first)
       file = this.platform.openFile(this.path(segmentFileName(kind, number)), 'write')
       this.openFiles.set(number, file)
     }

@@ -60,15 +60,16 @@ export class SegmentReader {
   readonly identity: SegmentIdentity
   /** 8-byte words that the file has. */
   readonly endOffset: number
-  readonly words: Int32Array = new Int32Array(windowDoubles * 2)
-  readonly doubles: Float64Array = new Float64Array(this.words.buffer)
+  /** The window: of the whole file where that is smaller. */
+  readonly words: Int32Array
+  readonly doubles: Float64Array
   /** Of the record looked at: its first word in the window … */
   start = 0
   /** … its 8-byte words to the next one, its checksum and that as a number without sign. */
   span = 0
   checksum = 0
   bytesRead = 0
-  readonly #bytes = new Uint8Array(this.words.buffer)
+  readonly #bytes: Uint8Array
   #windowStart = 0
   #windowEnd = 0
   readonly #seeds: number[] = []
@@ -84,6 +85,9 @@ export class SegmentReader {
     this.file = file
     this.identity = identity
     this.endOffset = Math.floor(Math.min(sizeBytes, file.sizeBytes()) / 8)
+    this.words = new Int32Array(Math.min(windowDoubles, this.endOffset) * 2)
+    this.doubles = new Float64Array(this.words.buffer)
+    this.#bytes = new Uint8Array(this.words.buffer)
   }
 
   /** False for a record of which the window holds the beginning only. */

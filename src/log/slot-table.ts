@@ -69,6 +69,15 @@ export class SlotTable {
     return piece[indexInPiece(slot, firstShift) * elementDoubles + field]
   }
 
+  /** What the file of the segment is called after, also where it is being dropped. */
+  fileKindOf(slot: number): 'log' | 'value' {
+    const kind = this.get(slot, slotKind)
+    // A value has no end that was sealed.
+    const isValue =
+      kind === kindValue || (kind === kindDropped && this.get(slot, slotEndBytes) === 0)
+    return isValue ? 'value' : 'log'
+  }
+
   set(slot: number, field: number, value: number): void {
     const piece = this.region.doubles[pieceOf(slot, firstShift)] ?? this.#map(slot)
     piece[indexInPiece(slot, firstShift) * elementDoubles + field] = value

@@ -5,12 +5,14 @@
  * What can be believed (I5):
  * - Segments that the manifest names: all records up to the end it names. One that does not verify
  *   is corruption, reported and never cut.
- * - After them: up to the last marker whose digest matches the records before it. Where the records
+ * - After them: up to the last marker whose digest matches the records before it, as far as no segment
+ *   says that the one before it had more: a digest begins behind the marker before, and tells nothing
+ *   where that marker was lost together with all that it stood for. Where the records
  *   before the first one lie in a segment that the manifest names, or that compaction dropped, that marker
  *   is one that the manifest knows to be synced, and stands for them.
  * - Behind that marker: as far as the old control file says and proves by the digest it kept, or,
- *   in segments that were only ever appended to, as far as records verify; not across the end of a
- *   segment where the next one says that there was more: what was lost there reads as its end.
+ *   in segments that were only ever appended to, as far as records verify; again not across the end of
+ *   a segment where the next one says that there was more: what was lost there reads as its end.
  * A bad record is the end, unless something says that more than this had been synced: then it is
  * corruption.
  */
@@ -194,7 +196,9 @@ export class LogReader {
     if (!isNamed) {
       // Of one that the manifest names all was read; it may also have been dropped.
       const isWhole = before === undefined || before.endBytes !== undefined
-      const isContinuous = isWhole || sequenceBefore === this.#sequence
+      // More than it says, where records before it were updated in place behind its beginning. Those that a
+      // lost marker stood for raised the sequence above all that the marker before covers, for good.
+      const isContinuous = isWhole || this.#sequence >= sequenceBefore
       this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
     }
     // The last ones before it may have been dropped, or be a checkpoint's.
@@ -267,8 +271,9 @@ export class LogReader {
       this.#sequence = Math.max(this.#sequence, doubles[last + sequenceDouble])
   }
 
-  /** A marker counts if its digest is that of the records before it. */
+  /** A marker counts if its digest is that of the records before it, and none before these is missing. */
   #takeMarker(scan: SegmentScan): boolean {
+    if (!this.#isContinuous()) return false
     const { words, doubles } = scan.segment
     const value = scan.offset + recordHeaderSizeBytes / 8
     const digest = this.#digest
@@ -288,10 +293,15 @@ export class LogReader {
     const { claim } = this.#options
     return (
       claim !== undefined &&
+      this.#isContinuous() &&
       this.#addressBehind(scan) === claim.tail &&
       claim.digestLow === this.#digest?.low &&
       claim.digestHigh === this.#digest.high
     )
+  }
+
+  #isContinuous(): boolean {
+    return this.#pending.every(({ isContinuous }) => isContinuous)
   }
 
   #addressBehind({ segment, offset, span }: SegmentScan): number {
@@ -305,8 +315,7 @@ export class LogReader {
       if (stretch.offsets.length > 0) this.#believe(stretch)
       this.#setEnd(stretch.file, stretch.endOffset)
     }
-    // What is missing before is known to count for nothing.
-    this.#pending = [{ ...last, offsets: [], isContinuous: true }]
+    this.#pending = [{ ...last, offsets: [] }]
   }
 
   #setEnd(file: SegmentFile, endOffset: number): void {

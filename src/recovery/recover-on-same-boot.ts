@@ -39,7 +39,6 @@ import { firstRecordOffset } from '../log/roll.js'
 import {
   kindLog,
   kindPart,
-  kindValue,
   slotDevice,
   slotInode,
   slotKind,
@@ -199,7 +198,7 @@ function segmentsAreSame(files: StoreFiles, parts: VolatileParts): boolean {
     const number = slots.get(slot, slotNumber)
     const kind = slots.get(slot, slotKind)
     if (number === 0 || kind === kindPart) continue
-    const path = join(directory, segmentFileName(kind === kindValue ? 'value' : 'log', number))
+    const path = join(directory, segmentFileName(slots.fileKindOf(slot), number))
     if (!platform.exists(path)) return false
     const file = platform.openFile(path, 'read')
     try {

@@ -62,7 +62,7 @@ export async function writeManifestAsync(
   await replaceFileAsync(platform, directory, names, encodeManifest(manifest))
 }
 
-const copyChunkSizeBytes = 1 << 20
+const copyChunkSizeBytesMax = 1 << 20
 
 /** Puts a file's bytes, as memory has them, into a new file that is synced and takes its place. */
 export function copyDurably(platform: Platform, directory: string, path: string): void {
@@ -73,7 +73,7 @@ export function copyDurably(platform: Platform, directory: string, path: string)
   try {
     const sizeBytes = source.sizeBytes()
     target.reserve(sizeBytes)
-    const chunk = new Uint8Array(copyChunkSizeBytes)
+    const chunk = new Uint8Array(Math.min(copyChunkSizeBytesMax, sizeBytes))
     for (let position = 0; position < sizeBytes; position += chunk.byteLength) {
       target.write(chunk.subarray(0, source.read(chunk, position)), position)
     }

@@ -7,6 +7,7 @@ import {
   versionMax,
 } from '../engine/apply-command.js'
 import { BatchDraft, ownCopy } from '../engine/batch-draft.js'
+import type { Engine } from '../engine/engine.js'
 import { sizeOfValue } from '../engine/put.js'
 import type { StoreKey } from './encoding.js'
 import type { Keyspace } from './keyspace.js'
@@ -29,7 +30,8 @@ export type Command<V = unknown, K = StoreKey> =
       readonly timestampMs?: number
     }
 
-const fields = ['type', 'key', 'value', 'version', 'timestampMs']
+const deleteFields = ['type', 'key', 'version', 'timestampMs']
+const putFields = [...deleteFields, 'value']
 const timeMsMax = 8_640_000_000_000_000
 
 /** Every command is looked at before the first one is applied. */
@@ -41,7 +43,7 @@ export function applyAll<V, K extends StoreKey>(
   const { engine } = source.rangeSource()
   engine.requireWritable()
   const draft = new BatchDraft()
-  const encoded = commands.map((command) => encode(source, command, draft))
+  const encoded = commands.map((command) => encode(engine, source, command, draft))
   for (;;) {
     const id = keyspace.idToWrite()
     const outcomes = applyCommands(engine, id, keyspace.generation, encoded, draft)
@@ -50,6 +52,7 @@ export function applyAll<V, K extends StoreKey>(
 }
 
 function encode(
+  engine: Engine,
   keyspace: Keyspace<unknown, StoreKey>,
   command: Command,
   draft: BatchDraft,
@@ -61,11 +64,10 @@ function encode(
     throw new TypeError('value is undefined; a command of type "delete" removes a key')
   }
   const bytes = ownCopy(keyspace.encodeOperation(key, value))
-  const { key: atHand } = keyspace.rangeSource().engine
   return {
     type,
-    keyStart: draft.addKey(atHand),
-    keySizeBytes: atHand.sizeBytes,
+    keyStart: draft.addKey(engine.key),
+    keySizeBytes: engine.key.sizeBytes,
     value: bytes,
     valueSizeBytes: sizeOfValue(bytes),
     version,
@@ -81,9 +83,12 @@ function checkCommand(command: unknown): asserts command is Command {
   if (type !== 'put' && type !== 'delete') {
     throw new TypeError(`type of a command is ${shown(type)}; accepted: "put", "delete"`)
   }
-  for (const field of Object.keys(command)) {
-    if (fields.includes(field)) continue
-    throw new TypeError(`unknown field "${field}" of a command; accepted: ${fields.join(', ')}`)
+  const fields = type === 'put' ? putFields : deleteFields
+  for (const [field, given] of Object.entries(command)) {
+    if (fields.includes(field) || given === undefined) continue
+    throw new TypeError(
+      `unknown field "${field}" of a command of type "${type}"; accepted: ${fields.join(', ')}`,
+    )
   }
   requireWhole('version', version, versionMax, '2^53 - 2^40')
   if (timestampMs !== undefined) {

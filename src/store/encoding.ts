@@ -3,15 +3,14 @@
  * log as UTF-8 without a step between.
  */
 
-import { Packr } from 'msgpackr'
 import { fromBufferKey, writeKey } from 'ordered-binary'
 import { StoreError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { type Key, refuseOversize } from '../engine/key.js'
 import { keySizeBytesMax } from '../format/record.js'
-import { decodeNumber, encodeNumber } from './number-value.js'
+import { decodeMsgpack, encodeMsgpack, SharedMsgpack, sharedMsgpackName } from './msgpack.js'
 
-export const valueEncodingNames = ['msgpack', 'json', 'utf8', 'binary'] as const
+export const valueEncodingNames = ['msgpack', 'json', 'utf8', 'binary', sharedMsgpackName] as const
 export const keyEncodingNames = ['utf8', 'binary', 'ordered'] as const
 
 export type ValueEncodingName = (typeof valueEncodingNames)[number]
@@ -54,11 +53,14 @@ export const customEncodingName = 'custom'
 export function encodingName(
   encoding: ValueEncoding<never>,
 ): ValueEncodingName | typeof customEncodingName {
-  return typeof encoding === 'string' ? encoding : customEncodingName
+  if (typeof encoding === 'string') return encoding
+  return (encoding as unknown) instanceof SharedMsgpack ? sharedMsgpackName : customEncodingName
 }
 
-// Records keep objects apart from Maps; every value is decoded without any other.
-const packr = new Packr({ useRecords: true, moreTypes: true })
+/** True where numbers and bytes are written as MessagePack has them. */
+export function isMsgpack(encoding: ValueEncoding<never>): boolean {
+  return encoding === 'msgpack' || (encoding as unknown) instanceof SharedMsgpack
+}
 
 /**
  * Throws `TypeError` for a value that the encoding cannot carry. Bytes may hold good only until the
@@ -96,38 +98,6 @@ function encodeJson(value: unknown): string {
   return text
 }
 
-function encodeMsgpack(value: unknown): Uint8Array {
-  if (typeof value === 'number') return encodeNumber(value)
-  if (typeof value === 'function' || typeof value === 'symbol') {
-    throw wrongValue('msgpack', value, 'what MessagePack can carry')
-  }
-  try {
-    const bytes = packr.pack(value)
-    if (mayHoldLoneSurrogate(bytes) && hasLoneSurrogate(value)) {
-      throw new TypeError('a string in it has a lone surrogate, which UTF-8 cannot carry')
-    }
-    return bytes
-  } catch (error) {
-    throw new TypeError(`value cannot be encoded as msgpack: ${String(error)}`, { cause: error })
-  }
-}
-
-const replacementCharacter = Buffer.from('\ufffd')
-const firstByteOfSurrogates = 0xed
-
-/** msgpackr writes a lone surrogate as a replacement or as it is: what to look for in the bytes. */
-function mayHoldLoneSurrogate(bytes: Buffer): boolean {
-  return bytes.includes(firstByteOfSurrogates) || bytes.includes(replacementCharacter)
-}
-
-function hasLoneSurrogate(value: unknown): boolean {
-  if (typeof value === 'string') return !value.isWellFormed()
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
-  if (value instanceof Map) return [...value].some(hasLoneSurrogate)
-  if (Array.isArray(value) || value instanceof Set) return [...value].some(hasLoneSurrogate)
-  return Object.entries(value).some(hasLoneSurrogate)
-}
-
 function requireWellFormed(what: 'key' | 'value', text: string): void {
   if (text.isWellFormed()) return
   throw new TypeError(`${what} has a lone surrogate, which UTF-8 cannot carry`)
@@ -142,7 +112,7 @@ export function decodeBytes(encoding: ValueEncoding<never>, bytes: Buffer): unkn
   if (encoding === 'binary') return bytes
   if (encoding === 'utf8') return bytes.toString('utf8')
   if (encoding === 'json') return JSON.parse(bytes.toString('utf8'))
-  if (encoding === 'msgpack') return decodeNumber(bytes, 0, bytes.length) ?? packr.unpack(bytes)
+  if (encoding === 'msgpack') return decodeMsgpack(bytes)
   return (encoding as CustomEncoding<unknown>).decode(bytes)
 }
 

@@ -67,8 +67,10 @@ async function* streamOf(pin: Pin): AsyncGenerator<Buffer> {
 type NamedKeyspaces = [name: string, entry: KeyspaceRegistry['keyspaces'][string]][]
 
 function headerOf(pin: Pin, keyspaces: NamedKeyspaces): ExportHeader {
+  const { structures } = pin.registry
   return {
     sequence: pin.sequence,
+    ...(structures === undefined ? {} : { structures }),
     keyspaces: keyspaces.map(([name, { encoding, keyEncoding }]) => ({
       name,
       encoding,

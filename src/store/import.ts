@@ -14,6 +14,7 @@ import {
 import { anyVersion, put } from '../engine/put.js'
 import {
   decodeFrame,
+  type ExportedKeyspace,
   type ExportHeader,
   firstSeed,
   frameEnd,
@@ -29,6 +30,7 @@ import { keySizeBytesMax, valueSizeBytesMax } from '../format/record.js'
 import { openSpool, type Spool } from '../platform/spool.js'
 import { isKeyEncoding, isValueEncoding } from './encoding.js'
 import { generationOf } from './keyspace.js'
+import { SharedMsgpack, sharedMsgpackName, sharedMsgpackOf } from './msgpack.js'
 
 /** What an import takes: a Readable, a web stream, or any iterable of bytes. */
 export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
@@ -48,7 +50,7 @@ export async function importStream(
     const { header, records } = await spoolRecords(source, spool)
     engine.requireWritable()
     requireEncodings(engine, header, own)
-    const targets = header.keyspaces.map((keyspace) => new Target(engine, keyspace))
+    const targets = header.keyspaces.map((keyspace) => new Target(engine, keyspace, header))
     await putRecords(engine, spool, records, targets)
   } finally {
     await spool.close()
@@ -271,17 +273,21 @@ class Target {
   readonly #name: string
   readonly #entry: KeyspaceEntry
   #generation: number
+  /** Where values refer to structures of the store that was exported. */
+  readonly #foreign: SharedMsgpack | undefined
 
-  constructor(engine: Engine, keyspace: ExportHeader['keyspaces'][number]) {
+  constructor(engine: Engine, keyspace: ExportedKeyspace, header: ExportHeader) {
     const { name, encoding, keyEncoding } = keyspace
+    if (encoding === sharedMsgpackName) this.#foreign = foreignMsgpack(header)
     this.#engine = engine
     this.#name = name
     this.#entry = createKeyspace(engine, name, { encoding, keyEncoding })
     this.#generation = generationOf(engine)
   }
 
-  put(key: Uint8Array, value: Uint8Array, expiresAtMs: number): void {
+  put(key: Uint8Array, bytes: Buffer, expiresAtMs: number): void {
     const engine = this.#engine
+    const value = this.#foreign === undefined ? bytes : reencoded(engine, this.#foreign, bytes)
     for (;;) {
       engine.key.setBytes(key)
       const { id } = this.#entry
@@ -291,6 +297,22 @@ class Target {
       if (readRegistry(engine).keyspaces[this.#name]?.id === this.#entry.id) continue
       throw new StoreError('STORE_NOT_FOUND', `keyspace ${shown(this.#name)} was dropped`)
     }
+  }
+}
+
+function foreignMsgpack({ structures = [] }: ExportHeader): SharedMsgpack {
+  return new SharedMsgpack({ load: () => structures, save: () => false })
+}
+
+function reencoded(engine: Engine, foreign: SharedMsgpack, bytes: Buffer): Uint8Array {
+  try {
+    return sharedMsgpackOf(engine).encode(foreign.decode(bytes))
+  } catch (error) {
+    if (error instanceof StoreError) throw error
+    throw new StoreError('STORE_CORRUPT', `${sourceName} has a value that cannot be decoded`, {
+      details: { file: sourceName },
+      cause: error,
+    })
   }
 }
 

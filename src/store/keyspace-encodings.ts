@@ -1,7 +1,9 @@
 /** Which encodings a keyspace has: those it was written with. */
 import { shown } from '../base/shown.js'
+import type { Engine } from '../engine/engine.js'
 import { defaultKeyspaceName } from '../engine/keyspaces.js'
 import { encodingName, type KeyEncoding, type ValueEncoding } from './encoding.js'
+import { sharedMsgpackName, sharedMsgpackOf } from './msgpack.js'
 
 /** @internal */
 export interface Encodings {
@@ -10,6 +12,7 @@ export interface Encodings {
 }
 
 export function resolveEncodings(
+  engine: Engine,
   name: string,
   registered: { readonly encoding: string; readonly keyEncoding: string } | undefined,
   wanted: {
@@ -28,7 +31,13 @@ export function resolveEncodings(
       )
     }
   }
-  return { encoding, keyEncoding }
+  return { encoding: codecOf(engine, encoding), keyEncoding }
+}
+
+/** What values are encoded with: of `'msgpack-shared'` the store's own. */
+export function codecOf(engine: Engine, encoding: ValueEncoding<never>): ValueEncoding<never> {
+  if (encoding !== sharedMsgpackName) return encoding
+  return sharedMsgpackOf(engine) as unknown as ValueEncoding<never>
 }
 
 export function requireSame(name: string, option: string, value: string, registered: string): void {

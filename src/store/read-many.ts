@@ -2,7 +2,6 @@
 import { shown } from '../base/shown.js'
 import type { Engine } from '../engine/engine.js'
 import { giveGroup, groupSizeMax, takeGroup } from '../engine/get-many.js'
-import { getBytes, getText } from '../engine/read.js'
 import { decodeValueOf, type StoreKey, setKey } from './encoding.js'
 import type { Encodings } from './keyspace-encodings.js'
 
@@ -30,12 +29,11 @@ export function readMany(
       group.clear()
       for (let index = first; index < end; index++) {
         setKey(engine.key, keyEncoding, keys[index])
-        group.add(engine, keyspaceId)
+        group.add(engine)
       }
-      group.fetchAhead(engine)
+      group.read(engine, keyspaceId, encoding === 'utf8')
       for (let index = first; index < end; index++) {
-        group.takeKey(engine, index - first)
-        values.push(readOne(engine, keyspaceId, encoding, keys[index]))
+        values.push(decodeRead(encoding, keys[index], group.values[index - first]))
       }
     }
   } finally {
@@ -44,14 +42,11 @@ export function readMany(
   return values
 }
 
-function readOne(
-  engine: Engine,
-  keyspaceId: number,
+function decodeRead(
   encoding: Encodings['encoding'],
   key: StoreKey,
+  value: Buffer | string | undefined,
 ): unknown {
-  if (encoding === 'binary') return getBytes(engine, keyspaceId)
-  if (encoding === 'utf8') return getText(engine, keyspaceId)
-  const bytes = getBytes(engine, keyspaceId)
-  return bytes === undefined ? undefined : decodeValueOf(encoding, key, bytes)
+  if (value === undefined || typeof value === 'string') return value
+  return decodeValueOf(encoding, key, value)
 }

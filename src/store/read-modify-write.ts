@@ -3,7 +3,7 @@ import { shown } from '../base/shown.js'
 import type { Engine } from '../engine/engine.js'
 import { locateValue } from '../engine/read.js'
 import { copyFoundValue, foundText } from '../engine/snapshot.js'
-import { decodeValueOf, type StoreKey, type ValueEncoding } from './encoding.js'
+import { decodeValueOf, isMsgpack, type StoreKey, type ValueEncoding } from './encoding.js'
 import { decodeNumber } from './number-value.js'
 
 /** The value of the record that the lookup has; with the writer's word in hand. */
@@ -12,7 +12,7 @@ export function decodeFound(
   encoding: ValueEncoding<never>,
   key: StoreKey,
 ): unknown {
-  if (encoding === 'msgpack') {
+  if (isMsgpack(encoding)) {
     const number = foundNumber(engine)
     if (number !== undefined) return number
   }

@@ -1,7 +1,7 @@
 /** readStream: a value as a stream of Buffers. */
 import { Readable } from 'node:stream'
 import type { ValueSource } from '../engine/value-source.js'
-import type { ValueEncoding } from './encoding.js'
+import { isMsgpack, type ValueEncoding } from './encoding.js'
 import type { ReadStreamOptions } from './options.js'
 
 const pieceSizeBytes = 262_144
@@ -11,7 +11,7 @@ export function streamOf(
   encoding: ValueEncoding<never>,
   options: ReadStreamOptions,
 ): Readable {
-  return new ValueStream(source, encoding === 'msgpack', options)
+  return new ValueStream(source, isMsgpack(encoding), options)
 }
 
 class ValueStream extends Readable {

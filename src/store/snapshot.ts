@@ -30,7 +30,7 @@ import {
 import { entryOf, type StoreEntry } from './entry.js'
 import { exportSnapshot } from './export.js'
 import { Keyspace } from './keyspace.js'
-import type { Encodings } from './keyspace-encodings.js'
+import { codecOf, type Encodings } from './keyspace-encodings.js'
 import { Lazy } from './lazy.js'
 import {
   countRangeOf,
@@ -211,7 +211,8 @@ export class Snapshot<V = unknown, K extends StoreKey = string> extends Keyspace
         `keyspace ${shown(name)} was written with an encoding of its own; accepted: its handle`,
       )
     }
-    return new KeyspaceSnapshot(this.pin, entry.id, { encoding, keyEncoding })
+    const codec = codecOf(this.pin.engine, encoding)
+    return new KeyspaceSnapshot(this.pin, entry.id, { encoding: codec, keyEncoding })
   }
 
   /**

@@ -62,7 +62,8 @@ export type WriteOperation<V = unknown, K = StoreKey> =
   | { readonly type: 'delete'; readonly key: K; readonly keyspace?: string }
 
 const noEncodings = { encoding: undefined, keyEncoding: undefined }
-const operationFields = ['type', 'key', 'value', 'keyspace', 'ttlMs', 'expiresAtMs']
+const deleteFields = ['type', 'key', 'keyspace']
+const putFields = [...deleteFields, 'value', 'ttlMs', 'expiresAtMs']
 const keyspaceNameLengthMax = 255
 /** A build that took longer is worth an event. */
 const reportedBuildMs = 100
@@ -543,10 +544,12 @@ function checkOperation(operation: unknown): asserts operation is WriteOperation
   if (type !== 'put' && type !== 'delete') {
     throw new TypeError(`type of an operation is ${shown(type)}; accepted: "put", "delete"`)
   }
+  const fields = type === 'put' ? putFields : deleteFields
   for (const field in operation) {
-    if (operationFields.includes(field) || !Object.hasOwn(operation, field)) continue
+    if (fields.includes(field) || !Object.hasOwn(operation, field)) continue
+    if ((operation as Record<string, unknown>)[field] === undefined) continue
     throw new TypeError(
-      `unknown field "${field}" of an operation; accepted: ${operationFields.join(', ')}`,
+      `unknown field "${field}" of an operation of type "${type}"; accepted: ${fields.join(', ')}`,
     )
   }
 }

@@ -19,6 +19,9 @@ import {
 } from './options.js'
 import { requireFiniteNumber, requireFunction, requireNoPromise, sum } from './read-modify-write.js'
 
+/** So many operations are looked through for a key one by one; of more there is a map. */
+const fewOperationsMax = 24
+
 /** What a transaction has written, in all keyspaces. */
 class Writes {
   readonly engine: Engine
@@ -40,6 +43,9 @@ class Writes {
   }
 }
 
+/** In place of a place: the transaction has done nothing to the key. */
+const noPlace = -1
+
 /** The version and the sequence of what is not committed yet. */
 const notCommitted = 0
 
@@ -47,8 +53,8 @@ const notCommitted = 0
 export class TransactionKeyspace<V = unknown, K extends StoreKey = string> {
   protected readonly writes: Writes
   protected readonly source: Keyspace<V, K>
-  /** Places of the transaction's own operations, by key. */
-  readonly #places = new Map<string, number>()
+  /** Places of the keyspace's operations among those of the transaction, by key: once they are many. */
+  #places: Map<string, number> | undefined
 
   /** @internal */
   constructor(writes: Writes, source: Keyspace<V, K>) {
@@ -163,32 +169,63 @@ export class TransactionKeyspace<V = unknown, K extends StoreKey = string> {
   /** What the transaction has done to the key so far. */
   #own(key: K): OperationDraft | undefined {
     this.writes.requireOpen()
-    if (this.#places.size === 0) return undefined
-    const place = this.#places.get(this.#nameOf(key))
-    return place === undefined ? undefined : this.writes.operations[place]
+    const { engine, operations } = this.writes
+    if (operations.length === 0) return undefined
+    setKey(engine.key, this.source.codecs.keyEncoding, key)
+    const place = this.#placeOfKey(key)
+    return place === noPlace ? undefined : operations[place]
   }
 
   #write(key: K, value: V | undefined, expiresAtMs: number): void {
     const { draft, engine, operations } = this.writes
     const source = this.source as unknown as Keyspace<unknown, StoreKey>
     const operation = draftOperation(engine, source, key, value, expiresAtMs, draft)
-    const name = this.#nameOf(key)
-    const place = this.#places.get(name)
-    if (place !== undefined) {
+    const place = this.#placeOfKey(key)
+    if (place !== noPlace) {
       operations[place] = operation
     } else {
-      this.#places.set(name, operations.length)
+      this.#places?.set(this.#nameOf(key), operations.length)
       operations.push(operation)
     }
   }
 
-  /** A key as text: of two keys with the same bytes, the same. */
+  /** Where the operation on the key at hand is, which is `key`. */
+  #placeOfKey(key: K): number {
+    const { operations } = this.writes
+    if (operations.length <= fewOperationsMax) return this.#placeAmongFew(operations)
+    this.#places ??= this.#mapPlaces(operations)
+    return this.#places.get(this.#nameOf(key)) ?? noPlace
+  }
+
+  #placeAmongFew(operations: readonly OperationDraft[]): number {
+    const { draft, engine } = this.writes
+    const source: unknown = this.source
+    for (let place = 0; place < operations.length; place++) {
+      const { keySizeBytes, keyspace, keyStart } = operations[place]
+      if (keyspace === source && draft.hasKey(keyStart, keySizeBytes, engine.key)) return place
+    }
+    return noPlace
+  }
+
+  #mapPlaces(operations: readonly OperationDraft[]): Map<string, number> {
+    const { draft } = this.writes
+    const places = new Map<string, number>()
+    operations.forEach(({ keySizeBytes, keyspace, keyStart }, place) => {
+      if ((keyspace as unknown) !== this.source) return
+      places.set(draft.keyText(keyStart, keySizeBytes, this.#nameEncoding), place)
+    })
+    return places
+  }
+
+  /** The key at hand, which is `key`, as text: of two keys with the same bytes, the same. */
   #nameOf(key: K): string {
-    const { keyEncoding } = this.source.codecs
-    if (keyEncoding === 'utf8' && typeof key === 'string') return key
-    const { key: atHand } = this.writes.engine
-    setKey(atHand, keyEncoding, key)
-    return atHand.bytes.toString('latin1', 0, atHand.sizeBytes)
+    if (this.#nameEncoding === 'utf8') return key as string
+    const { bytes, sizeBytes } = this.writes.engine.key
+    return bytes.toString(this.#nameEncoding, 0, sizeBytes)
+  }
+
+  get #nameEncoding(): 'utf8' | 'latin1' {
+    return this.source.codecs.keyEncoding === 'utf8' ? 'utf8' : 'latin1'
   }
 }
 
@@ -198,7 +235,7 @@ export class Transaction<V = unknown, K extends StoreKey = string> extends Trans
   K
 > {
   readonly #keyspaceOf: (name: string) => Keyspace<unknown, StoreKey>
-  readonly #keyspaces = new Map<string, TransactionKeyspace<unknown, StoreKey>>()
+  #keyspaces: Map<string, TransactionKeyspace<unknown, StoreKey>> | undefined
 
   /** @internal */
   constructor(
@@ -214,6 +251,7 @@ export class Transaction<V = unknown, K extends StoreKey = string> extends Trans
   /** Another keyspace within the transaction; it is made at the commit where it does not exist. */
   keyspace<W = unknown, L extends StoreKey = string>(name: string): TransactionKeyspace<W, L> {
     this.writes.requireOpen()
+    this.#keyspaces ??= new Map()
     const known = this.#keyspaces.get(name)
     if (known !== undefined) return known as unknown as TransactionKeyspace<W, L>
     const made = new TransactionKeyspace(this.writes, this.#keyspaceOf(name))

@@ -140,12 +140,13 @@ function convert(
 }
 
 function placeOf({ key, keyspace }: TransferPlace, draft: BatchDraft): KeyPlace {
-  const keyspaceId = keyspace.idToWrite()
   const { key: atHand } = engineOf(keyspace)
+  const keyspaceId = keyspace.idToWrite()
   setKey(atHand, keyspace.codecs.keyEncoding, key)
   return { keyspaceId, keyStart: draft.addKey(atHand), keySizeBytes: atHand.sizeBytes }
 }
 
+/** May look at the registry, which takes the key at hand. */
 function engineOf(keyspace: AnyKeyspace): Engine {
   return keyspace.rangeSource().engine
 }

@@ -11,7 +11,7 @@ import { fillValueSegment, putReference } from '../engine/large-value.js'
 import { put } from '../engine/put.js'
 import { valueSizeBytesMax } from '../format/record.js'
 import { openSpool, type Spool } from '../platform/spool.js'
-import { encodeValue, type ValueEncoding } from './encoding.js'
+import { encodeValue, isMsgpack, type ValueEncoding } from './encoding.js'
 
 /** A Readable, a web stream, or any iterable of Buffers, Uint8Arrays or, with the encoding `'utf8'`, strings. */
 export type ValueSource = AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>
@@ -230,7 +230,7 @@ function requireByteEncoding(encoding: ValueEncoding<never>): void {
 
 /** The bytes of a value that is bytes; of an encoding of one's own they are what it gave. */
 function encodeBytes(encoding: ValueEncoding<never>, bytes: Buffer): Uint8Array | string {
-  return encoding === 'msgpack' ? encodeValue(encoding, bytes) : bytes
+  return isMsgpack(encoding) ? encodeValue(encoding, bytes) : bytes
 }
 
 const messagePackBinary32 = 0xc6
@@ -238,7 +238,7 @@ const noPrefix = Buffer.alloc(0)
 
 /** What an encoding has before a value that is bytes. */
 function prefixOf(encoding: ValueEncoding<never>, sizeBytes: number): Buffer {
-  if (encoding !== 'msgpack') return noPrefix
+  if (!isMsgpack(encoding)) return noPrefix
   const prefix = Buffer.alloc(5)
   prefix[0] = messagePackBinary32
   prefix.writeUInt32BE(sizeBytes, 1)

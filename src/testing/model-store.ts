@@ -438,7 +438,9 @@ export class ModelStore<V = unknown, K extends StoreKey = string>
 }
 
 function codecsOf({ encoding = 'msgpack', keyEncoding = 'utf8' }: KeyspaceOptions): Codecs {
-  return { encoding: encoding as ValueEncoding<never>, keyEncoding }
+  // A store of its own keeps the names of fields once; what a value is decoded to is the same.
+  const name = encoding === 'msgpack-shared' ? 'msgpack' : encoding
+  return { encoding: name as ValueEncoding<never>, keyEncoding }
 }
 
 function requireOpen({ isOpen }: { readonly isOpen: boolean }): void {

@@ -79,7 +79,7 @@ function readChain(engine: Engine, home: number): Suspicion[] {
   const { control, index, log } = engine
   const found: Suspicion[] = []
   const overflowEnd = control.read(layout.overflowEnd)
-  let file = log.path(bucketsFileName)
+  let name = bucketsFileName
   let words = index.wordsOf(home)
   let bucket = home
   for (let length = 0; ; length++) {
@@ -87,16 +87,16 @@ function readChain(engine: Engine, home: number): Suspicion[] {
     for (let entry = 0; entry < entriesPerBucket * entryWords; entry += entryWords) {
       const what = lookAtEntry(engine, home, words, start + entry)
       if (what === undefined) continue
-      found.push({ file, address: bucket * bucketSizeBytes + entry * 4, what })
+      found.push({ file: log.path(name), address: bucket * bucketSizeBytes + entry * 4, what })
     }
     const link = words[start + linkWordInBucket]
     if (link === 0) return found
     if (link < 0 || link >= overflowEnd || length > overflowEnd) {
       const address = bucket * bucketSizeBytes + linkWordInBucket * 4
-      found.push({ file, address, what: leadsNowhere })
+      found.push({ file: log.path(name), address, what: leadsNowhere })
       return found
     }
-    file = log.path(overflowFileName)
+    name = overflowFileName
     words = index.overflowWordsOf(link)
     bucket = link
   }

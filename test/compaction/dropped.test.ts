@@ -15,6 +15,7 @@ import * as layout from '../../src/format/control-layout.js'
 import type { Platform } from '../../src/platform/platform.js'
 import { readManifest } from '../../src/recovery/store-files.js'
 import { open, type Store } from '../../src/store/index.js'
+import { copyAsKilled } from '../kill/memory-image.js'
 import { copyStore, overwrite, segmentNames, temporaryDirectory } from '../support/directory.js'
 import { atEnd } from '../support/ending.js'
 import { engineOf } from '../support/engine-of.js'
@@ -213,6 +214,35 @@ describe('a segment', () => {
     await backup.compact()
     await backup.close()
     await store.close()
+  })
+
+  test('of a value that is being dropped when all are killed is no reason to doubt memory', async (t) => {
+    const parent = temporaryDirectory(t)
+    const directory = join(parent, 'store')
+    const killed = join(parent, 'killed')
+    const store = open<Buffer>(directory, options)
+    for (let index = 0; index < 3; index++) store.put('large', filler(400_000, index))
+    const platform = engineOf(store).log.platform as {
+      -readonly [K in keyof Platform]: Platform[K]
+    }
+    const { rename } = platform
+    // The manifest that does not name it any more is about to be there.
+    platform.rename = (from, to) => {
+      platform.rename = rename
+      store.put('not synced', filler(10, 7))
+      copyAsKilled(directory, killed)
+      rename(from, to)
+    }
+    assert.equal((await store.compact(all)).segmentsDropped, 2)
+    await store.close()
+    const again = open<Buffer>(killed, options)
+    assert.equal(again.stats().lastRecovery.kind, 'same-boot')
+    assert.ok(again.get('not synced')?.equals(filler(10, 7)))
+    assert.ok(again.get('large')?.equals(filler(400_000, 2)))
+    await again.compact(all)
+    assert.equal(segmentNames(killed).filter((name) => name.startsWith('value')).length, 1)
+    assert.deepEqual((await again.verify()).problems, [])
+    await again.close()
   })
 
   test('in which a record is damaged stays, is told of, and takes nothing with it', async (t) => {

@@ -73,8 +73,10 @@ export const canaries: readonly Canary[] = [
         to: 'void (files, log.found, used',
       },
     ],
+    // Numbers of segments are given again only where one was lost: that of a value is the last of all.
     plan: states([
-      ['update', 'power', 'sync'],
+      ['put', 'power', 'large'],
+      ['replace', 'power', 'large'],
       ['put', 'power', 'put'],
       ['batch', 'power', 'put'],
     ]),

@@ -15,10 +15,15 @@ const shortLimits: ImageLimits = isThorough
   ? { enumeratedMax: 512, sampled: 96, kills: 6 }
   : { enumeratedMax: 8, sampled: 4, kills: 1 }
 const longLimits: ImageLimits = isThorough
-  ? { enumeratedMax: 64, sampled: 24, kills: 3 }
+  ? { enumeratedMax: 16, sampled: 6, kills: 2 }
   : { enumeratedMax: 2, sampled: 2, kills: 1 }
+const randomLimits: ImageLimits = isThorough
+  ? { enumeratedMax: 64, sampled: 24, kills: 3 }
+  : shortLimits
 
-const randomCount = isThorough ? 2000 : 40
+const randomCount = isThorough ? 1000 : 40
+/** A run of an hour says how far it is, each time it opened so many. */
+const saidEvery = 20_000
 const randomLength = 25
 
 function sequencesOf(length: number): Operation[][] {
@@ -53,12 +58,19 @@ export function testCrashStates(
       const exploration: Exploration = { limits, tally, failuresMax: 5, failures: [] }
       for (const [sequence, caseSeed, chosen] of cases) {
         if (onlyCase !== undefined && String(caseSeed) !== onlyCase) continue
+        const before = tally.states
         for (const base of chosen) await explore(base, sequence, caseSeed, exploration)
+        if (isThorough) sayProgress(total + before, total + tally.states)
         if (exploration.failures.length >= exploration.failuresMax) break
       }
       total += tally.states
       say(`${tally.states} states, ${tally.nested} of them within a recovery; VARVE_SEED=${seed}`)
       assert.deepEqual(exploration.failures, [], `VARVE_SEED=${seed}`)
+    }
+
+    function sayProgress(before: number, now: number): void {
+      if (Math.floor(before / saidEvery) === Math.floor(now / saidEvery)) return
+      process.stderr.write(`${mapping}: ${now} states so far, VARVE_SEED=${seed}\n`)
     }
 
     for (const length of [1, 2, 3]) {
@@ -86,7 +98,7 @@ export function testCrashStates(
           yield [sequence, caseSeed, [random.pick(bases)]]
         }
       }
-      await exploreAll(cases(), shortLimits, (text) => t.diagnostic(text))
+      await exploreAll(cases(), randomLimits, (text) => t.diagnostic(text))
     })
 
     test('is looked at in as many states as it says', (t) => {

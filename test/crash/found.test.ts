@@ -61,6 +61,28 @@ describe('a crash', () => {
     assert.deepEqual([...after.keys()], ['a'])
   })
 
+  test('with a sync before it that a kill cut off leaves nothing behind what neither brought to the medium', async () => {
+    const disk = new SimulatedDisk()
+    const first = openOn<string>(disk, options)
+    // What is left of the first segment takes no other one like these.
+    const filler = 'x'.repeat(3000)
+    for (let index = 0; index < 5; index++) first.put(`filler ${index}`, filler)
+    await first.sync()
+    first.put('lost', 'with the marker behind it')
+    disk.holdsSyncs = true
+    void first.sync()
+    disk.killProcesses()
+    const second = openOn<string>(disk, options)
+    second.put('behind', filler)
+    void second.sync()
+    const after = disk.crash(({ count, kind, path }) =>
+      kind === 'sector' && basename(path) === 'segment-0000000000000001' ? 0 : count - 1,
+    )
+    const found = openOn<string>(after, options)
+    assert.equal(found.count(), 5)
+    assert.ok(found.stats().lastRecovery.bytesDropped > 3000)
+  })
+
   test('after a sync does not bring an update back that an older control file announces', async () => {
     const disk = new SimulatedDisk()
     const store = openOn<string>(disk, options)

@@ -284,26 +284,29 @@ describe('docs/format.md', () => {
     store.keyspace('dropped').put('a', 1)
     using snapshot = store.snapshot()
     store.dropKeyspace('dropped')
+    store.keyspace('more', { encoding: 'msgpack-shared' }).put('a', { field: 1 })
     const engine = engineOf(store)
     engine.key.setText('keyspaces')
     const text = getText(engine, record.systemKeyspaceId)
     const written = JSON.parse(text ?? '') as Record<string, Record<string, object>>
     const [members, entryMembers] = tables('## Registry of keyspaces')
     assert.deepEqual(members.map(([name]) => name).sort(), Object.keys(written).sort())
+    assert.deepEqual(written.structures, [['field']])
     assert.deepEqual(written.keyspaces, {
       '': { id: 0, encoding: 'json', keyEncoding: 'utf8' },
       kept: { id: 2, encoding: 'utf8', keyEncoding: 'ordered' },
+      more: { id: 4, encoding: 'msgpack-shared', keyEncoding: 'utf8' },
     })
     const entryNames = entryMembers.map(([name]) => name)
     assert.deepEqual(entryNames, Object.keys(written.keyspaces.kept))
     assert.deepEqual(written.dropped, { 3: snapshot.sequence + 1 })
-    assert.equal(written.nextId, 4)
+    assert.equal(written.nextId, 5)
     for (const [name, choices] of [
       ['encoding', [...valueEncodingNames, 'custom']],
       ['keyEncoding', keyEncodingNames],
     ] as const) {
       const [, what] = entryMembers[entryNames.indexOf(name)]
-      const named = [...what.matchAll(/`(\w+)`/g)].map(([, choice]) => choice)
+      const named = [...what.matchAll(/`([\w-]+)`/g)].map(([, choice]) => choice)
       assert.deepEqual(named.sort(), [...choices].sort())
     }
   })

@@ -8,9 +8,11 @@ import { join } from 'node:path'
 import * as layout from '../../src/format/control-layout.js'
 import { segmentFileName } from '../../src/format/file-names.js'
 import {
+  kindDropped,
   kindPart,
   kindValue,
   slotDevice,
+  slotEndBytes,
   slotInode,
   slotKind,
   slotNumber,
@@ -58,7 +60,10 @@ function sign(directory: string): void {
     const fields = slots.subarray(slot * slotSizeDoubles)
     if (fields[slotNumber] === 0) continue
     if (fields[slotKind] !== kindPart) {
-      const kind = fields[slotKind] === kindValue ? 'value' : 'log'
+      const isValue =
+        fields[slotKind] === kindValue ||
+        (fields[slotKind] === kindDropped && fields[slotEndBytes] === 0)
+      const kind = isValue ? 'value' : 'log'
       inode = statSync(join(directory, segmentFileName(kind, fields[slotNumber])), {
         throwIfNoEntry: false,
       }) ?? { dev: 0, ino: 0 }

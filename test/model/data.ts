@@ -6,7 +6,14 @@ import { setKey } from '../../src/store/encoding.js'
 import type { CustomEncoding, StoreKey } from '../../src/store/index.js'
 import { Random } from '../support/random.js'
 
-export const encodingLabels = ['binary', 'utf8', 'json', 'msgpack', 'custom'] as const
+export const encodingLabels = [
+  'binary',
+  'utf8',
+  'json',
+  'msgpack',
+  'msgpack-shared',
+  'custom',
+] as const
 export type EncodingLabel = (typeof encodingLabels)[number]
 export const keyEncodings = ['utf8', 'binary', 'ordered'] as const
 export type KeyEncodingLabel = (typeof keyEncodings)[number]
@@ -139,13 +146,22 @@ export function asRead(encoding: EncodingLabel, value: unknown): unknown {
   return encoding === 'json' ? (JSON.parse(JSON.stringify(value)) as unknown) : value
 }
 
-/** A decoder that has seen no other value: each must be readable by itself. */
-export function decodeAlone(encoding: EncodingLabel, bytes: Buffer): unknown {
+/**
+ * A decoder that has seen no other value: each must be readable by itself, or with nothing but the
+ * structures that the store has.
+ */
+export function decodeAlone(
+  encoding: EncodingLabel,
+  bytes: Buffer,
+  structures: () => string[][],
+): unknown {
   if (encoding === 'binary') return Buffer.from(bytes)
   if (encoding === 'utf8') return bytes.toString('utf8')
   if (encoding === 'json') return JSON.parse(bytes.toString('utf8'))
   if (encoding === 'custom') return Buffer.from(bytes).reverse()
-  return new Packr({ useRecords: true, moreTypes: true }).unpack(bytes)
+  const options = { useRecords: true, moreTypes: true }
+  if (encoding === 'msgpack') return new Packr(options).unpack(bytes)
+  return new Packr({ ...options, structures: structures() }).unpack(bytes)
 }
 
 /** Sizes at which something changes: in place or not, inline or in a segment of its own. */

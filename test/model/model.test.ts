@@ -49,6 +49,7 @@ async function check(setup: Setup): Promise<void> {
     }),
   )
   await fc.assert(property, {
+    includeErrorInReport: true,
     numRuns: isThorough ? setup.runs * 80 : setup.runs,
     // Of a failure that takes long to shrink, what was found so far is told.
     interruptAfterTimeLimit: isThorough ? 600_000 : 30_000,

@@ -6,7 +6,8 @@
  * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
  * written once, so that the index grows. `w-client` is its own, too, large and overwritten, so that there is
  * something to compact, which the client asks for now and then, beside its background. `x-client-n` are its
- * own, too, and cleared by a range. Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts).
+ * own, too, and cleared by a range. Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts);
+ * checkpoints, compactions, backups and verifications are made beside (upkeep.ts).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open, type Store, type StoreEntry, type WriteOperation } from '../../src/store/index.js'
@@ -14,6 +15,7 @@ import { Random } from '../support/random.js'
 import { HistoryWriter, type Told } from './history-file.js'
 import type { SharedOptions } from './options.js'
 import { OrderedReads } from './ordered-reads.js'
+import { Upkeep } from './upkeep.js'
 import { bytesOfValue, nameOfBytes, nameOfValue } from './values.js'
 
 export interface ClientSetup {
@@ -73,15 +75,18 @@ class Client {
   /** The version that this client saw last, by key. */
   readonly #versions = new Map<string, number>()
   #store: BinaryStore
-  #syncs: Promise<void>[] = []
+  /** Syncs and other work that was begun and not waited for. */
+  #begun: Promise<void>[] = []
   #fillCount = 0
   readonly #reads: OrderedReads
+  readonly #upkeep: Upkeep
 
   constructor(setup: ClientSetup) {
     this.#setup = setup
     this.#random = new Random(setup.seed)
     this.history = new HistoryWriter(setup.file)
     this.#reads = new OrderedReads(setup, this.#random, this.history)
+    this.#upkeep = new Upkeep(setup, this.#random)
     this.#store = this.#open()
   }
 
@@ -106,8 +111,8 @@ class Client {
 
   async #close(): Promise<void> {
     this.#reads.end()
-    await Promise.all(this.#syncs)
-    this.#syncs = []
+    await Promise.all(this.#begun)
+    this.#begun = []
     await this.#store.close()
   }
 
@@ -115,10 +120,13 @@ class Client {
     const random = this.#random
     this.operationCount++
     if (random.chance(0.1)) return this.#reads.step(this.#store, this.#fillCount) as undefined
+    if (this.#setup.writes && random.chance(0.015)) {
+      return this.#aside(this.#upkeep.step(this.#store, this.#fillCount))
+    }
     const roll = random.below(1000)
     if (roll < 4) return this.#reopen()
     if (!this.#setup.writes) return roll < 500 ? this.#readRegister() : this.#readGroup()
-    if (roll < 14) return this.#sync()
+    if (roll < 14) return this.#aside(this.#store.sync())
     if (roll < 18) return this.#clearOwn()
     if (roll < 22) return this.#clearRegisters()
     if (roll < 30) return this.#compact()
@@ -137,10 +145,10 @@ class Client {
     this.#store = this.#open()
   }
 
-  #sync(): Promise<void> | undefined {
-    const sync = this.#store.sync()
-    if (this.#random.chance(0.5)) return sync
-    this.#syncs.push(sync)
+  /** Waits for it, or goes on meanwhile. */
+  #aside(work: Promise<void>): Promise<void> | undefined {
+    if (this.#random.chance(0.5)) return work
+    this.#begun.push(work)
     return undefined
   }
 
@@ -161,7 +169,7 @@ class Client {
       }
     })
     if (random.chance(0.5)) return compacted
-    this.#syncs.push(compacted)
+    this.#begun.push(compacted)
     return undefined
   }
 

@@ -3,6 +3,7 @@ import { open } from '../../src/store/index.js'
 import { fillKey, groupKeys, registerKey, toldOfBytes, toldOfEntry } from './client.js'
 import { type Fill, HistoryWriter } from './history-file.js'
 import type { SharedOptions } from './options.js'
+import { problemsOfBackup } from './upkeep.js'
 
 export interface FinalSetup {
   readonly path: string
@@ -12,6 +13,8 @@ export interface FinalSetup {
   readonly groups: number
   readonly fills: readonly Fill[]
   readonly prepared: readonly string[]
+  /** Directories in which there may be a backup. */
+  readonly backups: readonly string[]
 }
 
 export const preparedKey = (index: number): string => `p-${index}`
@@ -58,6 +61,9 @@ export async function readAll(setup: FinalSetup): Promise<string[]> {
   const { records } = store.stats()
   if (records !== found) problems.push(`stats().records is ${records}, but ${found} were found`)
   history.close()
+  const { problems: unverified } = await store.verify()
+  problems.push(...unverified.map((problem) => `verify finds ${JSON.stringify(problem)}`))
   await store.close()
+  for (const backup of setup.backups) problems.push(...(await problemsOfBackup(backup, groups)))
   return problems
 }

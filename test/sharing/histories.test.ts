@@ -16,7 +16,7 @@ import { HostPool } from './hosts.js'
 import { type RunReport, runClients } from './run.js'
 
 const givenSeed = process.env.VARVE_SEED === undefined ? undefined : Number(process.env.VARVE_SEED)
-const runCount = Number(process.env.VARVE_SHARING_RUNS ?? 50)
+const runCount = Number(process.env.VARVE_SHARING_RUNS ?? 25)
 
 function seedsOf(first: number, count: number): number[] {
   if (givenSeed !== undefined) return [givenSeed]
@@ -59,11 +59,13 @@ describe('clients of a shared store', () => {
     const reports = await runAll(runCount, true, first)
     const operations = sum(reports, (report) => report.operations)
     const kills = sum(reports, (report) => report.kills)
+    const backups = sum(reports, (report) => report.backups)
     const interrupted = sum(reports, (report) => report.interrupted)
     t.diagnostic(
       `seeds from ${first}: ${reports.length} runs, ${operations} operations, ${kills} kills, ` +
-        `${interrupted} of them within an operation`,
+        `${interrupted} of them within an operation, ${backups} backups`,
     )
+    assert.ok(backups > 0 || reports.length < 20)
     assert.ok(kills >= reports.length)
     assert.ok(operations > reports.length * 100, `only ${operations} operations`)
   })

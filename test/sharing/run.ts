@@ -22,6 +22,7 @@ import {
 } from './linearizability.js'
 import { checkLooks } from './looks.js'
 import { type SharedOptions, smallOptions } from './options.js'
+import { backupOf, hasBackup } from './upkeep.js'
 
 export interface RunSetup {
   readonly seed: number
@@ -36,6 +37,8 @@ export interface RunReport {
   readonly kills: number
   /** How many of the clients that were killed had an operation under way. */
   readonly interrupted: number
+  /** Clients that left a backup. */
+  readonly backups: number
 }
 
 interface Plan {
@@ -160,7 +163,8 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
   for (const reader of readers) readIfThere(history, fileOf(reader), reader, originNs)
   problems.push(...history.problems, ...violationsOf(history, plan))
   const kills = plan.clients.filter(({ killedAtMs }) => killedAtMs !== undefined).length
-  return { problems, operations: history.operations.length, kills, interrupted }
+  const backups = plan.clients.filter(({ client }) => hasBackup(backupOf(path, client))).length
+  return { problems, operations: history.operations.length, kills, interrupted, backups }
 }
 
 /** Opens the store when all clients are gone, and sometimes a copy of it, which is another boot. */
@@ -177,7 +181,16 @@ async function readAtTheEnd(
     readers.push(reader)
     const { registers, groups, prepared } = plan
     const host = pool.take('process')
-    const setup = { path: from, options, file: fileOf(reader), registers, groups, prepared }
+    const backups = plan.clients.map(({ client }) => backupOf(path, client))
+    const setup = {
+      path: from,
+      options,
+      file: fileOf(reader),
+      registers,
+      groups,
+      prepared,
+      backups,
+    }
     try {
       const found = await host.call('readAll', { ...setup, fills: history.fills })
       problems.push(...found.map((problem) => `${reader}: ${problem}`))

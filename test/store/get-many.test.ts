@@ -1,11 +1,13 @@
 /**
  * Goal: getMany gives what as many gets give.
  * Method: the same keys both ways: many, repeated, missing, deleted, of all sizes and encodings; code of the
- *   caller's that runs in between and reads many itself.
- * Properties checked: values and their order; the error of a wrong key.
+ *   caller's that runs in between and reads many itself; a thread that updates what is read in place.
+ * Properties checked: values and their order; no value is half an old one; the error of a wrong key.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { describe, test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { open, type Store } from '../../src/store/index.js'
 import { temporaryDirectory } from '../support/directory.js'
 import { Random } from '../support/random.js'
@@ -62,5 +64,34 @@ describe(`getMany (seed ${seed})`, () => {
     assert.deepEqual(store.getMany(['a']), ['one'])
     await store.close()
     storeErrorOf(() => store.getMany(['a']), 'STORE_CLOSED')
+  })
+
+  test('no value is half an old one while another thread updates it in place', async (t) => {
+    const path = temporaryDirectory(t)
+    const store = open<Buffer>(path, { ...options, encoding: 'binary' })
+    const end = new Int32Array(new SharedArrayBuffer(8))
+    const worker = new Worker(new URL('./in-place-worker.js', import.meta.url), {
+      workerData: { path, end },
+    })
+    const exit = once(worker, 'exit')
+    try {
+      const keys = Array.from({ length: 64 }, (_, index) => `key ${index}`)
+      for (let reads = 0; reads < 2000 || Atomics.load(end, 1) < 200; reads++) {
+        store.getMany(keys).forEach((value, key) => {
+          if (value === undefined) return
+          assert.equal(value[0], key)
+          assert.equal(value.length, 800)
+          const [, byte] = value
+          assert.ok(value.subarray(1).every((other) => other === byte))
+        })
+        if (reads % 100 === 0) await new Promise(setImmediate)
+      }
+      assert.ok(store.getMany(keys).every((value) => value !== undefined))
+    } finally {
+      Atomics.store(end, 0, 1)
+      const [exitCode] = await exit
+      assert.equal(exitCode, 0)
+      await store.close()
+    }
   })
 })

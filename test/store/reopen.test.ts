@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { open } from '../../src/store/index.js'
-import { removeDirectory } from '../support/directory.js'
+import { copyStore, removeDirectory } from '../support/directory.js'
 
 const segmentSizeBytes = 2 ** 20
 const recordCount = 20_000
@@ -46,6 +46,31 @@ describe('a store of several segments', () => {
       await second.close()
     })
   }
+
+  test('that was closed has lost nothing on another boot, also where nothing was ever written', async () => {
+    for (const mapping of ['mmap', 'file'] as const) {
+      for (const writes of [0, 3]) {
+        const options = { segmentSizeBytes, mapping, syncIntervalMs: 0 } as const
+        let path = join(directory, `${mapping} ${writes}`)
+        const first = open<number>(path, options)
+        for (let index = 0; index < writes; index++) first.put('a', index)
+        const { sequence } = first.stats()
+        await first.close()
+        for (let boot = 0; boot < 2; boot++) {
+          copyStore(path, `${path}+`)
+          path += '+'
+          const store = open<number>(path, options)
+          assert.equal(store.stats().lastRecovery.kind, 'replay')
+          assert.equal(
+            store.stats().sequence,
+            sequence,
+            `${mapping}, ${writes} writes, boot ${boot}`,
+          )
+          await store.close()
+        }
+      }
+    }
+  })
 
   test('says how it was found', async () => {
     const path = join(directory, 'store')
