@@ -84,6 +84,8 @@ writeFileSync(join(build, 'linked.cjs'), `module.exports = ${begin.toString()}\n
 createRequire(import.meta.url)(join(build, 'linked.cjs'))()
 for (const name of programs) {
   const path = posix.join(posix.relative(posix.dirname(name), '.'), 'linked.cjs')
-  const stub = `require(${JSON.stringify(path)})(${JSON.stringify(name)})\n`
+  // What a program says of itself, it says of its own file.
+  const self = `if (require.main === module) process.argv[1] = __filename.replace('.linked.cjs', '.js')\n`
+  const stub = `${self}require(${JSON.stringify(path)})(${JSON.stringify(name)})\n`
   writeFileSync(join(build, name.replace(/\.js$/, '.linked.cjs')), stub)
 }

@@ -4,22 +4,27 @@
  *
  * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
  * are dead, too. It works in slices of the event loop, each half a millisecond long (three where others write
- * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open one compacts: whoever has the lock
- * on a file of its own. It may die anywhere: the next one finds what it announced in the slot table.
+ * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open
+ * one compacts: whoever has the lock on a file of its own. It may die anywhere: the next one finds what it
+ * announced in the slot table.
  *
  * Its own memory is a window of a segment and a few numbers for each segment, whatever the store holds.
  *
  * In the background it is looked after some times a second, by the one that does the background work of
- * all. The timers keep no process alive. What fails is told as an event, kept in `compacted.failure` for
+ * all, and at each segment that this one begins, so that it also begins while the event loop stands still.
+ * What there is to do is done by a thread of its own (compactor.ts), or, where there can be none, in slices
+ * of this one. The timers keep no process alive. What fails is told as an event, kept in `compacted.failure` for
  * `stats()`, and thrown by the next `compact()`, or by `close()`; a run that succeeds takes it back.
  */
 import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import { betweenCheckpoints } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
+import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { fileBytesOf } from './estimate.js'
@@ -70,28 +75,83 @@ const giveWayIntervalMs = 200
 const timerMsMax = 2 ** 31 - 1
 
 export class Compaction {
-  isPaused = false
   /** Told of what a run did so far. */
   onProgress: ((event: CompactionEvent) => void) | undefined
+  /** Told of the end of each run in the background, and of what it left alone. */
+  onRun: ((report: CompactionReport, damaged: ReadonlySet<number>) => void) | undefined
   readonly #engine: Engine
+  /** A word that is 1 while it is paused: that of the one for which this one compacts, or its own. */
+  readonly #pause: Int32Array
+  /** Undefined where there can be none. */
+  #compactor: Compactor | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<CompactionReport> | undefined
   #isStopped = false
+  /** Its thread does nothing else, and lives until it is told to end. */
+  #isOwnThread = false
   #restUntilMs = 0
   #gaveWayAtMs = 0
   #wake: (() => void) | undefined
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
   readonly #damaged: Set<number> = new Set()
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, pause: Int32Array = new Int32Array(new SharedArrayBuffer(4))) {
     this.#engine = engine
+    this.#pause = pause
     engine.compacted.stop = () => this.#stop()
   }
 
-  /** Looks after it in the background from now on. */
+  get isPaused(): boolean {
+    return Atomics.load(this.#pause, 0) === 1
+  }
+
+  set isPaused(isPaused: boolean) {
+    Atomics.store(this.#pause, 0, isPaused ? 1 : 0)
+  }
+
+  /** Looks after it in the background from now on, with a thread that does it where there can be one. */
   start(): void {
-    this.#timer = setInterval(() => this.#look(), lookIntervalMs)
+    const engine = this.#engine
+    // A thread of a worker's would be ended with it at any moment, and so maybe while it loads: see compactor.ts.
+    if (isMainThread && engine.platform.isReachable) {
+      this.#compactor = new Compactor(engine, this.#pause, {
+        onProgress: (event) => {
+          if (event.isDone && event.segmentsDropped > 0) engine.compacted.runCount++
+          this.onProgress?.(event)
+        },
+        onRun: (report, damaged) => this.#note(report, damaged),
+        onFailure: (error, damaged) => this.#fail(error, damaged),
+        onRefusal: () => {
+          this.#compactor = undefined
+        },
+      })
+    }
+    this.#startTimer(() => isMine(engine))
+    engine.log.rollListeners.push(() => this.#lookWhileWriting())
+  }
+
+  /** Looks after it in the background from now on, for another one. */
+  startFor(): void {
+    this.#isOwnThread = true
+    this.#startTimer(() => isAble(this.#engine))
+  }
+
+  #startTimer(isMine: () => boolean): void {
+    this.#timer = setInterval(() => {
+      if (isMine()) this.#look()
+    }, lookIntervalMs)
     this.#timer.unref()
+  }
+
+  /** What fails here must fail in no write. */
+  #lookWhileWriting(): void {
+    const engine = this.#engine
+    if (this.#compactor === undefined || this.#isStopped) return
+    try {
+      if (isAble(engine) && engine.background.tryDuty()) this.#look()
+    } catch (error) {
+      engine.onError?.(error)
+    }
   }
 
   /** Throws what the background met before, once. */
@@ -122,24 +182,45 @@ export class Compaction {
     this.#isStopped = true
     clearInterval(this.#timer)
     this.#wake?.()
-    await Promise.allSettled([this.#running])
+    await Promise.allSettled([this.#running, this.#compactor?.stop()])
   }
 
   #look(): void {
-    const engine = this.#engine
-    if (this.#running !== undefined || this.isPaused || !isMine(engine)) return
+    if (this.#running !== undefined || this.isPaused || this.#compactor?.isAtWork === true) return
     if (performance.now() < this.#restUntilMs || !this.#isWorthIt()) return
+    if (this.#compactor !== undefined) {
+      this.#compactor.start()
+      return
+    }
     this.#begin({ minGarbageRatio: backgroundGarbageRatio, isBackground: true }).then(
-      ({ isPostponed }) => {
-        engine.compacted.failure = undefined
-        if (isPostponed) this.#restUntilMs = performance.now() + restMs
-      },
-      (error: unknown) => {
-        this.#restUntilMs = performance.now() + restMs
-        engine.compacted.failure = error
-        engine.onError?.(error)
-      },
+      (report) => this.#note(report, this.#damaged),
+      (error: unknown) => this.#fail(error, this.#damaged),
     )
+  }
+
+  /** A run in the background is over. */
+  #note(report: CompactionReport, damaged: ReadonlySet<number>): void {
+    const { compacted } = this.#engine
+    compacted.failure = undefined
+    if (report.isPostponed) this.#restUntilMs = performance.now() + restMs
+    this.onRun?.(report, damaged)
+    this.#leaveAlone(damaged)
+  }
+
+  #fail(error: unknown, damaged: ReadonlySet<number>): void {
+    const { compacted, onError } = this.#engine
+    this.#restUntilMs = performance.now() + restMs
+    compacted.failure = error
+    this.#leaveAlone(damaged)
+    onError?.(error)
+  }
+
+  #leaveAlone(damaged: ReadonlySet<number>): void {
+    for (const segmentNumber of damaged) this.#damaged.add(segmentNumber)
+  }
+
+  get damaged(): ReadonlySet<number> {
+    return this.#damaged
   }
 
   #isWorthIt(): boolean {
@@ -183,7 +264,7 @@ export class Compaction {
     for (;;) {
       const lock = platform.tryLock(join(directory, compactFileName), 'exclusive')
       if (lock !== undefined || isBackground) return lock
-      await this.#pause(lockPauseMs, false)
+      await this.#giveWay(lockPauseMs, false)
       if (this.#isOver(isBackground)) return undefined
     }
   }
@@ -223,6 +304,12 @@ export class Compaction {
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
       if (victim === undefined) break
+      // Only tombstones count in it, and none if what was copied so far goes first.
+      if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
+        bytesMovedBefore = tally.bytesMoved
+        await drop(true)
+        continue
+      }
       done.add(victim.segmentNumber)
       try {
         const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
@@ -254,7 +341,7 @@ export class Compaction {
     isBackground: boolean,
   ): Promise<boolean> {
     if (performance.now() - this.#gaveWayAtMs > giveWayIntervalMs) {
-      await this.#pause(lockPauseMs, isBackground)
+      await this.#giveWay(lockPauseMs, isBackground)
       this.#gaveWayAtMs = performance.now()
     }
     while (!this.#isOver(isBackground)) {
@@ -262,7 +349,7 @@ export class Compaction {
         this.#copy(victim, tally, isBackground),
       )
       if (isCopied !== undefined) return isCopied
-      await this.#pause(lockPauseMs, isBackground)
+      await this.#giveWay(lockPauseMs, isBackground)
       this.#gaveWayAtMs = performance.now()
     }
     return false
@@ -280,7 +367,7 @@ export class Compaction {
         if (tally.isHeld) return false
         if (isEnd) return true
         if (performance.now() < sliceEndMs) continue
-        await this.#pause(pace.pauseMs, isBackground)
+        await this.#giveWay(pace.pauseMs, isBackground)
         if (this.#isOver(isBackground)) return false
         if (isBackground) pace = this.#pace()
         sliceEndMs = performance.now() + pace.sliceMs
@@ -300,7 +387,9 @@ export class Compaction {
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
-  #pause(ms: number, isUnreferenced: boolean): Promise<void> {
+  #giveWay(ms: number, isBackground: boolean): Promise<void> {
+    // Where there is nothing else to do, the event loop sleeps over an immediate that is not referenced.
+    const isUnreferenced = isBackground && !this.#isOwnThread
     return new Promise((resolve) => {
       const wake = (): void => {
         this.#wake = undefined
@@ -331,9 +420,12 @@ interface Pace {
 const alone: FileLock = { release: () => undefined, share: () => undefined }
 
 /** One that is alone does all background work; of several the one on duty. */
-function isMine({ background, control, isClosed, isReadOnly, platform }: Engine): boolean {
-  if (isClosed || isReadOnly || control.isPoisoned) return false
-  return !platform.isShared || background.isOnDuty
+function isMine(engine: Engine): boolean {
+  return isAble(engine) && (!engine.platform.isShared || engine.background.isOnDuty)
+}
+
+function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
+  return !isClosed && !isReadOnly && !control.isPoisoned
 }
 
 function isDamage(error: unknown): boolean {

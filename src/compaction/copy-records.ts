@@ -3,8 +3,10 @@
  * reads and verified, and each is looked up in the index, which says whether it is what its key has. So no
  * table is built, whatever the segment holds.
  *
- * The writer's word is taken for each record, so others write and read meanwhile; what they supersede in
- * between is dead when its turn comes, or later. None of them is updated in place any more, from before the
+ * The writer's word is taken for some records at a time, so others write and read meanwhile; what they
+ * supersede in between is dead when its turn comes, or later. For each record alone it is taken only where
+ * nothing is shared: beside a busy writer, who has the word most of the time, it costs more to come by than a
+ * record takes (`bench/compaction.mjs`, "uniform"). None of them is updated in place any more, from before the
  * first is read: the index would still lead to it, and what was read of it would come back as its copy.
  */
 import { corrupt } from '../base/errors.js'
@@ -20,6 +22,9 @@ import { SegmentReader } from '../log/segment-reader.js'
 import { walkSegment } from '../log/segment-walk.js'
 import { slotEndBytes, slotEpoch } from '../log/slot-table.js'
 import type { SurveyedSegment } from './survey.js'
+
+/** A tenth of a millisecond: whoever else writes waits no longer. */
+const recordsPerTurn = 64
 
 export interface CopyTally {
   recordsMoved: number
@@ -50,52 +55,63 @@ export function* copyRecords(
     // Sealed it is, and yet above the boundary where no sync came since.
     freezeRecord(engine, segmentNumber * log.segmentWords + end - 1)
     const { keepsTombstones } = victim
+    const isShared = platform.kind !== 'file'
+    const start = segmentNumber * log.segmentWords
+    const offsets: number[] = []
+    const moveRead = (offset: number): void =>
+      count(tally, moveRecord(engine, reader.words, reader.start, start + offset, keepsTombstones))
+    const flush = (): void => {
+      if (offsets.length === 0) return
+      moveHeld(
+        engine,
+        () => {
+          if (log.words[slot] === undefined) log.mapSlot(slot)
+          const words = log.words[slot]
+          for (const offset of offsets) {
+            count(tally, moveRecord(engine, words, offset * 2, start + offset, keepsTombstones))
+          }
+        },
+        tally,
+      )
+      offsets.length = 0
+    }
     yield* walkSegment(reader, firstRecordOffset, end, {
       record: (_, offset) => {
         const type = recordType(reader.words, reader.start)
         if (type !== typePut && type !== typeTombstone) return
         if (tally.isHeld) return
-        const bytes = moveHeld(engine, reader, victim, offset, keepsTombstones, tally)
-        if (bytes === 0) return
-        tally.recordsMoved++
-        tally.bytesMoved += bytes
+        // Not the bytes that were read: those of the mapping, which are the same, below the boundary.
+        if (isShared || !reader.isWhole) offsets.push(offset)
+        else moveHeld(engine, () => moveRead(offset), tally)
+        if (offsets.length === recordsPerTurn || !reader.isWhole) flush()
       },
       damage: (offset, _end, what) => {
         throw corrupt(path, offset * 8, what)
       },
       isWholeAfterAll: () => false,
     })
+    flush()
   } finally {
     file.close()
   }
 }
 
-function moveHeld(
-  engine: Engine,
-  reader: SegmentReader,
-  { segmentNumber, slot }: SurveyedSegment,
-  offset: number,
-  keepsTombstones: boolean,
-  tally: CopyTally,
-): number {
-  const { log } = engine
-  const address = segmentNumber * log.segmentWords + offset
+/** Runs `move` with the writer's word in hand, unless somebody walks along the log. */
+function moveHeld(engine: Engine, move: () => void, tally: CopyTally): void {
   enter(engine)
   try {
-    if (engine.attachments.isLogHeld()) {
-      tally.isHeld = true
-      return 0
-    }
-    if (reader.isWhole) {
-      return moveRecord(engine, reader.words, reader.start, address, keepsTombstones)
-    }
-    // Verified in pieces: it is copied from where it lies, which is the same memory.
-    if (log.words[slot] === undefined) log.mapSlot(slot)
-    return moveRecord(engine, log.words[slot], offset * 2, address, keepsTombstones)
+    tally.isHeld = engine.attachments.isLogHeld()
+    if (!tally.isHeld) move()
   } catch (error) {
     mend(engine)
     throw error
   } finally {
     leave(engine)
   }
+}
+
+function count(tally: CopyTally, bytes: number): void {
+  if (bytes === 0) return
+  tally.recordsMoved++
+  tally.bytesMoved += bytes
 }

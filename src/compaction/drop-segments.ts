@@ -70,7 +70,7 @@ export async function dropSegments(
   isUnhurried: boolean,
 ): Promise<DropResult> {
   const isLeft = announcedDrops(engine).length > 0
-  const dead = exclusively(engine, () => deadSegments(engine, copied))
+  const dead = exclusively(engine, () => deadSegments(engine, copied, () => false))
   const noted = await withoutReferences(engine, dead, isUnhurried)
   if (engine.isClosed) return { segmentsDropped: 0, isHeld: false }
   if (noted.size === 0 && !isLeft) return { segmentsDropped: 0, isHeld: false }
@@ -113,8 +113,15 @@ async function withoutReferences(
   return all
 }
 
-/** Nothing in them counts, for anybody. */
-function deadSegments(engine: Engine, copied: ReadonlySet<number>): SurveyedSegment[] {
+/**
+ * Nothing in them counts, for anybody. One that is dead and has to stay, as long as a checkpoint leads into
+ * it, needs the tombstones behind it as any other: a recovery without that checkpoint reads all of the log.
+ */
+function deadSegments(
+  engine: Engine,
+  copied: ReadonlySet<number>,
+  isStaying: (segment: SurveyedSegment) => boolean,
+): SurveyedSegment[] {
   const isRemembering = engine.control.get(layout.tombstones) > 0
   let isBehindDead = false
   const found: SurveyedSegment[] = []
@@ -124,7 +131,8 @@ function deadSegments(engine: Engine, copied: ReadonlySet<number>): SurveyedSegm
     const mayNeedTombstones = isBehindDead || isRemembering
     const keepsTombstones =
       mayNeedTombstones && segment.tombstoneBytes > 0 && !copied.has(segmentNumber)
-    if (isComplete && !isPinned && liveBytes === 0 && !keepsTombstones) found.push(segment)
+    const isDead = isComplete && !isPinned && liveBytes === 0 && !keepsTombstones
+    if (isDead && !isStaying(segment)) found.push(segment)
     else if (kind === 'log' && hasDeadPuts) isBehindDead = true
   }
   return found
@@ -140,10 +148,10 @@ function announce(
   return exclusively(engine, () => {
     if (attachments.isLogHeld() || isOrderBeingBuilt(engine)) return false
     const boundary = namedBelow(engine)
-    for (const { kind, segmentNumber, slot } of deadSegments(engine, copied)) {
-      if (!noted.has(segmentNumber)) continue
-      // The manifest must be able to tell that it is gone: see `segmentKindDropped` for the others.
-      if (kind === 'log' && segmentNumber >= boundary) continue
+    // The manifest must be able to tell that it is gone: see `segmentKindDropped` for the others.
+    const isStaying = ({ kind, segmentNumber }: SurveyedSegment): boolean =>
+      !noted.has(segmentNumber) || (kind === 'log' && segmentNumber >= boundary)
+    for (const { slot } of deadSegments(engine, copied, isStaying)) {
       log.slots.set(slot, slotKind, kindDropped)
     }
     return true

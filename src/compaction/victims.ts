@@ -57,7 +57,17 @@ export function chooseVictim(
   const best = bestOf(candidates)
   if (best === undefined) return undefined
   const ratio = gainOf(best) / best.sizeBytes
-  if (ratio >= minGarbageRatio) return best
+  const isWorthIt = (segment: SurveyedSegment): boolean =>
+    gainOf(segment) / segment.sizeBytes >= minGarbageRatio
+  if (ratio >= minGarbageRatio) {
+    // Of one in which only tombstones count nothing is copied if what they keep dead goes before it.
+    const isOlder = ({ segmentNumber }: SurveyedSegment): boolean =>
+      segmentNumber < best.segmentNumber
+    const older = candidates.find(
+      (segment) => segment.hasDeadPuts && isOlder(segment) && isWorthIt(segment),
+    )
+    return best.liveBytes === 0 ? (older ?? best) : best
+  }
   if (excessBytes <= 0) return undefined
   const tombstoneBytes = candidates.reduce((sum, segment) => sum + segment.tombstoneBytes, 0)
   if (tombstoneBytes > excessBytes / 2) return candidates.find(({ hasDeadPuts }) => hasDeadPuts)

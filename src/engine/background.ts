@@ -36,6 +36,13 @@ export class Background {
     return this.#lock !== undefined
   }
 
+  /** For who cannot wait for the next look. True where this is the one on duty. */
+  tryDuty(): boolean {
+    const { directory, platform } = this.#engine
+    this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
+    return this.#lock !== undefined
+  }
+
   start(): void {
     const { isReadOnly, platform } = this.#engine
     if (isReadOnly || (!platform.isShared && platform.kind !== 'file')) return
@@ -78,7 +85,7 @@ export class Background {
   }
 
   #look(): void {
-    const { control, directory, platform, syncIntervalMs } = this.#engine
+    const { control, platform, syncIntervalMs } = this.#engine
     if (control.isPoisoned) return
     // One that has the store alone has nobody to do anything for.
     if (!platform.isShared) {
@@ -88,8 +95,7 @@ export class Background {
       }
       return
     }
-    this.#lock ??= platform.tryLock(join(directory, backgroundFileName), 'exclusive')
-    if (this.#lock === undefined) return
+    if (!this.tryDuty()) return
     this.#cleanUp()
     // It never rejects.
     void this.#engine.checkpointDuty.runIfDue(() => this.#engine.requireOpen())

@@ -76,8 +76,12 @@ export async function close(engine: Engine): Promise<void> {
 }
 
 /** A guess: others come and go until the lifecycle lock is held. */
-function isAlone(engine: Engine): boolean {
-  return engine.attachments.list().length <= 1
+function isAlone({ attachments, compacted }: Engine): boolean {
+  const others = attachments.list().filter(({ processId, threadId }) => {
+    const isOfThread = processId === process.pid && threadId === compacted.thread?.threadId
+    return !isOfThread
+  })
+  return others.length <= 1
 }
 
 const noSpaceCodes = ['STORE_FULL', 'ENOSPC', 'EDQUOT']

@@ -2,6 +2,7 @@
  * The parts of an open store, and what every operation asks of them first. No algorithm is here:
  * each operation is a file of its own in this folder.
  */
+import type { Worker } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import type { Attachment, Attachments } from '../control/attachments.js'
 import type { Control } from '../control/control.js'
@@ -18,6 +19,7 @@ import { Background } from './background.js'
 import { Clock } from './clock.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
+import { MemoryBudget } from './memory-budget.js'
 import type { OwnOrder } from './own-order.js'
 import { Pins } from './pins.js'
 import type { RangeMemory } from './range-memory.js'
@@ -42,6 +44,7 @@ export interface EngineParts {
   readonly verifiesReads: boolean
   /** Checkpoints are made when they are due. */
   readonly autoCheckpoint: boolean
+  readonly memoryBudgetBytes: number | undefined
   /** What says that the store is open. */
   readonly session: Session
   readonly attachments: Attachments
@@ -91,6 +94,8 @@ export interface Compacted {
   runCount: number
   /** Of the background, until a run succeeds: the next `compact()`, or `close()`, reports it. */
   failure: unknown
+  /** That does it in the background; undefined where none does, or this one itself. */
+  thread: Worker | undefined
   /** Ends what is under way; set while there is something that could be. */
   stop: (() => Promise<void>) | undefined
 }
@@ -126,6 +131,7 @@ export class Engine {
   readonly syncIntervalMs: number
   readonly verifiesReads: boolean
   readonly autoCheckpoint: boolean
+  readonly memoryBudgetBytes: number | undefined
   /** Set when the store is attached. */
   session: Session
   readonly attachments: Attachments
@@ -169,6 +175,7 @@ export class Engine {
   ownOrder: OwnOrder | undefined
   readonly background: Background
   readonly checkpointDuty: AutoCheckpoint
+  readonly memoryBudget: MemoryBudget
   /** Values above this get a segment of their own. */
   readonly inlineValueSizeBytesMax: number
   /** The checkpoint that this one is making. */
@@ -182,7 +189,12 @@ export class Engine {
   isClosed = false
   /** False when memory was given back: nothing of the store may be touched then. */
   isMapped = true
-  readonly compacted: Compacted = { runCount: 0, failure: undefined, stop: undefined }
+  readonly compacted: Compacted = {
+    runCount: 0,
+    failure: undefined,
+    thread: undefined,
+    stop: undefined,
+  }
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   /** See expiry.ts. */
@@ -209,6 +221,7 @@ export class Engine {
     this.syncIntervalMs = parts.syncIntervalMs
     this.verifiesReads = parts.verifiesReads
     this.autoCheckpoint = parts.autoCheckpoint
+    this.memoryBudgetBytes = parts.memoryBudgetBytes
     this.session = parts.session
     this.attachments = parts.attachments
     this.writerToken = parts.attachments.token
@@ -218,6 +231,7 @@ export class Engine {
     this.inlineValueSizeBytesMax = parts.log.segmentSizeBytes / 4
     this.#renewal = parts.renewal
     this.log.onForget = (slot) => this.views.forget(slot)
+    this.memoryBudget = new MemoryBudget(this, parts.memoryBudgetBytes)
     this.background = new Background(this)
     this.checkpointDuty = new AutoCheckpoint(this)
   }
@@ -242,6 +256,7 @@ export class Engine {
   /** Gives back everything that is mapped or open. */
   closeParts(): void {
     this.isMapped = false
+    this.memoryBudget.stop()
     this.ownOrder = undefined
     this.views.close()
     const { control, counts, expiries, index, log, order } = this

@@ -2,6 +2,8 @@
  * Making a record reachable: the entry that an operation announces for it, and the growth of the
  * index that new keys bring. Between `begin` and `commit`, except {@link grow}.
  */
+
+import { StoreError } from '../base/errors.js'
 import {
   entriesPerBucket,
   entryWords,
@@ -11,7 +13,7 @@ import {
 import * as layout from '../format/control-layout.js'
 import { redoSizeBytes } from '../format/control-layout.js'
 import { freeEntry, type HashIndex, wordOf } from '../index/hash-index.js'
-import { isSplitDue, planSplit } from '../index/split.js'
+import { isSplitDue, planSplit, type SplitPlan } from '../index/split.js'
 import { applyPending, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
 
@@ -113,12 +115,15 @@ function takeOverflowBucket(engine: Engine): number {
   return added
 }
 
-/** Splits a bucket where new keys made one due. A change of its own, after that of the operation. */
+/**
+ * Splits a bucket where new keys made one due. A change of its own, after that of the operation, which is
+ * done: on a full disk the table keeps its size, and is right all the same; the next new key tries again.
+ */
 export function grow(engine: Engine): void {
   const { control, index } = engine
   if (!isSplitDue(index, control.get(layout.records) + control.get(layout.tombstones))) return
   const redo = control.redoStart(control.next) >>> 2
-  const plan = planSplit(index, control.words, redo, redoSizeBytes / 4)
+  const plan = planWhereThereIsSpace(index, control.words, redo)
   if (plan === undefined) return
   control.begin()
   control.set(layout.bucketCount, plan.newHome + 1)
@@ -134,4 +139,17 @@ export function grow(engine: Engine): void {
   control.commit()
   applyPending(engine)
   index.adoptBucketCount()
+}
+
+function planWhereThereIsSpace(
+  index: HashIndex,
+  images: Int32Array,
+  start: number,
+): SplitPlan | undefined {
+  try {
+    return planSplit(index, images, start, redoSizeBytes / 4)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'STORE_FULL') return undefined
+    throw error
+  }
 }

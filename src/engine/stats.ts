@@ -15,6 +15,7 @@ import {
 } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
 import { readCounts } from './expiry.js'
+import { measureResidency } from './residency.js'
 import { unsweptIds } from './sweep-keyspaces.js'
 import { unreadSegments } from './unread.js'
 
@@ -37,8 +38,13 @@ export interface StoreStats {
   readonly mutableBytes: number
   /** Bytes of the log that never change again. */
   readonly readOnlyBytes: number
-  /** Bytes of the log not in memory; 0 in this version, which leaves that to the page cache. */
+  /**
+   * Of these, bytes that are not in memory: a read of them waits for the medium. As the system sees it, by
+   * samples where the log has more than 256 MiB.
+   */
   readonly coldBytes: number
+  /** Bytes of the log that are in memory, whoever brought them there: with `coldBytes` all of it. */
+  readonly residentBytes: number
   /** Addresses, in 8-byte words of the log. */
   readonly tail: number
   readonly durable: number
@@ -87,6 +93,7 @@ export function stats(engine: Engine): StoreStats {
     }),
   )
   const oldest = attachments.lowestPin()
+  const residency = measureResidency(engine)
   const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const liveBytes = state[layout.liveBytes]
   const garbageBytes = usedBytes - liveBytes
@@ -104,7 +111,8 @@ export function stats(engine: Engine): StoreStats {
     segments,
     mutableBytes,
     readOnlyBytes: Math.max(0, usedBytes - mutableBytes),
-    coldBytes: 0,
+    coldBytes: residency.coldBytes,
+    residentBytes: residency.residentBytes,
     tail: state[layout.tail],
     durable: state[layout.durable],
     begin: state[layout.begin],

@@ -89,6 +89,10 @@ export class Log {
   /** Flushes of them that are under way: none is closed meanwhile. */
   flushCount = 0
   readonly #slotByNumber: Map<number, number> = new Map()
+  /** Memory is short: of what is touched and not resident one page is read, and not its neighbours. */
+  isReadAtRandom = false
+  /** Told when this one has begun a new segment, with the writer's word in hand. */
+  readonly rollListeners: (() => void)[] = []
   /** Told of a slot whose segment was dropped. */
   onForget: ((slot: number) => void) | undefined
   /** As of which the mapped slots are those of the slot table. */
@@ -271,6 +275,7 @@ export class Log {
     const epoch = this.slots.get(slot, slotEpoch)
     this.#mappings[slot]?.discard()
     this.#mappings[slot] = mapping
+    if (this.isReadAtRandom) mapping.expectRandomReads()
     for (let part = 0; part === 0 || this.slots.get(slot + part, slotKind) === kindPart; part++) {
       const start = part * this.segmentSizeBytes
       if (start >= sizeBytes) break
@@ -300,6 +305,11 @@ export class Log {
     const start = (slot - first) * this.segmentSizeBytes + offset
     const size = Math.min(sizeBytes, this.slots.get(first, slotSizeBytes) - start)
     return size <= 0 || (this.#mappings[first]?.isResident(start, size) ?? true)
+  }
+
+  /** The mapping of a segment, by its first slot; undefined where this one has not touched it yet. */
+  mappingOf(slot: number): Mapping | undefined {
+    return this.#mappings[slot]
   }
 
   /** The name of the file of the segment that begins in a slot. */

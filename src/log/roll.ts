@@ -207,6 +207,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   log.tailOffset = firstRecordOffset
   log.tailLimit = (sizeBytes / 8) | 0
   log.nextCheck = 0
+  for (const listener of log.rollListeners) listener()
 }
 
 /** Says in the slot of the tail segment what it is, and announces its dead bytes: an absolute number. */

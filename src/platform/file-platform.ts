@@ -44,6 +44,22 @@ class LoadedBytes implements Mapping {
     return true
   }
 
+  residentBytes(_offset: number, sizeBytes: number): number {
+    return sizeBytes
+  }
+
+  expectRandomReads(): void {
+    // No page is ever read.
+  }
+
+  adviseOut(): void {
+    // The bytes are nowhere else.
+  }
+
+  addressAt(): undefined {
+    return undefined
+  }
+
   unmap(): void {
     // The buffer is ordinary memory, freed when unreachable.
   }
@@ -71,6 +87,7 @@ export function createFilePlatform(): Platform {
     kind: 'file',
     hasDirectory: true,
     isShared: false,
+    isReachable: false,
     createAddressSpace: () => undefined,
     openFile: (path, mode): PlatformFile => new LoadedFile(loadLibc(), path, mode),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(loadLibc(), path, mode, holder),

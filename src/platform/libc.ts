@@ -29,6 +29,10 @@ export interface Libc {
   advise(pointer: Pointer, sizeBytes: number, advice: number): void
   /** False where a page of this memory would have to be read from the medium. */
   isResident(pointer: Pointer, sizeBytes: number): boolean
+  /** Bytes of the pages of this memory that are in memory, whoever brought them there. */
+  residentBytes(pointer: Pointer, sizeBytes: number): number
+  /** Advice: pages of a file that are clean, and that nobody has mapped, are not needed any more. */
+  adviseUnneeded(fd: number, offset: number, sizeBytes: number): void
   /** 0, or the error number. */
   fallocate(fd: number, sizeBytes: number): number
   /** False where another holder has it. */
@@ -48,6 +52,13 @@ export const mapAnonymous = process.platform === 'linux' ? 0x20 : 0x1000
 export const mapNoReserve = process.platform === 'linux' ? 0x4000 : 0x40
 /** Linux 5.14 and later; older kernels and other systems refuse it, which only costs speed. */
 export const advicePopulateWrite = 23
+/** No reading ahead: of what is touched one page is read. */
+export const adviceRandom = 1
+/** Of a shared mapping: its pages leave this address space, and stay what they are in the page cache. */
+export const adviceDontNeed = 4
+
+/** To `posix_fadvise`. */
+const fileAdviceDontNeed = 4
 
 const lockShared = 1
 const lockExclusive = 2
@@ -133,11 +144,22 @@ function bind(koffi: Koffi): Libc {
       ? library.func('int memfd_create(const char *, unsigned int)')
       : undefined
   const close = library.func('int close(int)')
+  const fadvise =
+    process.platform === 'linux'
+      ? library.func('int posix_fadvise(int, int64_t, int64_t, int)')
+      : undefined
   const mincore = library.func('int mincore(void *, size_t, _Out_ uint8_t *)')
   const pageSizeBytes = library.func('int getpagesize()')() as number
 
   const fail = (call: string): never => {
     throw systemError(call, koffi.errno())
+  }
+  /** A byte for each page, whose lowest bit says that it is in memory; undefined where it cannot be told. */
+  const residency = (pointer: Pointer, sizeBytes: number): Uint8Array | undefined => {
+    const startBytes = Number(pointer % BigInt(pageSizeBytes))
+    const pages = new Uint8Array(Math.ceil((startBytes + sizeBytes) / pageSizeBytes))
+    const start = pointer - BigInt(startBytes)
+    return mincore(start, startBytes + sizeBytes, pages) === 0 ? pages : undefined
   }
   return {
     mmap(at, sizeBytes, protection, flags, fd, offset) {
@@ -159,12 +181,18 @@ function bind(koffi: Koffi): Libc {
       madvise(pointer, sizeBytes, advice)
     },
     isResident(pointer, sizeBytes) {
-      const startBytes = Number(pointer % BigInt(pageSizeBytes))
-      const pages = new Uint8Array(Math.ceil((startBytes + sizeBytes) / pageSizeBytes))
-      const start = pointer - BigInt(startBytes)
       // Where it cannot be told, whoever asks reads without having waited.
-      if (mincore(start, startBytes + sizeBytes, pages) !== 0) return true
-      return pages.every((page) => (page & 1) === 1)
+      return residency(pointer, sizeBytes)?.every((page) => (page & 1) === 1) ?? true
+    },
+    residentBytes(pointer, sizeBytes) {
+      const pages = residency(pointer, sizeBytes)
+      if (pages === undefined) return 0
+      let count = 0
+      for (const page of pages) count += page & 1
+      return Math.min(sizeBytes, count * pageSizeBytes)
+    },
+    adviseUnneeded(fd, offset, sizeBytes) {
+      fadvise?.(fd, offset, sizeBytes, fileAdviceDontNeed)
     },
     fallocate(fd, sizeBytes) {
       if (fallocate === undefined) return osConstants.errno.EOPNOTSUPP

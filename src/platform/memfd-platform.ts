@@ -135,6 +135,7 @@ function platformOf(libc: Libc, directory: MemoryDirectory): Platform {
     kind: 'memory',
     hasDirectory: false,
     isShared: true,
+    isReachable: true,
     createAddressSpace: (rangeSizeBytes) => new AddressSpace(libc, rangeSizeBytes),
     // What is found there was written by this process.
     bootId: () => directory.handle.identity,

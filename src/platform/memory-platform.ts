@@ -80,6 +80,10 @@ class MemoryFile implements PlatformFile {
       prefault: () => undefined,
       discard: () => undefined,
       isResident: () => true,
+      residentBytes: (_, size) => size,
+      expectRandomReads: () => undefined,
+      adviseOut: () => undefined,
+      addressAt: () => undefined,
       unmap: () => undefined,
     }
   }
@@ -126,6 +130,7 @@ export function createMemoryPlatform(): Platform {
     kind: 'memory',
     hasDirectory: false,
     isShared: false,
+    isReachable: false,
     createAddressSpace: () => undefined,
     bootId: () => '',
     mountId: () => '',

@@ -1,7 +1,15 @@
 /** A stretch of a file in memory, within an address range. */
 import { StoreError } from '../base/errors.js'
 import { AddressRange, type AddressSpace } from './address-space.js'
-import { type Libc, mapPrivate, mapShared, protectionRead, protectionWrite } from './libc.js'
+import {
+  adviceDontNeed,
+  adviceRandom,
+  type Libc,
+  mapPrivate,
+  mapShared,
+  protectionRead,
+  protectionWrite,
+} from './libc.js'
 import type { MapAccess, Mapping } from './platform.js'
 import { prepare } from './preparer.js'
 
@@ -42,6 +50,23 @@ export class MmapMapping implements Mapping {
 
   isResident(offset: number, sizeBytes: number): boolean {
     return this.#libc.isResident(this.#range.pointerAt(this.byteOffset + offset), sizeBytes)
+  }
+
+  residentBytes(offset: number, sizeBytes: number): number {
+    return this.#libc.residentBytes(this.addressAt(offset), sizeBytes)
+  }
+
+  expectRandomReads(): void {
+    this.#libc.advise(this.addressAt(0), this.sizeBytes, adviceRandom)
+  }
+
+  /** Once it is not mapped any more, these may be the addresses of memory that is nowhere else. */
+  adviseOut(offset: number, sizeBytes: number): void {
+    if (this.#isMapped) this.#libc.advise(this.addressAt(offset), sizeBytes, adviceDontNeed)
+  }
+
+  addressAt(offset: number): bigint {
+    return this.#range.pointerAt(this.byteOffset + offset)
   }
 
   flush(): void {

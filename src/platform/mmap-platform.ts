@@ -60,6 +60,7 @@ export function createMmapPlatform(libc: Libc): Platform {
     kind: 'mmap',
     hasDirectory: true,
     isShared: true,
+    isReachable: true,
     openFile: (path, mode): PlatformFile => new MmapFile(libc, path, mode),
     createAddressSpace: (rangeSizeBytes): AddressSpace => new AddressSpace(libc, rangeSizeBytes),
     lock: (path, mode, holder: LockHolder): Lock => takeLock(libc, path, mode, holder),

@@ -44,6 +44,17 @@ export interface Mapping {
   discard(): void
   /** False where a range would have to be read from the medium, as far as it can be told. */
   isResident(offset: number, sizeBytes: number): boolean
+  /** Bytes of a range that are in memory, whoever brought them there, as far as it can be told. */
+  residentBytes(offset: number, sizeBytes: number): number
+  /** From now on a page that is touched and not in memory is read alone. */
+  expectRandomReads(): void
+  /**
+   * Takes a range out of the address space of this thread, so that the system may take its memory back.
+   * The bytes stay what they are, and who touches them has them again. Of shared mappings only.
+   */
+  adviseOut(offset: number, sizeBytes: number): void
+  /** The address of a byte in this process; undefined where the bytes are no file's memory. */
+  addressAt(offset: number): bigint | undefined
   /** Ends the mapping. The buffer reads as empty afterwards, or stays valid until unreachable. */
   unmap(): void
 }
@@ -131,6 +142,8 @@ export interface Platform {
   syncDirectoryAsync(path: string): Promise<void>
   /** True where other threads and processes can have the same files mapped at the same time. */
   readonly isShared: boolean
+  /** True where they reach them by the path of the store, or by {@link memoryHandle}. */
+  readonly isReachable: boolean
   /** Takes the lock on a store for this one alone, or throws `STORE_LOCKED` naming who has it. */
   lock(path: string, mode: 'read' | 'write', holder: LockHolder): Lock
   /** Takes the lock on a file, made where it is missing; undefined where somebody else has it. */

@@ -3,7 +3,17 @@ import { closeSync, openSync } from 'node:fs'
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { systemErrorCode } from '../base/errors.js'
 import { advicePopulateWrite, type Libc, loadLibc } from './libc.js'
-import { type PreparerJob, type PreparerSetup, signalJobs, signalMayEnd } from './preparer.js'
+import {
+  type FileStretch,
+  type PreparerJob,
+  type PreparerSetup,
+  signalJobs,
+  signalMayEnd,
+  tableEntrySize,
+  tableHeadSize,
+  tableIsCounted,
+  tableLength,
+} from './preparer.js'
 
 const { signal, port } = workerData as PreparerSetup
 const libc = loadLibc()
@@ -26,10 +36,37 @@ function run(libc: Libc, job: PreparerJob): void {
     libc.advise(job.pointer, job.sizeBytes, advicePopulateWrite)
     return
   }
+  if (job.kind === 'count') {
+    count(libc, job.table)
+    return
+  }
+  if (job.kind === 'drop') {
+    for (const stretch of job.stretches) drop(libc, stretch)
+    return
+  }
+  withFile(job.path, 'r+', (fd) => libc.fallocate(fd, job.sizeBytes))
+}
+
+function count(libc: Libc, table: Float64Array): void {
+  const end = tableHeadSize + table[tableLength] * tableEntrySize
+  for (let entry = tableHeadSize; entry < end; entry += tableEntrySize) {
+    table[entry + 2] = libc.residentBytes(BigInt(table[entry]), table[entry + 1])
+  }
+  table[tableIsCounted] = 1
+}
+
+function drop(libc: Libc, { path, position, sizeBytes }: FileStretch): void {
+  withFile(path, 'r', (fd) => libc.adviseUnneeded(fd, position, sizeBytes))
+}
+
+function withFile(path: string, flags: 'r' | 'r+', use: (fd: number) => void): void {
   try {
-    const fd = openSync(job.path, 'r+')
-    libc.fallocate(fd, job.sizeBytes)
-    closeSync(fd)
+    const fd = openSync(path, flags)
+    try {
+      use(fd)
+    } finally {
+      closeSync(fd)
+    }
   } catch (error) {
     // Renamed into use, or removed with its store, before the job ran.
     if (systemErrorCode(error) !== 'ENOENT') throw error

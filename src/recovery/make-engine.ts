@@ -20,6 +20,8 @@ export interface OpenOptions {
   readonly mapping: 'auto' | 'mmap' | 'file'
   readonly verifiesReads: boolean
   readonly autoCheckpoint: boolean
+  /** Undefined for no budget. */
+  readonly memoryBudgetBytes: number | undefined
   /** Undefined: for ever once commands were applied, not at all before. */
   readonly rememberDeletesMs: number | undefined
 }
@@ -80,6 +82,7 @@ export function makeEngine(
     syncIntervalMs: options.syncIntervalMs,
     verifiesReads: options.verifiesReads,
     autoCheckpoint: options.autoCheckpoint,
+    memoryBudgetBytes: options.memoryBudgetBytes,
     lockTimeoutMs: options.lockTimeoutMs,
     session: noSession,
     attachments,

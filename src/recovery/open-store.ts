@@ -123,6 +123,7 @@ function openShared(place: SessionPlace, options: OpenOptions, startedAtMs: numb
       : openToWrite(place, files, storeLock.isAlone, exists)
     engine.session = beginSession(place, storeLock, engine.attachments)
     engine.background.start()
+    engine.memoryBudget.start()
     return engine
   } catch (error) {
     engine?.attachments.give()
@@ -219,6 +220,7 @@ function openAlone(place: SessionPlace, options: OpenOptions, startedAtMs: numbe
       },
     }
     engine.background.start()
+    engine.memoryBudget.start()
     return engine
   } catch (error) {
     lock.release()

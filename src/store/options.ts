@@ -66,6 +66,12 @@ export interface StoreOptions<V = unknown> extends KeyspaceOptions<V> {
    */
   readonly autoCheckpoint?: boolean
   /**
+   * How much of the log to keep in memory, in bytes: what was written or read last stays, about as much as
+   * this, and the rest is read from its file when it is asked for. A whole number from 0; default: none, the
+   * system decides. Counted without the indexes. Of stores that are mapped only: see docs/operations.md.
+   */
+  readonly memoryBudgetBytes?: number
+  /**
    * `'always'`: every read verifies the checksum of the record, and of a value in a segment of its own,
    * and throws `STORE_CORRUPT` (`details`: file, address, key, what) in the place of a wrong answer.
    * Costs about 130 ns for 100 bytes. Default `'off'`: {@link Store.verify} finds damage, when asked.
@@ -136,6 +142,11 @@ const storeRules: Readonly<Record<string, OptionRule>> = {
     isAccepted: (value) => typeof value === 'number' && value >= 0,
     isRange: true,
   },
+  memoryBudgetBytes: {
+    accepted: 'a whole number of bytes from 0',
+    isAccepted: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+    isRange: true,
+  },
   mapping: {
     accepted: quoted(['auto', 'mmap', 'file']),
     isAccepted: (value) => value === 'auto' || value === 'mmap' || value === 'file',
@@ -171,6 +182,7 @@ export function resolveStoreOptions(options: object): ResolvedOptions {
       lockTimeoutMs: given.lockTimeoutMs ?? 60_000,
       mapping: given.mapping ?? 'auto',
       autoCheckpoint: given.autoCheckpoint ?? true,
+      memoryBudgetBytes: given.memoryBudgetBytes,
       verifiesReads: given.verifyReads === 'always',
       rememberDeletesMs: given.rememberDeletesMs,
     },

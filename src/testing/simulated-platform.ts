@@ -124,6 +124,22 @@ class MappedBytes implements Mapping {
     return true
   }
 
+  residentBytes(_offset: number, sizeBytes: number): number {
+    return sizeBytes
+  }
+
+  expectRandomReads(): void {
+    // No page is ever read.
+  }
+
+  adviseOut(): void {
+    // The bytes are nowhere else.
+  }
+
+  addressAt(): undefined {
+    return undefined
+  }
+
   discard(): void {
     // As unmap.
   }
@@ -143,6 +159,7 @@ export function createSimulatedPlatform(disk: SimulatedDisk): Platform {
     kind: disk.mapping,
     hasDirectory: false,
     isShared: disk.mapping === 'mmap',
+    isReachable: false,
     bootId: () => disk.bootId,
     mountId: () => disk.mountId,
     exists: (path) => disk.isDirectory(path) || disk.find(path) !== undefined,

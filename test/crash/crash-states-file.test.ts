@@ -6,4 +6,4 @@
 import { isThorough } from '../support/thorough.js'
 import { testCrashStates } from './crash-states.js'
 
-testCrashStates('file', { everyLong: 6, statesMin: isThorough ? 300_000 : 18_000 })
+testCrashStates('file', { everyLong: 7, statesMin: isThorough ? 300_000 : 18_000 })

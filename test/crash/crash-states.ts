@@ -60,7 +60,7 @@ export function testCrashStates(
         if (onlyCase !== undefined && String(caseSeed) !== onlyCase) continue
         const before = tally.states
         for (const base of chosen) await explore(base, sequence, caseSeed, exploration)
-        if (isThorough) sayProgress(total + before, total + tally.states)
+        if (isThorough) sayProgress(total + before, total + tally.states, exploration.failures)
         if (exploration.failures.length >= exploration.failuresMax) break
       }
       total += tally.states
@@ -68,9 +68,10 @@ export function testCrashStates(
       assert.deepEqual(exploration.failures, [], `VARVE_SEED=${seed}`)
     }
 
-    function sayProgress(before: number, now: number): void {
+    function sayProgress(before: number, now: number, failures: readonly string[]): void {
       if (Math.floor(before / saidEvery) === Math.floor(now / saidEvery)) return
-      process.stderr.write(`${mapping}: ${now} states so far, VARVE_SEED=${seed}\n`)
+      const found = `${now} states so far, ${failures.length} failures in this part`
+      process.stderr.write(`${mapping}: ${found}; VARVE_SEED=${seed}\n`)
     }
 
     for (const length of [1, 2, 3]) {

@@ -56,9 +56,9 @@ for (const mapping of ['mmap', 'file'] as const) {
         for (let at = 1; at <= count; at++) {
           for (const [index, code] of codes[call].entries()) {
             for (const isLasting of [false, true]) {
-              // The first code, once, for every n; of the other cases each sixth.
+              // The first code, once, for every n; of the other cases each twelfth.
               const isRare = index > 0 || isLasting
-              if (!isThorough && isRare && (at + index + seed) % 6 !== 0) continue
+              if (!isThorough && isRare && (at + index + seed) % 12 !== 0) continue
               const fault: Fault = { call, at, code, isLasting }
               const disk = new SimulatedDisk({ mapping })
               disk.faults.set(fault)

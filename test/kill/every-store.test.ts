@@ -65,7 +65,7 @@ describe('a writer may die before any store to shared memory', () => {
       // The operations are made of changes that the others stop at more places. An image of several
       // segments takes longer to look at, and copying makes few kinds of stores.
       const isCompaction = isOneOf(compactionWorkloads)
-      const everyday = isCompaction ? 64 : isOneOf(operationWorkloads) ? 24 : 8
+      const everyday = isCompaction ? 96 : isOneOf(operationWorkloads) ? 36 : 12
       const stride = isThorough ? (isCompaction ? 4 : 1) : everyday
       const outcome = await run([temporaryDirectory(t), name, String(stride), String(seed)])
       const last = outcome.lines[outcome.lines.length - 1]

@@ -4,9 +4,10 @@
  *
  * Keys: `r-n` are registers, read and written one at a time, also by compare-and-set, sometimes
  * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
- * written once, so that the index grows. `x-client-n` are its own, too, and cleared by a range. Ranges and
- * snapshots are read beside, and held meanwhile (ordered-reads.ts); checkpoints, compactions, backups and
- * verifications are made beside (upkeep.ts).
+ * written once, so that the index grows. `w-client` is its own, too, large and overwritten, so that there is
+ * something to compact, which the client asks for now and then, beside its background. `x-client-n` are its
+ * own, too, and cleared by a range. Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts);
+ * checkpoints, compactions, backups and verifications are made beside (upkeep.ts).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open, type Store, type StoreEntry, type WriteOperation } from '../../src/store/index.js'
@@ -128,7 +129,8 @@ class Client {
     if (roll < 14) return this.#aside(this.#store.sync())
     if (roll < 18) return this.#clearOwn()
     if (roll < 22) return this.#clearRegisters()
-    if (roll < 34) return this.#fill()
+    if (roll < 30) return this.#compact()
+    if (roll < 42) return this.#fill()
     if (roll < 64) return this.#checkFill()
     if (roll < 290) return this.#readRegister()
     if (roll < 420) return this.#readGroup()
@@ -147,6 +149,27 @@ class Client {
   #aside(work: Promise<void>): Promise<void> | undefined {
     if (this.#random.chance(0.5)) return work
     this.#begun.push(work)
+    return undefined
+  }
+
+  /** Half a segment of garbage, and what others left. */
+  #compact(): Promise<void> | undefined {
+    const random = this.#random
+    const key = `w-${this.#setup.client}`
+    const mark = random.below(256)
+    for (let size = 100_000; size < 200_000; size += 25_000) {
+      this.#store.put(key, Buffer.alloc(size, mark))
+    }
+    const store = this.#store
+    const compacted = store.compact({ minGarbageRatio: 0.01 }).then(() => {
+      if (this.#store !== store) return
+      const found = store.get(key)
+      if (found === undefined || found.some((byte) => byte !== found[0])) {
+        throw new Error(`${key} is ${found === undefined ? 'missing' : 'of two writes'}`)
+      }
+    })
+    if (random.chance(0.5)) return compacted
+    this.#begun.push(compacted)
     return undefined
   }
 

@@ -49,6 +49,10 @@ export async function readAll(setup: FinalSetup): Promise<string[]> {
   for (const key of prepared) checkOwn(key, true)
   // Of those who were killed before they had cleared them.
   found += store.count({ prefix: 'x-' })
+  for (const [key, value] of store.range({ prefix: 'w-' })) {
+    found++
+    if (value.some((byte) => byte !== value[0])) problems.push(`${key} is of two writes`)
+  }
   const keys = store.keys().toArray()
   if (keys.length !== found) problems.push(`there are ${keys.length} keys in order, not ${found}`)
   const unordered = keys.findIndex((key, index) => index > 0 && keys[index - 1] >= key)

@@ -80,7 +80,7 @@ describe(`getMany (seed ${seed})`, () => {
         store.getMany(keys).forEach((value, key) => {
           if (value === undefined) return
           assert.equal(value[0], key)
-          assert.equal(value.length, 800)
+          assert.equal(value.length, 8000)
           const [, byte] = value
           assert.ok(value.subarray(1).every((other) => other === byte))
         })

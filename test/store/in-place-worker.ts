@@ -8,7 +8,7 @@ const store = open<Buffer>(path, {
   segmentSizeBytes: 2 ** 20,
   syncIntervalMs: 0,
 })
-const value = Buffer.alloc(800)
+const value = Buffer.alloc(8000)
 for (let round = 0; Atomics.load(end, 0) === 0; round++) {
   for (let key = 0; key < 64; key++) {
     value.fill((round + key) & 0xff)
