@@ -12,6 +12,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Change, open, type Store } from '../../src/store/index.js'
 import { temporaryDirectory } from '../support/directory.js'
+import { atEnd } from '../support/ending.js'
 import { Random } from '../support/random.js'
 import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
@@ -62,6 +63,8 @@ test(`changes by clients that die are told once and in order (seed ${seed})`, as
   const path = join(directory, 'store')
   const random = new Random(seed)
   const store = open<number>(path, { ...smallOptions, encoding: 'json' })
+  // Ends the watchers, too.
+  atEnd(t, () => store.close())
   // From before the first change: nothing of it is updated in place.
   const consumers = [
     follow(store, Number.POSITIVE_INFINITY),
@@ -99,5 +102,4 @@ test(`changes by clients that die are told once and in order (seed ${seed})`, as
   const numbers = Array.from({ length: highest }, (_, index) => index + 1)
   for (const told of await Promise.all(consumers)) assert.deepEqual(told.values, numbers)
   t.diagnostic(`${kills} clients were killed, ${highest} changes`)
-  await store.close()
 })
