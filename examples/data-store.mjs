@@ -1,5 +1,5 @@
 // Blobs under names, as simd-r-drive's DataStore keeps them: every operation of its readers and writers, of its
-// entries, extensions and command.
+// entries and extensions. Its command is `varve`: see docs/coming-from.md.
 // Run it with: node examples/data-store.mjs
 // Not here: reads and writes by a key's hash (keys are kept, and compared), a parallel iterator, the WebSocket server.
 import assert from 'node:assert/strict'
