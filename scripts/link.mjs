@@ -28,12 +28,12 @@ function add(name) {
     .replace(/^\/\/# sourceMappingURL.*$/m, '')
     .replaceAll('import.meta.url', '__url')
     // A module may have a `require` of its own.
-    .replaceAll('require("', '__require("')
+    .replaceAll(/\brequire\((?=["'])/g, '__require(')
     // Text of one byte a character is read and hashed faster.
     .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
   const begin = programPattern.test(name) ? 'async function' : 'function'
   texts.set(name, `${JSON.stringify(name)}: ${begin} (exports, __require, __url) {${text}\n}`)
-  for (const [, path] of text.matchAll(/__require\("(\.[^"]+)"\)/g)) {
+  for (const [, path] of text.matchAll(/__require\(["'](\.[^"']+)["']\)/g)) {
     add(posix.join(posix.dirname(name), path))
   }
 }
