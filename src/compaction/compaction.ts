@@ -163,7 +163,12 @@ export class Compaction {
     // The background, which may be under way, keeps no process alive; who waits here does.
     const waiting = setInterval(() => undefined, timerMsMax)
     try {
-      while (this.#running !== undefined) await Promise.allSettled([this.#running])
+      // A checkpoint of this attachment's keeps all that was there when it began.
+      for (;;) {
+        const before = this.#running ?? this.#engine.checkpointing
+        if (before === undefined) break
+        await Promise.allSettled([before])
+      }
       return await this.#begin({ minGarbageRatio, isBackground: false })
     } finally {
       clearInterval(waiting)

@@ -316,9 +316,10 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    * and what lives in others that are worth it is copied to the end of the log. Reads, writes, snapshots
    * and iterations go on meanwhile, and so does this thread: it works in slices of half a millisecond. What
    * open snapshots need stays (`stats().pinnedBytes`), and a `scan`, `verify` or `backup` that is under way
-   * ends the run early (`isPostponed`).
+   * ends the run early (`isPostponed`). A checkpoint that this attachment is making is waited for; one of
+   * another attachment holds back what it needs, as a snapshot does.
    *
-   * Cost: reads what it compacts once, at some 200 MB/s, and writes what lives in it. On a full disk it works
+   * Cost: reads what it compacts once, some 75 MB of it a second (`bench/compaction.mjs`), and writes what lives in it. On a full disk it works
    * in a reserve of half a segment.
    * @throws StoreError what the background met since the last call; `STORE_CORRUPT` where a record does not
    * verify, when all other segments are done (the damaged one stays as it is); `STORE_FULL`;

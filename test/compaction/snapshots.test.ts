@@ -66,6 +66,24 @@ describe('over a compaction', () => {
     await store.close()
   })
 
+  test('a checkpoint that is being made is waited for, and keeps nothing back', async (t) => {
+    const { store, model } = filled(temporaryDirectory(t), new Random(2))
+    const checkpoint = store.checkpoint()
+    while (store.stats().oldestSnapshotSequence === undefined) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    // All of what it shows becomes garbage.
+    for (const name of model.keys()) store.delete(name)
+    const { pinnedBytes } = store.stats()
+    assert.ok(pinnedBytes > 0)
+    const report = await store.compact(all)
+    assert.ok(report.segmentsDropped > 1, `${report.segmentsDropped}`)
+    assert.equal(store.stats().pinnedBytes, 0)
+    await checkpoint
+    assert.equal(store.checkpoints().length, 1)
+    await store.close()
+  })
+
   test('a copy that a snapshot shows is not updated in place', async (t) => {
     const store = open<Buffer>(temporaryDirectory(t), options)
     store.put('kept', Buffer.from('before'))
