@@ -33,6 +33,8 @@ export interface ClientSetup {
   readonly prepared: number
   /** Puts, not only reads. */
   readonly writes: boolean
+  /** Also compactions, its own and those of the background. */
+  readonly compacts: boolean
 }
 
 export const keysPerGroup = 3
@@ -106,7 +108,8 @@ class Client {
   }
 
   #open(): BinaryStore {
-    return open<Buffer>(this.#setup.path, { ...this.#setup.options, encoding: 'binary' })
+    const { compacts, options, path } = this.#setup
+    return open<Buffer>(path, { ...options, encoding: 'binary', autoCompact: compacts })
   }
 
   async #close(): Promise<void> {
@@ -129,7 +132,7 @@ class Client {
     if (roll < 14) return this.#aside(this.#store.sync())
     if (roll < 18) return this.#clearOwn()
     if (roll < 22) return this.#clearRegisters()
-    if (roll < 30) return this.#compact()
+    if (roll < 30 && this.#setup.compacts) return this.#compact()
     if (roll < 42) return this.#fill()
     if (roll < 64) return this.#checkFill()
     if (roll < 290) return this.#readRegister()

@@ -29,6 +29,7 @@ export interface RunSetup {
   /** For the store and the histories; made here. */
   readonly directory: string
   readonly kills: boolean
+  readonly compacts: boolean
 }
 
 export interface RunReport {
@@ -140,6 +141,7 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
           : delay(killedAtMs - startsAtMs).then(() => host.kill())
       const argument: ClientSetup = {
         ...{ path, client, seed, durationMs, registers, groups, prepared, writes, operationsMax },
+        compacts: setup.compacts,
         ...{ file: fileOf(client), options: { ...options, readOnly } },
       }
       try {
