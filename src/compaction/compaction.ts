@@ -4,7 +4,7 @@
  *
  * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
  * are dead, too. It works in slices of the event loop, each half a millisecond long (three where others write
- * faster than it works), and takes the writer's word for one record at a time. Of all that have the store open
+ * faster than it works), and takes the writer's word for some records at a time. Of all that have the store open
  * one compacts: whoever has the lock on a file of its own. It may die anywhere: the next one finds what it
  * announced in the slot table.
  *

@@ -56,22 +56,26 @@ export function chooseVictim(
   )
   const best = bestOf(candidates)
   if (best === undefined) return undefined
-  const ratio = gainOf(best) / best.sizeBytes
-  const isWorthIt = (segment: SurveyedSegment): boolean =>
-    gainOf(segment) / segment.sizeBytes >= minGarbageRatio
-  if (ratio >= minGarbageRatio) {
+  const isWorthIt = (segment: SurveyedSegment): boolean => ratioOf(segment) >= minGarbageRatio
+  if (isWorthIt(best)) {
+    if (best.liveBytes > 0) return best
     // Of one in which only tombstones count nothing is copied if what they keep dead goes before it.
     const isOlder = ({ segmentNumber }: SurveyedSegment): boolean =>
       segmentNumber < best.segmentNumber
     const older = candidates.find(
       (segment) => segment.hasDeadPuts && isOlder(segment) && isWorthIt(segment),
     )
-    return best.liveBytes === 0 ? (older ?? best) : best
+    return older ?? best
   }
   if (excessBytes <= 0) return undefined
   const tombstoneBytes = candidates.reduce((sum, segment) => sum + segment.tombstoneBytes, 0)
   if (tombstoneBytes > excessBytes / 2) return candidates.find(({ hasDeadPuts }) => hasDeadPuts)
-  return ratio >= ratioMin ? best : undefined
+  return ratioOf(best) >= ratioMin ? best : undefined
+}
+
+/** The part of a segment that compacting it gives back. */
+function ratioOf(segment: SurveyedSegment): number {
+  return gainOf(segment) / segment.sizeBytes
 }
 
 /** Below this the copying costs more than ten times what it gives back. */

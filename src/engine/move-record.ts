@@ -1,6 +1,6 @@
 /**
  * Moving a record to the tail: what compaction does with all that still counts in a segment. With the
- * writer's word in hand, one record at a time, so that nobody waits for longer than a put takes.
+ * writer's word in hand, for some records at a time (compaction/copy-records.ts).
  *
  * The copy is the same record in another place: key, value, version, sequence, time and previous
  * address are kept, so whatever was true of the one is true of the other, whichever of them a reader, a

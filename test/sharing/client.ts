@@ -5,7 +5,7 @@
  * Keys: `r-n` are registers, read and written one at a time, also by compare-and-set, sometimes
  * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
  * written once, so that the index grows. `w-client` is its own, too, large and overwritten, so that there is
- * something to compact, which the client asks for now and then, beside its background. `x-client-n` are its
+ * something to compact, which the client asks for now and then where it compacts at all. `x-client-n` are its
  * own, too, and cleared by a range. Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts);
  * checkpoints, compactions, backups and verifications are made beside (upkeep.ts).
  */
