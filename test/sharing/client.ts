@@ -6,15 +6,19 @@
  * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
  * written once, so that the index grows. `w-client` is its own, too, large and overwritten, so that there is
  * something to compact, which the client asks for now and then where it compacts at all. `x-client-n` are its
- * own, too, and cleared by a range. Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts);
+ * own, too, and cleared by a range. Transactions, renames, copies and moves have keys of their own beside
+ * (combined-writes.ts), streams are written to registers and read from them (streams.ts).
+ * Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts);
  * checkpoints, compactions, backups and verifications are made beside (upkeep.ts).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open, type Store, type StoreEntry, type WriteOperation } from '../../src/store/index.js'
 import { Random } from '../support/random.js'
+import { CombinedWrites } from './combined-writes.js'
 import { HistoryWriter, type Told } from './history-file.js'
 import type { SharedOptions } from './options.js'
 import { OrderedReads } from './ordered-reads.js'
+import { Streams } from './streams.js'
 import { Upkeep } from './upkeep.js'
 import { bytesOfValue, nameOfBytes, nameOfValue } from './values.js'
 
@@ -35,7 +39,12 @@ export interface ClientSetup {
   readonly writes: boolean
   /** Also compactions, its own and those of the background. */
   readonly compacts: boolean
+  /** Also values between this store and another one. */
+  readonly movesBetween: boolean
 }
+
+/** The other store. */
+export const otherPath = (path: string): string => `${path}-other`
 
 export const keysPerGroup = 3
 
@@ -77,17 +86,23 @@ class Client {
   /** The version that this client saw last, by key. */
   readonly #versions = new Map<string, number>()
   #store: BinaryStore
+  #other: BinaryStore | undefined
   /** Syncs and other work that was begun and not waited for. */
   #begun: Promise<void>[] = []
   #fillCount = 0
   readonly #reads: OrderedReads
   readonly #upkeep: Upkeep
+  readonly #combined: CombinedWrites
+  readonly #streams: Streams
 
   constructor(setup: ClientSetup) {
     this.#setup = setup
     this.#random = new Random(setup.seed)
     this.history = new HistoryWriter(setup.file)
-    this.#reads = new OrderedReads(setup, this.#random, this.history)
+    const newValue = (key: string): string => this.#newValue(key)
+    this.#combined = new CombinedWrites(setup, this.#random, this.history, newValue)
+    this.#streams = new Streams(setup, this.#random, this.history)
+    this.#reads = new OrderedReads(setup, this.#random, this.history, this.#combined)
     this.#upkeep = new Upkeep(setup, this.#random)
     this.#store = this.#open()
   }
@@ -117,6 +132,14 @@ class Client {
     await Promise.all(this.#begun)
     this.#begun = []
     await this.#store.close()
+    await this.#other?.close()
+    this.#other = undefined
+  }
+
+  #openOther(): BinaryStore | undefined {
+    const { movesBetween, options, path } = this.#setup
+    if (!movesBetween) return undefined
+    return open<Buffer>(otherPath(path), { ...options, encoding: 'binary', autoCompact: false })
   }
 
   #step(): Promise<void> | undefined {
@@ -125,6 +148,11 @@ class Client {
     if (random.chance(0.1)) return this.#reads.step(this.#store, this.#fillCount) as undefined
     if (this.#setup.writes && random.chance(0.015)) {
       return this.#aside(this.#upkeep.step(this.#store, this.#fillCount))
+    }
+    if (this.#setup.writes && random.chance(0.2)) {
+      if (random.chance(0.1)) return this.#aside(this.#streams.step(this.#store))
+      this.#other ??= this.#openOther()
+      return this.#combined.step(this.#store, this.#other) as undefined
     }
     const roll = random.below(1000)
     if (roll < 4) return this.#reopen()

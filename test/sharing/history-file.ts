@@ -23,6 +23,24 @@ export type Intent =
   | { readonly kind: 'look'; readonly keys: readonly string[] }
   /** Each of these keys is deleted at a moment of its own. */
   | { readonly kind: 'clear'; readonly keys: readonly string[] }
+  /** All of these keys are read, and each gets its own value, or none, at one moment. */
+  | {
+      readonly kind: 'transaction'
+      readonly keys: readonly string[]
+      readonly values: readonly (string | null)[]
+    }
+  /** What the client has under `from` goes to `to`, as one change; `removes` it from there. */
+  | {
+      readonly kind: 'transfer'
+      readonly from: string
+      readonly to: string
+      readonly value: string
+      readonly condition?: Condition
+      readonly removes: boolean
+    }
+  /** A token comes to the store, or a key that goes to another one and back: see combined-writes.ts. */
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'moved'; readonly key: string }
 
 /** What a read was told: null for a missing key; version and sequence where it asked for them. */
 export type Told = readonly [value: string, version?: number, sequence?: number] | null
@@ -33,7 +51,7 @@ export interface Seen {
   readonly found: readonly Told[]
 }
 
-type Answer = Told | Seen | boolean | undefined
+export type Answer = Told | Seen | boolean | undefined
 
 /** An operation that is over; what it was told is still to come. */
 export interface Begun {
@@ -68,6 +86,20 @@ export class HistoryWriter {
     return { begun: { answer }, result }
   }
 
+  /** As {@link run}, of what is done when it resolves. */
+  async runAsync<T>(
+    intent: Intent,
+    action: () => Promise<T>,
+    answerOf: (result: T) => Answer,
+  ): Promise<void> {
+    const id = this.#count++
+    this.#write(['i', id, String(process.hrtime.bigint()), intent])
+    const invokedAt = process.hrtime.bigint()
+    const result = await action()
+    const respondedAt = process.hrtime.bigint()
+    this.#write(['r', id, String(invokedAt), String(respondedAt), answerOf(result)])
+  }
+
   close(): void {
     closeSync(this.#fd)
   }
@@ -99,13 +131,19 @@ export interface History {
   readonly operations: Operation[]
   readonly fills: Fill[]
   readonly looks: Look[]
+  /** Of which the store is known to have them. */
+  readonly tokens: string[]
+  readonly moved: string[]
   /** Of values that were read with their entry. */
   readonly sequences: Map<string, number>
   readonly problems: string[]
 }
 
 export function emptyHistory(): History {
-  return { operations: [], fills: [], looks: [], sequences: new Map(), problems: [] }
+  return {
+    ...{ operations: [], fills: [], looks: [], tokens: [], moved: [] },
+    ...{ sequences: new Map(), problems: [] },
+  }
 }
 
 type Line = readonly ['i', number, string, Intent] | readonly ['r', number, string, string, Answer]
@@ -176,6 +214,14 @@ function addEntry(history: History, entry: Entry, client: string, batch: string)
       addGet(history, { ...timed, key }, found[index])
     })
     if (sequence !== undefined) history.looks.push({ ...timed, sequence, keys: intent.keys, found })
+  } else if (intent.kind === 'transaction') {
+    addTransaction(history, intent, timed, answer as Seen | undefined, batch)
+  } else if (intent.kind === 'transfer') {
+    addTransfer(history, intent, timed, answer as boolean | undefined, batch)
+  } else if (intent.kind === 'token' || intent.kind === 'moved') {
+    if (respondedAtNs === Number.POSITIVE_INFINITY) return
+    if (intent.kind === 'token') history.tokens.push(intent.token)
+    else history.moved.push(intent.key)
   } else if (intent.kind === 'get') {
     addGet(history, { ...timed, key: intent.key }, (answer ?? null) as Told)
   } else {
@@ -183,6 +229,45 @@ function addEntry(history: History, entry: Entry, client: string, batch: string)
     const done = answer as boolean | undefined
     history.operations.push({ ...facts, ...intent, condition: intent.condition, done })
   }
+}
+
+type TimedClient = Omit<Get, 'kind' | 'found' | 'key'>
+
+/** What it read it found where it wrote: each of its writes is one on condition that that was there. */
+function addTransaction(
+  history: History,
+  { keys, values }: Extract<Intent, { kind: 'transaction' }>,
+  timed: TimedClient,
+  seen: Seen | undefined,
+  batch: string,
+): void {
+  keys.forEach((key, index) => {
+    const value = values[index]
+    const told = seen?.found[index]
+    if (told !== undefined) addGet(history, { ...timed, key }, told)
+    // Nothing was there to be deleted.
+    if (value === null && told === null) return
+    const condition: Condition = told === null ? 'absent' : told?.[1]
+    const facts = { ...timed, key, condition, done: seen && true, batch }
+    history.operations.push(
+      value === null ? { ...facts, kind: 'delete' } : { ...facts, kind: 'put', value },
+    )
+  })
+}
+
+function addTransfer(
+  history: History,
+  { condition, from, removes, to, value }: Extract<Intent, { kind: 'transfer' }>,
+  timed: TimedClient,
+  done: boolean | undefined,
+  batch: string,
+): void {
+  history.operations.push({ ...timed, key: to, kind: 'put', value, condition, done, batch })
+  if (!removes || done === false) return
+  history.operations.push({
+    ...{ ...timed, key: from, kind: 'delete' },
+    ...{ condition: undefined, done, batch },
+  })
 }
 
 function addGet(history: History, timed: Omit<Get, 'kind' | 'found'>, told: Told): void {

@@ -122,7 +122,7 @@ export function checkGroup(
       if (batch === undefined) throw new TypeError(`${operation.key} was written alone`)
       if (batches.has(batch)) continue
       batches.add(batch)
-      merged.push({ ...operation, key: group })
+      merged.push({ ...operation, key: group, condition: undefined, done: undefined })
     }
   }
   return checkKey(merged)

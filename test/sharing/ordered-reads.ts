@@ -6,6 +6,7 @@
 import type { Snapshot, Store } from '../../src/store/index.js'
 import type { Random } from '../support/random.js'
 import { fillKey, groupKeys, registerKey } from './client.js'
+import { type CombinedWrites, requireCombined } from './combined-writes.js'
 import { preparedKey } from './final-reader.js'
 import type { Begun, HistoryWriter, Told } from './history-file.js'
 import { nameOfBytes } from './values.js'
@@ -27,6 +28,8 @@ interface Held<T> {
   readonly source: T
   /** Of the client's own keys, how many there were. */
   readonly fills: number
+  /** Tokens that the client knew to be there. */
+  readonly tokens: readonly string[]
   readonly begun: Begun
 }
 
@@ -45,13 +48,15 @@ export class OrderedReads {
   readonly #setup: ReadSetup
   readonly #random: Random
   readonly #history: HistoryWriter
+  readonly #combined: CombinedWrites
   /** Of the history. */
   readonly #keys: readonly string[]
   #snapshots: HeldSnapshot[] = []
   #ranges: HeldRange[] = []
 
-  constructor(setup: ReadSetup, random: Random, history: HistoryWriter) {
+  constructor(setup: ReadSetup, random: Random, history: HistoryWriter, combined: CombinedWrites) {
     this.#setup = setup
+    this.#combined = combined
     this.#random = random
     this.#history = history
     this.#keys = [
@@ -80,7 +85,8 @@ export class OrderedReads {
   #beginSnapshot(store: BinaryStore, fills: number): void {
     if (this.#snapshots.length === heldMax) return
     const { begun, result } = this.#begin(() => store.snapshot())
-    this.#snapshots.push({ source: result, fills, begun, entries: undefined })
+    const { tokens } = this.#combined
+    this.#snapshots.push({ source: result, fills, tokens, begun, entries: undefined })
     if (this.#random.chance(0.5)) this.#readSnapshot(this.#snapshots.at(-1))
   }
 
@@ -90,7 +96,7 @@ export class OrderedReads {
     const entries = this.#readSomehow(snapshot)
     if (held.entries === undefined) {
       held.entries = entries
-      this.#check(entries, held.fills, true)
+      this.#check(entries, held, true)
       this.#tell(held, snapshot.sequence, (key) => {
         const entry = snapshot.getEntry(key)
         if (entry === undefined) return null
@@ -121,7 +127,8 @@ export class OrderedReads {
   #beginRange(store: BinaryStore, fills: number): void {
     if (this.#ranges.length === heldMax) return
     const { begun, result } = this.#begin(() => store.range()[Symbol.iterator]())
-    this.#ranges.push({ source: result, fills, begun, entries: [] })
+    const { tokens } = this.#combined
+    this.#ranges.push({ source: result, fills, tokens, begun, entries: [] })
   }
 
   #continueRange(countMax: number): void {
@@ -132,7 +139,7 @@ export class OrderedReads {
       const step = source.next()
       if (step.done === true) {
         this.#ranges.splice(this.#ranges.indexOf(held), 1)
-        this.#check(entries, held.fills, true)
+        this.#check(entries, held, true)
         this.#tellEntries(held, entries)
         return
       }
@@ -155,7 +162,7 @@ export class OrderedReads {
     const { begun, result } = this.#begin(() =>
       isPart ? store.range({ lt: 's', gte: 'g' }).toArray() : this.#readSomehow(store),
     )
-    this.#check(result, fills, !isPart)
+    this.#check(result, { fills, tokens: this.#combined.tokens }, !isPart)
     this.#tellEntries({ begun }, result)
   }
 
@@ -199,7 +206,11 @@ export class OrderedReads {
   }
 
   /** What is so in every state of the store. */
-  #check(entries: readonly Entry[], fills: number, isAll: boolean): void {
+  #check(
+    entries: readonly Entry[],
+    { fills, tokens }: Pick<Held<unknown>, 'fills' | 'tokens'>,
+    isAll: boolean,
+  ): void {
     const byKey = new Map(entries)
     entries.forEach(([key], index) => {
       if (index === 0 || entries[index - 1][0] < key) return
@@ -215,6 +226,7 @@ export class OrderedReads {
       if (names.size > 1) throw new Error(`group ${group} was ${[...names].join(' and ')}`)
     }
     if (!isAll) return
+    requireCombined(byKey, tokens)
     for (let index = 0; index < this.#setup.prepared; index++) {
       if (byKey.has(preparedKey(index))) continue
       throw new Error(`${preparedKey(index)} was there all the time, and is missing`)

@@ -49,6 +49,7 @@ interface Plan {
   readonly groups: number
   readonly prepared: readonly string[]
   readonly isCopied: boolean
+  readonly movesBetween: boolean
 }
 
 interface PlannedClient {
@@ -101,6 +102,7 @@ function planOf(seed: number, kills: boolean): Plan {
     groups: 1 + random.below(3),
     prepared: Array.from({ length: preparedCount }, (_, index) => preparedKey(index)),
     isCopied: random.chance(0.3),
+    movesBetween: random.chance(0.3),
   }
 }
 
@@ -131,7 +133,7 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
   await Promise.all(
     plan.clients.map(async (planned, index) => {
       const { client, seed, durationMs, writes, readOnly, startsAtMs, killedAtMs } = planned
-      const { registers, groups, options } = plan
+      const { registers, groups, movesBetween, options } = plan
       const prepared = plan.prepared.length
       const host = hosts[index]
       await delay(startsAtMs)
@@ -141,7 +143,7 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
           : delay(killedAtMs - startsAtMs).then(() => host.kill())
       const argument: ClientSetup = {
         ...{ path, client, seed, durationMs, registers, groups, prepared, writes, operationsMax },
-        compacts: setup.compacts,
+        ...{ compacts: setup.compacts, movesBetween },
         ...{ file: fileOf(client), options: { ...options, readOnly } },
       }
       try {
@@ -193,8 +195,12 @@ async function readAtTheEnd(
       prepared,
       backups,
     }
+    const clients = plan.clients.map(({ client }) => client)
+    const { fills, tokens } = history
+    // A copy is of the one store.
+    const moved = from === path ? history.moved : []
     try {
-      const found = await host.call('readAll', { ...setup, fills: history.fills })
+      const found = await host.call('readAll', { ...setup, clients, fills, tokens, moved })
       problems.push(...found.map((problem) => `${reader}: ${problem}`))
     } catch (error) {
       problems.push(`${reader}: ${String((error as Error).stack)}`)
