@@ -1,11 +1,13 @@
 /**
  * apply: puts and deletes that were made elsewhere, each with the version that it was given there. Per
  * key the highest version wins, so the same commands in any order, and any of them again, end in the same
- * store. Of equal versions a delete wins, and else the greater bytes of the value: a rule of the commands
- * alone.
+ * store. Of equal versions a delete wins, then what expires first, then the greater bytes of the value: a
+ * rule of the commands alone.
  *
  * A delete is remembered, also of a key that was never there (remember.ts). What has expired counts as
- * deleted by its own version: taking it out gives the tombstone that version (expiry.ts).
+ * deleted by its own version: taking it out gives the tombstone that version (expiry.ts). That is why of
+ * equal versions the earlier expiry wins: a tombstone does not say when what it stands for expired, and
+ * whatever else comes with its version would have lost before, or is missing as well.
  */
 import * as layout from '../format/control-layout.js'
 import { typePut, typeTombstone, versionDouble } from '../format/record.js'
@@ -20,7 +22,7 @@ import { createReferenceHeld } from './reference.js'
 import { rememberFromNow } from './remember.js'
 import { copyFoundValue } from './snapshot.js'
 import { scheduleSync } from './sync.js'
-import { isExpiredFound } from './time.js'
+import { expiryFound, isExpiredFound } from './time.js'
 
 export type Outcome = 'applied' | 'removed' | 'stale'
 
@@ -37,6 +39,8 @@ export interface EncodedCommand {
   readonly version: number
   /** Undefined for now. */
   readonly timestampMs: number | undefined
+  /** Of a put. */
+  readonly expiresAtMs: number
 }
 
 /**
@@ -89,7 +93,7 @@ function applyHeld(engine: Engine, keyspaceId: number, command: EncodedCommand):
   draft.entry = entry
   draft.value = isPut ? command.value : noBytes
   draft.valueSizeBytes = command.valueSizeBytes
-  draft.expiresAtMs = noExpiry
+  draft.expiresAtMs = command.expiresAtMs
   draft.version = command.version
   // Of a tombstone it says how long it is remembered.
   draft.timestampMs = isPut ? command.timestampMs : undefined
@@ -101,7 +105,14 @@ function applyHeld(engine: Engine, keyspaceId: number, command: EncodedCommand):
 function winsTie(engine: Engine, entry: number, command: EncodedCommand): boolean {
   if (entry !== liveEntry || isExpiredFound(engine)) return false
   if (command.type === 'delete') return true
+  const expiresAtMs = expiryFound(engine)
+  if (command.expiresAtMs !== expiresAtMs) return isSooner(command.expiresAtMs, expiresAtMs)
   const { value } = command
   const bytes = typeof value === 'string' ? Buffer.from(value) : value
   return Buffer.compare(bytes, copyFoundValue(engine)) > 0
+}
+
+function isSooner(expiresAtMs: number, otherMs: number): boolean {
+  if (expiresAtMs === noExpiry) return false
+  return otherMs === noExpiry || expiresAtMs < otherMs
 }

@@ -18,6 +18,8 @@
 import { StoreError } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import {
+  expiresAtDouble,
+  flagExpiry,
   flagMoved,
   flagReference,
   markerPreviousDouble,
@@ -54,6 +56,8 @@ export interface LoggedChange {
   readonly version: number
   readonly sequence: number
   readonly timestampMs: number
+  /** Undefined for never. */
+  readonly expiresAtMs: number | undefined
 }
 
 /** What a watcher wants of all changes. */
@@ -269,8 +273,10 @@ export class LogWatcher {
   #enqueue(slot: number, offset: number): void {
     const { key, log } = this.#engine
     const doubles = log.doubles[slot]
-    const isPut = recordType(log.words[slot], offset * 2) === typePut
+    const words = log.words[slot]
+    const isPut = recordType(words, offset * 2) === typePut
     const value = isPut ? this.#valueAt(slot, offset) : undefined
+    const expires = (recordFlags(words, offset * 2) & flagExpiry) !== 0
     this.#queue.push({
       type: isPut ? 'put' : 'delete',
       key: Buffer.from(key.bytes.subarray(0, key.sizeBytes)),
@@ -278,6 +284,7 @@ export class LogWatcher {
       version: doubles[offset + versionDouble],
       sequence: doubles[offset + sequenceDouble],
       timestampMs: doubles[offset + timestampDouble],
+      expiresAtMs: expires ? doubles[offset + expiresAtDouble] : undefined,
     })
     this.#queuedBytes += value?.length ?? 0
   }

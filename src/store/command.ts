@@ -22,6 +22,8 @@ export type Command<V = unknown, K = StoreKey> =
       readonly version: number
       /** When it was made, in milliseconds since 1970; for `getEntry`. Default: now. */
       readonly timestampMs?: number
+      /** From when on the key is missing, in milliseconds since 1970. Default: never. */
+      readonly expiresAtMs?: number
     }
   | {
       readonly type: 'delete'
@@ -31,7 +33,7 @@ export type Command<V = unknown, K = StoreKey> =
     }
 
 const deleteFields = ['type', 'key', 'version', 'timestampMs']
-const putFields = [...deleteFields, 'value']
+const putFields = [...deleteFields, 'value', 'expiresAtMs']
 const timeMsMax = 8_640_000_000_000_000
 
 /** Every command is looked at before the first one is applied. */
@@ -60,6 +62,7 @@ function encode(
   checkCommand(command)
   const { key, timestampMs, type, version } = command
   const value = type === 'put' ? command.value : undefined
+  const expiresAtMs = type === 'put' ? command.expiresAtMs : undefined
   if (type === 'put' && value === undefined) {
     throw new TypeError('value is undefined; a command of type "delete" removes a key')
   }
@@ -72,6 +75,7 @@ function encode(
     valueSizeBytes: sizeOfValue(bytes),
     version,
     timestampMs,
+    expiresAtMs: keyspace.expiryOf(expiresAtMs === undefined ? {} : { expiresAtMs }),
   }
 }
 
@@ -79,7 +83,7 @@ function checkCommand(command: unknown): asserts command is Command {
   if (typeof command !== 'object' || command === null) {
     throw new TypeError(`a command is ${shown(command)}; accepted: { type, key, value, version }`)
   }
-  const { timestampMs, type, version } = command as Record<string, unknown>
+  const { expiresAtMs, timestampMs, type, version } = command as Record<string, unknown>
   if (type !== 'put' && type !== 'delete') {
     throw new TypeError(`type of a command is ${shown(type)}; accepted: "put", "delete"`)
   }
@@ -91,8 +95,8 @@ function checkCommand(command: unknown): asserts command is Command {
     )
   }
   requireWhole('version', version, versionMax, '2^53 - 2^40')
-  if (timestampMs !== undefined) {
-    requireWhole('timestampMs', timestampMs, timeMsMax, String(timeMsMax))
+  for (const [name, timeMs] of Object.entries({ timestampMs, expiresAtMs })) {
+    if (timeMs !== undefined) requireWhole(name, timeMs, timeMsMax, String(timeMsMax))
   }
 }
 

@@ -136,9 +136,9 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
   /**
    * Applies puts and deletes that were made elsewhere, each with its version. Per key the highest version
    * wins: `'applied'` for a put that did, `'removed'` for a delete that did, whether the key was there or
-   * not, `'stale'` for what came too late, or again. Of equal versions a delete wins, and else the greater
-   * bytes of the value. So the same commands in any order, with repeats, on any stores end in the same
-   * state. A put without expiry; the writes of the store itself draw versions above all that it has seen.
+   * not, `'stale'` for what came too late, or again. Of equal versions a delete wins, then the put that
+   * expires first, then the greater bytes of the value. So the same commands in any order, with repeats, on
+   * any stores end in the same state. The writes of the store itself draw versions above all that it has seen.
    *
    * Once it was used on a store, deletes are remembered for ever, by all keyspaces, or as long as the option
    * `rememberDeletesMs` says: each takes an entry of the index, and ranges take longer where there are some.

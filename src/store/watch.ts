@@ -7,7 +7,12 @@ import { checkWatchOptions, type WatchOptions } from './options.js'
 
 /** One change of a key. */
 export type Change<V, K> =
-  | (ChangeFacts<K> & { readonly type: 'put'; readonly value: V })
+  | (ChangeFacts<K> & {
+      readonly type: 'put'
+      readonly value: V
+      /** From when on the key is missing, in milliseconds since 1970; not there for never. */
+      readonly expiresAtMs?: number
+    })
   | (ChangeFacts<K> & { readonly type: 'delete'; readonly value?: undefined })
 
 interface ChangeFacts<K> {
@@ -126,12 +131,13 @@ export class Watch<V, K extends StoreKey> implements AsyncIterableIterator<Chang
     return { done: true, value: undefined }
   }
 
-  #decode({ key: bytes, type: _, value, ...numbers }: LoggedChange): Change<V, K> {
+  #decode({ expiresAtMs, key: bytes, type: _, value, ...numbers }: LoggedChange): Change<V, K> {
     const { codecs, name } = this.#source
     const key = decodeKey(codecs.keyEncoding, bytes) as K
     const facts = { key, keyspace: name, ...numbers }
     if (value === undefined) return { type: 'delete', ...facts }
-    return { type: 'put', ...facts, value: decodeValueOf(codecs.encoding, key, value) as V }
+    const put = { ...facts, value: decodeValueOf(codecs.encoding, key, value) as V }
+    return { type: 'put', ...put, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) }
   }
 }
 

@@ -12,10 +12,7 @@ export const put = (key: string, size: number, seed: number, space = ''): Change
   parts: [part(key, size, seed, space)],
 })
 
-const stream = (key: string, size: number, seed: number): Change => ({
-  do: 'stream',
-  parts: [{ space: '', key, value: { size, seed } }],
-})
+const streamed = { space: '', key: 'streamed', value: { size: segmentSizeBytes / 2, seed: 13 } }
 
 /** Every kind of change; the segment is full after about a half of them. */
 export const changes: readonly Change[] = [
@@ -33,7 +30,13 @@ export const changes: readonly Change[] = [
   put('a', 5, 9, 'one'),
   put('large', segmentSizeBytes / 4 + 10, 10),
   put('roll', 60_000, 11),
-  stream('streamed', segmentSizeBytes / 2, 13),
+  { do: 'transaction', parts: [part('a', 6, 14), part('t', 70, 15), part('a', 4, 16, 'one')] },
+  { do: 'throw', parts: [part('a', 7, 17), { space: '', key: 't', value: undefined }] },
+  { do: 'update', parts: [part('a', 5, 18)] },
+  { do: 'rename', from: { space: '', key: 't' }, to: { space: '', key: 'd' } },
+  { do: 'copy', from: { space: '', key: 'd' }, to: { space: 'one', key: 'd' } },
+  { do: 'stream', parts: [streamed] },
+  { do: 'break', parts: [{ ...streamed, value: { size: segmentSizeBytes / 2, seed: 19 } }] },
   { do: 'sync' },
   { do: 'drop', space: 'one' },
   put('large', 3, 12),

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import * as layout from '../../src/format/control-layout.js'
 import {
+  type Change,
   type Command,
   type Keyspace,
   type Outcome,
@@ -127,6 +128,9 @@ describe('apply', () => {
       [{ ...good, timestampMs: -1 }, RangeError, 'timestampMs'],
       [{ ...good, timestampMs: 'now' }, TypeError, 'timestampMs'],
       [{ ...good, ttlMs: 5 }, TypeError, 'ttlMs'],
+      [{ ...good, expiresAtMs: -1 }, RangeError, 'expiresAtMs'],
+      [{ ...good, expiresAtMs: new Date() }, TypeError, 'expiresAtMs'],
+      [{ ...remove('a', 1), expiresAtMs: 5 }, TypeError, 'expiresAtMs'],
       [{ ...good, key: 5 }, TypeError, 'key'],
       [{ ...good, value: 'text' }, TypeError, 'value'],
     ]
@@ -231,29 +235,103 @@ describe('apply', () => {
   })
 })
 
-/** What the rules make of commands: per key the version, and the value unless it was deleted. */
+describe('a command with expiresAtMs', () => {
+  const text = (store: Bytes): string | undefined => store.get('a')?.toString()
+
+  test('expires like a put; of equal versions what expires first wins', async (t) => {
+    const clock = ownClock(t)
+    const store: Bytes = open(':memory:', options)
+    const at = (value: string, version: number, ms: number): Command<Buffer, string> => ({
+      ...(put('a', value, version) as Command<Buffer, string> & { type: 'put' }),
+      expiresAtMs: clock.nowMs + ms,
+    })
+    const steps: [Command<Buffer, string>, Outcome, string | undefined][] = [
+      [put('a', 'for good', 5), 'applied', 'for good'],
+      [at('a', 5, 2000), 'applied', 'a'],
+      [at('zz', 5, 3000), 'stale', 'a'],
+      [put('a', 'zz', 5), 'stale', 'a'],
+      [at('b', 5, 2000), 'applied', 'b'],
+      [at('b', 5, 2000), 'stale', 'b'],
+      [at('a', 5, 1000), 'applied', 'a'],
+      [at('past', 4, -1000), 'stale', 'a'],
+      [at('past', 5, -1000), 'applied', undefined],
+      [at('zz', 5, 9000), 'stale', undefined],
+      [remove('a', 5), 'stale', undefined],
+      [at('c', 6, 1000), 'applied', 'c'],
+    ]
+    for (const [command, outcome, value] of steps) {
+      assert.equal(store.apply(command), outcome, JSON.stringify(command))
+      assert.equal(text(store), value)
+    }
+    assert.equal(store.getEntry('a')?.expiresAtMs, clock.nowMs + 1000)
+    assert.equal(store.count(), 1)
+    clock.nowMs += 1000
+    assert.equal(text(store), undefined)
+    assert.equal(store.count(), 0)
+    assert.equal(store.apply(put('a', 'zz', 6)), 'stale')
+    assert.deepEqual((await store.verify()).problems, [])
+    await store.close()
+  })
+
+  test('comes of watch: what follows a store expires when it does', async (t) => {
+    const clock = ownClock(t)
+    const store: Bytes = open(':memory:', options)
+    const follower: Bytes = open(':memory:', options)
+    const watch = store.watch()
+    store.put('a', Buffer.from('x'), { ttlMs: 1000 })
+    store.put('b', Buffer.from('y'))
+    store.write([{ type: 'put', key: 'c', value: Buffer.from('z'), ttlMs: 2000 }])
+    for (const expiresAtMs of [clock.nowMs + 1000, undefined, clock.nowMs + 2000]) {
+      const { value: change } = (await watch.next()) as IteratorYieldResult<Change<Buffer, string>>
+      assert.equal(change.type === 'put' && change.expiresAtMs, expiresAtMs)
+      assert.equal('expiresAtMs' in change, expiresAtMs !== undefined)
+      const { keyspace: _, sequence: __, ...command } = change
+      assert.equal(follower.apply(command), 'applied')
+    }
+    assert.deepEqual(stateOf(follower), stateOf(store))
+    clock.nowMs += 1000
+    // Nothing was told meanwhile.
+    assert.deepEqual(follower.keys().toArray(), ['b', 'c'])
+    assert.deepEqual(stateOf(follower), stateOf(store))
+    await watch.return()
+    await Promise.all([store.close(), follower.close()])
+  })
+})
+
+interface ModelEntry {
+  readonly version: number
+  /** Undefined where it was deleted, or had expired when it came. */
+  readonly value: Buffer | undefined
+  readonly expiresAtMs: number
+}
+
+/** What the rules make of commands, by key. */
 class Model {
-  readonly entries = new Map<string, { version: number; value: Buffer | undefined }>()
+  readonly entries = new Map<string, ModelEntry>()
 
   apply(command: Command<Buffer, string>): Outcome {
     const { key, type, version } = command
     const there = this.entries.get(key)
-    const value = type === 'put' ? command.value : undefined
-    const wins =
-      there === undefined ||
-      version > there.version ||
-      (version === there.version &&
-        there.value !== undefined &&
-        (value === undefined || Buffer.compare(value, there.value) > 0))
-    if (!wins) return 'stale'
-    this.entries.set(key, { version, value })
+    const expiresAtMs = (type === 'put' && command.expiresAtMs) || Number.POSITIVE_INFINITY
+    const isThere = type === 'put' && expiresAtMs > Date.now()
+    const next = { version, value: isThere ? command.value : undefined, expiresAtMs }
+    if (there !== undefined && !this.#wins(next, there)) return 'stale'
+    this.entries.set(key, next)
     return type === 'put' ? 'applied' : 'removed'
+  }
+
+  #wins(next: ModelEntry, there: ModelEntry): boolean {
+    if (next.version !== there.version) return next.version > there.version
+    if (there.value === undefined || next.value === undefined) return there.value !== undefined
+    if (next.expiresAtMs !== there.expiresAtMs) return next.expiresAtMs < there.expiresAtMs
+    return Buffer.compare(next.value, there.value) > 0
   }
 }
 
 function stateOf(store: Keyspace<Buffer>): unknown {
   const entries = store.range().map(([key, value]) => {
-    return [key, value.toString('latin1'), store.getEntry(key)?.version]
+    const { expiresAtMs, version } = store.getEntry(key) ?? {}
+    return [key, value.toString('latin1'), version, expiresAtMs]
   })
   return { entries: entries.toArray(), count: store.count() }
 }
@@ -261,6 +339,8 @@ function stateOf(store: Keyspace<Buffer>): unknown {
 for (const mapping of ['mmap', 'file'] as const) {
   test(`the same commands in any order, with repeats, end in equal stores (${mapping})`, async (t) => {
     const random = new Random(seed)
+    const hourMs = 3_600_000
+    const expiries = [1000, 2000, Date.now() + hourMs, Date.now() + 2 * hourMs]
     const runs = mapping === 'mmap' ? 3 : 1
     for (let run = 0; run < (isThorough ? 200 : runs); run++) {
       const parent = temporaryDirectory(t)
@@ -269,7 +349,9 @@ for (const mapping of ['mmap', 'file'] as const) {
         const version = 1 + random.below(20)
         if (random.chance(0.35)) return remove(key, version)
         const size = random.chance(0.02) ? 300_000 : random.pick([0, 1, 2, 2, 2, 600])
-        return { ...put(key, '', version), value: random.bytes(size) } as Command<Buffer, string>
+        const expiry = random.chance(0.3) ? { expiresAtMs: random.pick(expiries) } : {}
+        const value = random.bytes(size)
+        return { ...put(key, '', version), value, ...expiry } as Command<Buffer, string>
       })
       const states: unknown[] = []
       const versions: unknown[] = []
@@ -322,7 +404,7 @@ for (const mapping of ['mmap', 'file'] as const) {
         }
         states.push(stateOf(store))
         assert.ok(store.apply(commands).every((outcome) => outcome === 'stale'))
-        versions.push([...model.entries].sort())
+        versions.push([...model.entries].map(([key, { version }]) => `${key} ${version}`).sort())
         assert.deepEqual((await store.verify()).problems, [])
         await store.close()
       }

@@ -43,6 +43,10 @@ export type Change =
   | { readonly do: 'expire'; readonly parts: readonly [Part] }
   | { readonly do: 'count' }
   | { readonly do: 'rename'; readonly from: Place; readonly to: Place }
+  | { readonly do: 'copy'; readonly from: Place; readonly to: Place }
+  /** A transaction that throws, and a stream whose source fails: nothing is changed. */
+  | { readonly do: 'throw'; readonly parts: readonly Part[] }
+  | { readonly do: 'break'; readonly parts: readonly [Part & { readonly value: Value }] }
   | { readonly do: 'sync' }
   | { readonly do: 'compact' }
   /** Builds the ordered index; opens a snapshot; closes it, so that what it held back is swept. */
@@ -60,8 +64,10 @@ export function stateAfter(state: State, change: Change): State {
     next.set(change.space, new Map(state.get(change.space)))
   } else if (change.do === 'drop') {
     next.delete(change.space)
-  } else if (change.do === 'rename') {
-    return stateAfter(state, { do: 'write', parts: partsOfRename(state, change) })
+  } else if (change.do === 'rename' || change.do === 'copy') {
+    return stateAfter(state, { do: 'write', parts: partsOfTransfer(state, change) })
+  } else if (change.do === 'throw' || change.do === 'break') {
+    return state
   } else if ('parts' in change) {
     const copied = new Set<string>()
     for (const { space, key, value } of change.parts) {
@@ -75,14 +81,13 @@ export function stateAfter(state: State, change: Change): State {
   return next
 }
 
-function partsOfRename(state: State, { from, to }: Extract<Change, { do: 'rename' }>): Part[] {
+type Transfer = Extract<Change, { do: 'rename' | 'copy' }>
+
+function partsOfTransfer(state: State, { do: name, from, to }: Transfer): Part[] {
   const value = state.get(from.space)?.get(from.key)
-  return value === undefined
-    ? []
-    : [
-        { ...from, value: undefined },
-        { ...to, value },
-      ]
+  if (value === undefined) return []
+  const put = { ...to, value }
+  return name === 'copy' ? [put] : [{ ...from, value: undefined }, put]
 }
 
 export function bytesOf(value: Value): Buffer {
@@ -102,7 +107,8 @@ function keyspaceOf(store: BinaryStore, space: string): Keyspace<Buffer> {
 export async function applyChange(store: BinaryStore, change: Change): Promise<void> {
   if (change.do === 'sync') await store.sync()
   else if (change.do === 'compact') await store.compact({ minGarbageRatio: 0.05 })
-  else if (change.do === 'stream') await applyStream(store, change.parts[0])
+  else if (change.do === 'stream') await applyStream(store, change.parts[0], undefined)
+  else if (change.do === 'break') await applyBroken(store, change.parts[0])
   else applyChangeNow(store, change)
 }
 
@@ -111,17 +117,36 @@ const streamedPieceSizeBytes = 100_000
 async function applyStream(
   store: BinaryStore,
   { key, space, value }: Part & { readonly value: Value },
+  error: Error | undefined,
 ): Promise<void> {
   const bytes = bytesOf(value)
   const count = Math.ceil(bytes.length / streamedPieceSizeBytes)
   const pieces = Array.from({ length: count }, (_, index) =>
     bytes.subarray(index * streamedPieceSizeBytes, (index + 1) * streamedPieceSizeBytes),
   )
-  await keyspaceOf(store, space).writeStream(key, pieces)
+  const source = function* (): Generator<Buffer> {
+    yield* pieces
+    if (error !== undefined) throw error
+  }
+  await keyspaceOf(store, space).writeStream(key, source())
+}
+
+async function applyBroken(
+  store: BinaryStore,
+  part: Part & { readonly value: Value },
+): Promise<void> {
+  const intended = new Error('the source of a value fails')
+  try {
+    await applyStream(store, part, intended)
+  } catch (error) {
+    if (error === intended) return
+    throw error
+  }
+  throw new Error('a value was stored whose source failed')
 }
 
 /** What is done when it returns. */
-export type SynchronousChange = Exclude<Change, { do: 'sync' | 'stream' | 'compact' }>
+export type SynchronousChange = Exclude<Change, { do: 'sync' | 'stream' | 'break' | 'compact' }>
 
 export function applyChangeNow(store: BinaryStore, change: SynchronousChange): void {
   if (change.do === 'order') store.count({})
@@ -139,12 +164,15 @@ export function applyChangeNow(store: BinaryStore, change: SynchronousChange): v
 
 type OperationChange = Extract<
   Change,
-  { do: 'update' | 'transaction' | 'command' | 'expire' | 'count' | 'rename' }
+  {
+    do: 'update' | 'transaction' | 'throw' | 'command' | 'expire' | 'count' | 'rename' | 'copy'
+  }
 >
 
 /** TypeScript narrows no union by a comparison with several names. */
 function isOperation(change: Change): change is OperationChange {
-  return ['update', 'transaction', 'command', 'expire', 'count', 'rename'].includes(change.do)
+  const names = ['update', 'transaction', 'throw', 'command', 'expire', 'count', 'rename', 'copy']
+  return names.includes(change.do)
 }
 
 function applyOperation(store: BinaryStore, change: OperationChange): void {
@@ -153,14 +181,18 @@ function applyOperation(store: BinaryStore, change: OperationChange): void {
   } else if (change.do === 'rename') {
     const { from, to } = change
     keyspaceOf(store, from.space).move(from.key, keyspaceOf(store, to.space), to.key)
+  } else if (change.do === 'copy') {
+    const { from, to } = change
+    keyspaceOf(store, from.space).copy(from.key, keyspaceOf(store, to.space), to.key)
   } else if (change.do === 'transaction') {
-    store.transaction((tx) => {
-      for (const { space, key, value } of change.parts) {
-        const keyspace = space === '' ? tx : tx.keyspace<Buffer>(space)
-        if (value === undefined) keyspace.delete(key)
-        else keyspace.put(key, bytesOf(value))
-      }
-    })
+    applyTransaction(store, change.parts, undefined)
+  } else if (change.do === 'throw') {
+    const intended = new Error('the function of a transaction throws')
+    try {
+      applyTransaction(store, change.parts, intended)
+    } catch (error) {
+      if (error !== intended) throw error
+    }
   } else {
     const [{ space, key, value }] = change.parts
     const keyspace = keyspaceOf(store, space)
@@ -170,6 +202,24 @@ function applyOperation(store: BinaryStore, change: OperationChange): void {
     else if (bytes === undefined) keyspace.apply({ type: 'delete', key, version: change.version })
     else keyspace.apply({ type: 'put', key, value: bytes, version: change.version })
   }
+}
+
+function applyTransaction(
+  store: BinaryStore,
+  parts: readonly Part[],
+  error: Error | undefined,
+): void {
+  store.transaction((tx) => {
+    for (const { space, key, value } of parts) {
+      const keyspace = space === '' ? tx : tx.keyspace<Buffer>(space)
+      if (value === undefined) keyspace.delete(key)
+      else keyspace.put(key, bytesOf(value))
+      const found = keyspace.get(key)
+      const isOwn = value === undefined ? found === undefined : found?.equals(bytesOf(value))
+      if (isOwn !== true) throw new Error(`a transaction does not read what it did to ${key}`)
+    }
+    if (error !== undefined) throw error
+  })
 }
 
 function asOperation({ space, key, value }: Part): WriteOperation {
