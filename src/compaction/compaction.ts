@@ -27,7 +27,7 @@ import type { FileLock } from '../platform/platform.js'
 import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
-import { fileBytesOf } from './estimate.js'
+import { segmentBytesOf } from './estimate.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
 import { chooseVictim, excessOf } from './victims.js'
 
@@ -278,7 +278,7 @@ export class Compaction {
     const engine = this.#engine
     const { isBackground, minGarbageRatio } = options
     const startedAtMs = performance.now()
-    const bytesBefore = fileBytesOf(engine)
+    const bytesBefore = segmentBytesOf(engine)
     const tally: CopyTally = { recordsMoved: 0, bytesMoved: 0, isHeld: false }
     let segmentsDropped = 0
     let isHeld = false
@@ -289,7 +289,7 @@ export class Compaction {
     const damage: unknown[] = []
     const report = (): CompactionReport => ({
       bytesBefore,
-      bytesAfter: engine.isMapped ? fileBytesOf(engine) : bytesBefore,
+      bytesAfter: engine.isMapped ? segmentBytesOf(engine) : bytesBefore,
       segmentsDropped,
       recordsMoved: tally.recordsMoved,
       bytesMoved: tally.bytesMoved,
@@ -438,7 +438,7 @@ function isDamage(error: unknown): boolean {
 }
 
 function nothingDone(engine: Engine): CompactionReport {
-  const bytes = engine.isMapped ? fileBytesOf(engine) : 0
+  const bytes = engine.isMapped ? segmentBytesOf(engine) : 0
   return {
     bytesBefore: bytes,
     bytesAfter: bytes,

@@ -1,5 +1,6 @@
 /** What a compaction would find, from memory. */
 import type { Engine } from '../engine/engine.js'
+import { fileBytesOf } from '../engine/file-bytes.js'
 import * as layout from '../format/control-layout.js'
 import { gainOf, surveySegments } from './survey.js'
 
@@ -18,7 +19,7 @@ export interface SegmentEstimate {
 }
 
 export interface CompactionEstimate {
-  /** Bytes of all segment files, and of what lives in them. */
+  /** As `stats()` has them: bytes reserved for segments, and of what lives in them. */
   readonly fileBytes: number
   readonly liveBytes: number
   /** What a compaction of all segments would give back now, and what it would have to copy for it. */
@@ -31,14 +32,12 @@ export interface CompactionEstimate {
 
 export function estimateCompaction(engine: Engine): CompactionEstimate {
   engine.requireOpen()
-  let fileBytes = 0
   let reclaimableBytes = 0
   let bytesToMove = 0
   let pinnedBytes = 0
   const segments = surveySegments(engine).map((segment): SegmentEstimate => {
     const { isComplete, isPinned, kind, liveBytes, segmentNumber, sizeBytes } = segment
     const gain = gainOf(segment)
-    fileBytes += sizeBytes
     if (isPinned) pinnedBytes += sizeBytes - liveBytes
     else if (isComplete && gain > 0) {
       reclaimableBytes += gain
@@ -49,9 +48,11 @@ export function estimateCompaction(engine: Engine): CompactionEstimate {
     return { segmentNumber, kind, sizeBytes, liveBytes, tombstoneBytes, isPinned, isOpen }
   })
   const liveBytes = engine.control.read(layout.liveBytes)
+  const fileBytes = fileBytesOf(engine)
   return { fileBytes, liveBytes, reclaimableBytes, bytesToMove, pinnedBytes, segments }
 }
 
-export function fileBytesOf(engine: Engine): number {
+/** Of the segments that there are: what a compaction changes. */
+export function segmentBytesOf(engine: Engine): number {
   return surveySegments(engine).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }

@@ -15,6 +15,7 @@ import {
 } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
 import { readCounts } from './expiry.js'
+import { fileBytesOf } from './file-bytes.js'
 import { measureResidency } from './residency.js'
 import { unsweptIds } from './sweep-keyspaces.js'
 import { unreadSegments } from './unread.js'
@@ -30,7 +31,10 @@ export interface StoreStats {
   readonly garbageBytes: number
   /** `garbageBytes` as a part of all record bytes, 0 to 1. */
   readonly garbageRatio: number
-  /** Bytes reserved for segments on disk (in memory, for `:memory:`). */
+  /**
+   * Bytes reserved for segments on disk (in memory, for `:memory:`), the one included that this attachment
+   * has prepared to be the next.
+   */
   readonly fileBytes: number
   readonly indexBytes: number
   readonly segments: number
@@ -94,7 +98,7 @@ export function stats(engine: Engine): StoreStats {
   )
   const oldest = attachments.lowestPin()
   const residency = measureResidency(engine)
-  const { segments, fileBytes, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
+  const { segments, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
   const liveBytes = state[layout.liveBytes]
   const garbageBytes = usedBytes - liveBytes
   const logBytes = state[layout.tail] - state[layout.readOnly]
@@ -106,7 +110,7 @@ export function stats(engine: Engine): StoreStats {
     liveBytes,
     garbageBytes,
     garbageRatio: usedBytes === 0 ? 0 : garbageBytes / usedBytes,
-    fileBytes,
+    fileBytes: fileBytesOf(engine),
     indexBytes: index.sizeBytes + order.sizeBytes + (engine.ownOrder?.index.sizeBytes ?? 0),
     segments,
     mutableBytes,
@@ -136,7 +140,6 @@ export function stats(engine: Engine): StoreStats {
 
 interface Measures {
   segments: number
-  fileBytes: number
   /** Bytes of records, live or dead, and of values in segments of their own. */
   usedBytes: number
   pinnedBytes: number
@@ -146,20 +149,18 @@ function measureSegments(engine: Engine, state: Float64Array, lowestPin: number)
   const { log } = engine
   const unread = unreadSegments(engine)
   const { slots } = log
-  const measures = { segments: 0, fileBytes: 0, usedBytes: 0, pinnedBytes: 0 }
+  const measures = { segments: 0, usedBytes: 0, pinnedBytes: 0 }
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
     const kind = slots.get(slot, slotKind)
     if (slots.get(slot, slotNumber) === 0 || kind === kindPart) continue
     const sizeBytes = slots.get(slot, slotSizeBytes)
     measures.segments++
-    measures.fileBytes += sizeBytes
     if (kind === kindValue) measures.usedBytes += sizeBytes
     if (kind === kindLog)
       measures.usedBytes += endBytesOf(log, slot, state) - segmentHeaderSizeBytes
     const isKept = isPinned(log, slot, lowestPin) || unread.has(slots.get(slot, slotNumber))
     if (isKept) measures.pinnedBytes += deadBytesOf(log, slot)
   }
-  if (log.prepared !== undefined) measures.fileBytes += log.segmentSizeBytes
   return measures
 }
 

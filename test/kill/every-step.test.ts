@@ -146,7 +146,7 @@ describe('a process may be killed at every step', () => {
 
   test('of writing, in mapped memory', async (t) => {
     const kills = await killAtEverySteps(t, {
-      ...{ ...base, from: 'writing', stride: 11 },
+      ...{ ...base, from: 'writing', stride: 14 },
       begin: () => undefined,
     })
     assert.ok(kills >= 10)
@@ -154,7 +154,7 @@ describe('a process may be killed at every step', () => {
 
   test('of writing without a mapping, also half way through a write', async (t) => {
     const kills = await killAtEverySteps(t, {
-      ...{ ...base, mapping: 'file', from: 'writing', stride: 11 },
+      ...{ ...base, mapping: 'file', from: 'writing', stride: 14 },
       begin: () => undefined,
     })
     assert.ok(kills >= 10)

@@ -141,18 +141,18 @@ describe('a client may be killed while others have the store open', () => {
 
   test('at every step of opening it', async (t) => {
     // Attaching to an open store is short; what follows it is covered below.
-    enough(await killAtEverySteps(t, { ...base, from: 'opening', stride: 43 }), 2)
+    enough(await killAtEverySteps(t, { ...base, from: 'opening', stride: 57 }), 2)
   })
 
   test('at every step of writing and closing, and a thread goes on', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, survivor: 'thread', stride: 25 }), 3)
+    enough(await killAtEverySteps(t, { ...base, survivor: 'thread', stride: 33 }), 3)
   })
 
   test('before every store to shared memory', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, every: 'store', stride: 149 }), 3)
+    enough(await killAtEverySteps(t, { ...base, every: 'store', stride: 231 }), 3)
   })
 
   test('before every store to shared memory, and who is left may only read', async (t) => {
-    enough(await killAtEverySteps(t, { ...base, every: 'store', writes: false, stride: 199 }), 3)
+    enough(await killAtEverySteps(t, { ...base, every: 'store', writes: false, stride: 283 }), 3)
   })
 })

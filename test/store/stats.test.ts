@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { sequencesPerLoss } from '../../src/format/control-layout.js'
 import { open, type StoreStats } from '../../src/store/index.js'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
+import { engineOf } from '../support/engine-of.js'
 
 const options = { segmentSizeBytes: 2 ** 20, encoding: 'binary', syncIntervalMs: 0 } as const
 
@@ -39,6 +41,33 @@ describe('the numbers of a store', () => {
     const large = store.stats()
     assert.equal(large.segments, 2)
     assert.ok(large.liveBytes - empty.liveBytes >= 300_000)
+    await store.close()
+  })
+
+  test('fileBytes is what the files have, and the same in an estimate', async (t) => {
+    const directory = temporaryDirectory(t)
+    const store = open<Buffer>(directory, { ...options, autoCompact: false })
+    const isPrepared = (): boolean => engineOf(store).log.prepared !== undefined
+    // The prepared one gets its blocks by and by.
+    const onDisk = (): number =>
+      readdirSync(directory)
+        .filter((name) => /^(segment|value)-/.test(name))
+        .reduce((sum, name) => sum + statSync(join(directory, name)).size, 0) +
+      (isPrepared() ? options.segmentSizeBytes : 0)
+    let withPrepared = 0
+    for (let index = 0; index < 40; index++) {
+      store.put(`key-${index % 10}`, Buffer.alloc(100_000))
+      if (index % 10 === 9) store.put('large', Buffer.alloc(300_000 + index))
+      if (isPrepared()) withPrepared++
+      const { fileBytes } = store.stats()
+      assert.equal(store.compactionEstimate().fileBytes, fileBytes)
+      assert.equal(fileBytes, onDisk(), `after ${index} puts`)
+    }
+    assert.ok(withPrepared > 0 && withPrepared < 40)
+    await store.sync()
+    await store.compact({ minGarbageRatio: 0.01 })
+    assert.equal(store.compactionEstimate().fileBytes, store.stats().fileBytes)
+    assert.equal(store.stats().fileBytes, onDisk())
     await store.close()
   })
 
