@@ -20,6 +20,7 @@ import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket
 import * as layout from '../format/control-layout.js'
 import { kindWord, previousDouble, typeTombstone } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
+import { slotNumber } from '../log/slot-table.js'
 import type { CheckpointMoment } from './checkpoint-moment.js'
 import type { Engine } from './engine.js'
 import { exclusively } from './keyspaces.js'
@@ -83,11 +84,23 @@ export class CheckpointImage {
 
   #collect(first: number, end: number): void {
     this.#takenSize = 0
+    this.#noteReused()
     for (let home = first; home < end; home++) {
       const before = this.#takenSize
       this.#collectHome(home)
       this.#counts[home - first] = (this.#takenSize - before) / entryWords
     }
+  }
+
+  /**
+   * A slot that was free at the moment, or whose segment was dead and has been dropped since, may have another
+   * segment by now: all that lies there was written since.
+   */
+  #noteReused(): void {
+    const { slots } = this.#engine.log
+    this.#moment.segments.forEach(({ segmentNumber }, slot) => {
+      if (slots.get(slot, slotNumber) !== segmentNumber) this.#limits[slot] = 0
+    })
   }
 
   /** The chain of a home bucket, and of those that were split from it since. */
