@@ -23,16 +23,16 @@
  * index that name a dropped segment stay good where entries into it are left out: whatever counted in it
  * was superseded or copied later in the log.
  */
-import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import { applyPending } from '../engine/apply.js'
+import { isOrderBeingBuilt } from '../engine/build-order.js'
 import { checkpoint } from '../engine/checkpoint.js'
 import { checkpointsReferring, removeOld } from '../engine/checkpoints.js'
 import type { Engine } from '../engine/engine.js'
 import { exclusively } from '../engine/keyspaces.js'
 import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
-import { buildFileName, parseSegmentFileName, segmentFileName } from '../format/file-names.js'
+import { parseSegmentFileName, segmentFileName } from '../format/file-names.js'
 import { type Manifest, type ManifestSegment, segmentKindDropped } from '../format/manifest.js'
 import {
   segmentHeaderSizeBytes,
@@ -146,6 +146,7 @@ function announce(
 ): boolean {
   const { attachments, log } = engine
   return exclusively(engine, () => {
+    // Whoever builds the ordered index reads what was written meanwhile, in the segments from its beginning on.
     if (attachments.isLogHeld() || isOrderBeingBuilt(engine)) return false
     const boundary = namedBelow(engine)
     // The manifest must be able to tell that it is gone: see `segmentKindDropped` for the others.
@@ -156,14 +157,6 @@ function announce(
     }
     return true
   })
-}
-
-/** Whoever builds it reads what was written meanwhile, in the segments from its beginning on. */
-function isOrderBeingBuilt({ directory, platform }: Engine): boolean {
-  if (!platform.isShared) return false
-  const lock = platform.tryLock(join(directory, buildFileName), 'exclusive')
-  lock?.release()
-  return lock === undefined
 }
 
 /**

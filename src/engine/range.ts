@@ -211,7 +211,7 @@ export class RangeReader {
     for (;;) {
       const generation = Atomics.load(control.words, layout.orderGenerationWord)
       const order = requireOrder(this.engine)
-      const mayBeExact = this.wanted === 'keys' && this.#isSettled()
+      const mayBeExact = this.wanted === 'keys' && this.#isSettled(order)
       const result = this.#isBegun ? seekNext(order, cursor) : this.#seekFirst(order)
       if (Atomics.load(control.words, layout.orderGenerationWord) !== generation) {
         // It was built anew under this read: once more, from the same key.
@@ -244,9 +244,11 @@ export class RangeReader {
    * key a moment later, or, where it is killed in between, when the next writer comes. Both are over by
    * now, and a tombstone that is written later is committed behind the snapshot.
    */
-  #isSettled(): boolean {
+  #isSettled(order: OrderedIndex): boolean {
     const { control } = this.engine
     return (
+      // One of this one's own may have more keys: see own-order.ts.
+      order === this.engine.order &&
       (Atomics.load(control.words, layout.writerWord) & layout.tokenBusy) === 0 &&
       !control.isPoisoned &&
       control.read(layout.sequence) === this.sequence &&
