@@ -62,16 +62,16 @@ export interface DropResult {
 
 /**
  * Drops all that can go. `copied`: numbers of segments out of which all that counts was copied, tombstones
- * included. `isUnhurried`: what a checkpoint leads into waits until it is worth another checkpoint.
+ * included. What a checkpoint leads into waits until it is `patienceBytes`, so that it is worth another checkpoint.
  */
 export async function dropSegments(
   engine: Engine,
   copied: ReadonlySet<number>,
-  isUnhurried: boolean,
+  patienceBytes: number,
 ): Promise<DropResult> {
   const isLeft = announcedDrops(engine).length > 0
   const dead = exclusively(engine, () => deadSegments(engine, copied, () => false))
-  const noted = await withoutReferences(engine, dead, isUnhurried)
+  const noted = await withoutReferences(engine, dead, patienceBytes)
   if (engine.isClosed) return { segmentsDropped: 0, isHeld: false }
   if (noted.size === 0 && !isLeft) return { segmentsDropped: 0, isHeld: false }
   await sync(engine)
@@ -89,7 +89,7 @@ export async function dropSegments(
 async function withoutReferences(
   engine: Engine,
   dead: readonly SurveyedSegment[],
-  isUnhurried: boolean,
+  patienceBytes: number,
 ): Promise<ReadonlySet<number>> {
   const referred = dead.filter(
     ({ segmentNumber }) => checkpointsReferring(engine, segmentNumber).length > 0,
@@ -97,7 +97,7 @@ async function withoutReferences(
   const all = new Set(dead.map(({ segmentNumber }) => segmentNumber))
   if (referred.length === 0) return all
   const referredBytes = referred.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  if (isUnhurried && referredBytes < engine.index.sizeBytes) {
+  if (referredBytes < patienceBytes) {
     for (const { segmentNumber } of referred) all.delete(segmentNumber)
     return all
   }
