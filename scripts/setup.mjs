@@ -24,7 +24,4 @@ function isNewer(file, reference) {
 // npm writes this file last, so an installation that was interrupted does not count.
 const installed = join(root, 'node_modules', '.package-lock.json')
 if (!isNewer(installed, join(root, 'package-lock.json'))) run('npm', ['ci'])
-run(process.execPath, [
-  join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
-  ...['-p', process.argv[2] ?? 'tsconfig.json'],
-])
+run(process.execPath, [join(root, 'scripts', 'compile.mjs'), process.argv[2] ?? 'tsconfig.json'])
