@@ -20,6 +20,9 @@ import {
   changeNone,
   controlSizeBytes,
   currentWord,
+  digestHigh,
+  digestLow,
+  lastRecord,
   pendingDeadSlot,
   pendingDeadValueSlot,
   pendingFreedSlot,
@@ -32,10 +35,13 @@ import {
   poisonedWord,
   redoOffset,
   redoSizeBytes,
+  sequence,
   sessionWord,
   stateDouble,
   stateFieldCount,
   stateSizeDoubles,
+  valueBytes,
+  version,
 } from '../format/control-layout.js'
 import type { MapAccess, Mapping, MappingSpace, PlatformFile } from '../platform/platform.js'
 
@@ -54,6 +60,8 @@ export class Control {
   readonly #redo1: Int32Array
   /** The commit word as last seen. */
   #commits: number
+  /** The two states differ in what an update in place changes, and in what they announce, alone. */
+  #areAlike = false
   readonly #mapping: Mapping
 
   constructor(file: PlatformFile, access: MapAccess, space: MappingSpace | undefined) {
@@ -77,10 +85,17 @@ export class Control {
 
   /** Takes over what others committed. */
   adopt(): void {
-    this.#commits = Atomics.load(this.words, currentWord)
+    const commits = Atomics.load(this.words, currentWord)
+    if (commits !== this.#commits) this.#areAlike = false
+    this.#commits = commits
     const current = this.#commits & 1
     this.state = stateDouble + current * stateSizeDoubles
     this.next = stateDouble + (1 - current) * stateSizeDoubles
+  }
+
+  /** How often a state was committed, by whomever, as this one knows it: a number of 32 bits. */
+  get commits(): number {
+    return this.#commits
   }
 
   /** A field as the writer knows it. */
@@ -114,7 +129,38 @@ export class Control {
 
   begin(): void {
     const { doubles, state, next } = this
+    // Also where the change is given up before it is committed.
+    this.#areAlike = false
     doubles.copyWithin(next, state, state + stateFieldCount)
+    this.#announceNothing()
+  }
+
+  /**
+   * As {@link begin}, for an update in place, which changes nothing but these fields. Behind another one the
+   * others are the same in both states. To be committed by {@link commitInPlace}.
+   */
+  beginInPlace(): void {
+    if (!this.#areAlike) {
+      this.begin()
+      return
+    }
+    const { doubles, state, next } = this
+    doubles[next + sequence] = doubles[state + sequence]
+    doubles[next + version] = doubles[state + version]
+    doubles[next + valueBytes] = doubles[state + valueBytes]
+    doubles[next + digestLow] = doubles[state + digestLow]
+    doubles[next + digestHigh] = doubles[state + digestHigh]
+    doubles[next + lastRecord] = doubles[state + lastRecord]
+    this.#announceNothing()
+  }
+
+  commitInPlace(): void {
+    this.commit()
+    this.#areAlike = true
+  }
+
+  #announceNothing(): void {
+    const { doubles, next } = this
     doubles[next + pendingKind] = changeNone
     doubles[next + pendingOrder] = 0
     doubles[next + pendingDeadSlot] = -1

@@ -17,6 +17,7 @@ import type { MappingSpace, Platform } from '../platform/platform.js'
 import { AutoCheckpoint } from './auto-checkpoint.js'
 import { Background } from './background.js'
 import { Clock } from './clock.js'
+import { HotRecord } from './hot-record.js'
 import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import { MemoryBudget } from './memory-budget.js'
@@ -164,6 +165,7 @@ export class Engine {
   readonly clock: Clock
   readonly key: Key = new Key()
   readonly lookup: Lookup = new Lookup()
+  readonly hot: HotRecord = new HotRecord()
   readonly syncQueue: SyncQueue = new SyncQueue()
   readonly pins: Pins = new Pins()
   /** How far the watchers of this one have come. */

@@ -29,7 +29,7 @@ import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.j
 import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
 import { entryOf, liveEntry } from './announce-record.js'
 import { appendRecord, draft } from './append-record.js'
-import { applyPending } from './apply.js'
+import { applyUpdateInPlace } from './apply.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
@@ -162,7 +162,7 @@ export function holds(engine: Engine, found: boolean, condition: number): boolea
 }
 
 /** The record of the lookup is in the mutable region, simple, and has the room (I4). */
-function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number): boolean {
+export function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number): boolean {
   const { control, key, log, lookup } = engine
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   if (log.isAppendOnly) return false
@@ -183,7 +183,7 @@ function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number)
  * The new record is made in the redo area, checksum and all, and goes over the old one when the
  * state that announces it counts: killed in between, the next to come copies it again.
  */
-function updateInPlace(
+export function updateInPlace(
   engine: Engine,
   keyspaceId: number,
   value: Uint8Array | string,
@@ -205,7 +205,7 @@ function updateInPlace(
   target.bytes = control.bytes
   target.offset = redo
   target.seed = recordSeed(log.seeds[slot], offset, false)
-  control.begin()
+  control.beginInPlace()
   const nowMs = engine.clock.nowMs()
   const sequence = doubles[next + layout.sequence] + 1
   const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
@@ -236,6 +236,21 @@ function updateInPlace(
     doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize
     announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
   }
-  control.commit()
-  applyPending(engine)
+  control.commitInPlace()
+  applyUpdateInPlace(engine)
+  noteHot(engine, keyspaceId, flags)
+}
+
+/** What lies there can be updated again without a look at the index: see hot-record.ts. */
+function noteHot({ control, hot, lookup }: Engine, keyspaceId: number, flags: number): void {
+  hot.key = undefined
+  // One that expires is looked at each time.
+  if (flags !== 0) return
+  hot.isNoted = true
+  hot.keyspaceId = keyspaceId
+  hot.commits = control.commits
+  hot.home = lookup.home
+  hot.slot = lookup.slot
+  hot.offset = lookup.offset
+  hot.recordWords = lookup.recordWords
 }

@@ -6,7 +6,9 @@
  * Hot path: `bench/operations.mjs`, rows "update" and "increment".
  */
 import * as layout from '../format/control-layout.js'
+import { recordHeaderWords } from '../format/record.js'
 import { noExpiry } from '../log/expiry-table.js'
+import { recordKeySize } from '../log/record-fields.js'
 import { entryOf, liveEntry } from './announce-record.js'
 import { ownVersion } from './append-record.js'
 import { removeFound } from './delete.js'
@@ -14,7 +16,7 @@ import type { Engine } from './engine.js'
 import { beginCallback, endCallback, enter, leave, mend } from './exclusive.js'
 import { Key } from './key.js'
 import { hashKey, probe } from './probe.js'
-import { putFound, sizeOfValue } from './put.js'
+import { mayUpdateInPlace, putFound, sizeOfValue, updateInPlace } from './put.js'
 import { createReferenceHeld } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { expiryFound, isExpiredFound } from './time.js'
@@ -53,6 +55,93 @@ export function update(
   }
   if (isWritten) scheduleSync(engine)
   return true
+}
+
+/**
+ * {@link update} of the record that was updated in place last, if nothing of the store was changed since.
+ * False, and nothing done, where it was; `next` has not run then.
+ */
+export function updateHot(
+  engine: Engine,
+  generation: number,
+  operation: string,
+  next: NextValue,
+): boolean {
+  engine.requireWritable()
+  enter(engine)
+  let isWritten = false
+  try {
+    const { control, hot } = engine
+    if (control.commits !== hot.commits) return false
+    if (control.words[layout.keyspaceGenerationWord] !== generation) return false
+    isWritten = updateHotHeld(engine, operation, next)
+  } finally {
+    leave(engine)
+  }
+  if (isWritten) scheduleSync(engine)
+  return true
+}
+
+function updateHotHeld(engine: Engine, operation: string, next: NextValue): boolean {
+  const { control, hot, key } = engine
+  const { commits, keyspaceId, offset, recordWords } = hot
+  lookUpHot(engine)
+  let value: Uint8Array | string | undefined
+  beginCallback(engine, operation)
+  try {
+    value = next(true)
+  } finally {
+    endCallback(engine)
+  }
+  if (value === unchanged) return false
+  const sizeBytes = value === undefined ? 0 : sizeOfValue(value)
+  const start = offset << 1
+  // What ran meanwhile may have taken the key at hand, and the lookup.
+  key.setWords(recordWords, start + recordHeaderWords, recordKeySize(recordWords, start))
+  lookUpHot(engine)
+  try {
+    if (
+      value !== undefined &&
+      control.commits === commits &&
+      mayUpdateInPlace(engine, sizeBytes, 0)
+    ) {
+      const text = hot.key
+      updateInPlace(engine, keyspaceId, value, sizeBytes, noExpiry)
+      hot.key = text
+    } else {
+      replaceFound(engine, keyspaceId, value, sizeBytes)
+    }
+  } catch (error) {
+    mend(engine)
+    throw error
+  }
+  return true
+}
+
+/** What the lookup of a hot record would find, as far as its value and an update in place need it. */
+function lookUpHot({ hot, lookup }: Engine): void {
+  lookup.home = hot.home
+  lookup.slot = hot.slot
+  lookup.offset = hot.offset
+  lookup.recordWords = hot.recordWords
+}
+
+/** Of the key at hand, which is there and does not expire. */
+function replaceFound(
+  engine: Engine,
+  keyspaceId: number,
+  value: Uint8Array | string | undefined,
+  sizeBytes: number,
+): void {
+  const hash = hashKey(engine, keyspaceId)
+  const entry = entryOf(engine, probe(engine, hash, keyspaceId))
+  if (value === undefined) {
+    removeFound(engine, keyspaceId, hash, ownVersion)
+    return
+  }
+  const isLarge = sizeBytes > engine.inlineValueSizeBytesMax
+  const reference = isLarge ? createReferenceHeld(engine, value, sizeBytes) : undefined
+  putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference, noExpiry)
 }
 
 /** A home bucket that no lookup has: it stands there as long as none was made. */

@@ -100,7 +100,26 @@ export function writeValue(
   const end = (offset + endDoubles) << 1
   for (let word = (first + valueSizeBytes) >>> 2; word < end; word++) words[word] = 0
   if (typeof value === 'string') bytes.write(value, first, valueSizeBytes, 'utf8')
+  else if (valueSizeBytes <= fewBytesMax) writeFewBytes(words, first >>> 2, value)
   else bytes.set(value, first)
+}
+
+/** Counters and the like: below this a loop takes less time than the call. */
+const fewBytesMax = 16
+
+/** As words, because what is written byte by byte stalls the checksum, which reads words. */
+function writeFewBytes(words: Int32Array, firstWord: number, value: Uint8Array): void {
+  const { length } = value
+  let word = firstWord
+  let index = 0
+  for (; index + 4 <= length; index += 4) {
+    words[word++] =
+      value[index] | (value[index + 1] << 8) | (value[index + 2] << 16) | (value[index + 3] << 24)
+  }
+  if (index === length) return
+  let last = 0
+  for (let shift = 0; index < length; index++, shift += 8) last |= value[index] << shift
+  words[word] = last
 }
 
 /** A value of zero-padded words, as {@link writeValue}. */

@@ -3,7 +3,7 @@ import { shown } from '../base/shown.js'
 import type { Outcome } from '../engine/apply-command.js'
 import type { Engine } from '../engine/engine.js'
 import { timeNow } from '../engine/time.js'
-import { unchanged, update } from '../engine/update.js'
+import { type NextValue, unchanged, update, updateHot } from '../engine/update.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { applyAll, type Command } from './command.js'
 import { encodeValue, type StoreKey } from './encoding.js'
@@ -30,7 +30,7 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
   abstract get(key: K): V | undefined
 
   /** @internal */
-  abstract get codecs(): Encodings
+  abstract readonly codecs: Encodings
 
   /** @internal Makes `key` the key at hand; returns the keyspace's id, and registers it if need be. */
   abstract takeKeyToWrite(key: K): number
@@ -74,10 +74,8 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
       requireNoPromise('update()', result)
       return encodeValue(encoding, result)
     }
-    for (;;) {
-      const id = this.takeKeyToWrite(key)
-      if (update(this.engine, id, this.generation, 'update()', next)) return result as R
-    }
+    this.#change(key, 'update()', next)
+    return result as R
   }
 
   /**
@@ -127,10 +125,25 @@ export abstract class KeyspaceChanges<V, K extends StoreKey> {
       result = sum(isThere ? decodeFound(this.engine, encoding, key) : 0, by)
       return encodeValue(encoding, result)
     }
+    this.#change(key, 'increment()', next)
+    return result
+  }
+
+  #change(key: K, operation: string, next: NextValue): void {
+    const { engine, generation } = this
+    const { hot } = engine
+    if (hot.key === key && hot.owner === this) {
+      if (updateHot(engine, generation, operation, next)) return
+    }
     for (;;) {
       const id = this.takeKeyToWrite(key)
-      if (update(this.engine, id, this.generation, 'increment()', next)) return result
+      // Not before: that may have written to the registry.
+      hot.isNoted = false
+      if (update(engine, id, this.generation, operation, next)) break
     }
+    if (!hot.isNoted || typeof key !== 'string' || engine.verifiesReads) return
+    hot.key = key
+    hot.owner = this
   }
 
   /**

@@ -52,6 +52,8 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
   /** '' for the default keyspace. */
   readonly name: string
   protected readonly engine: Engine
+  /** @internal What keys and values are encoded with; also of a keyspace that was dropped. */
+  readonly codecs: Encodings
   readonly #encoding: ValueEncoding<never>
   readonly #keyEncoding: KeyEncoding
   #id: number
@@ -73,6 +75,7 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
     const encodings = resolveEncodings(engine, name, registered, wanted)
     this.engine = engine
     this.name = name
+    this.codecs = encodings
     this.#encoding = encodings.encoding
     this.#keyEncoding = encodings.keyEncoding
     this.#isRegistered = registered !== undefined
@@ -304,11 +307,6 @@ export class Keyspace<V = unknown, K extends StoreKey = string> extends Keyspace
       keyEncoding: this.#keyEncoding,
       moment: undefined,
     }
-  }
-
-  /** @internal What keys and values are encoded with; also of a keyspace that was dropped. */
-  get codecs(): Encodings {
-    return { encoding: this.#encoding, keyEncoding: this.#keyEncoding }
   }
 
   /** The encodings in use, by name; `'custom'` for one of the caller's own. */

@@ -287,6 +287,9 @@ export const operationWorkloads: readonly Workload[] = [
     changes: () => [
       { do: 'update', parts: [part('new', 10, 1)] },
       { do: 'update', parts: [part('new', 9, 2)] },
+      // Of the record that was updated in place last.
+      { do: 'update', parts: [part('new', 8, 4)] },
+      { do: 'update', parts: [part('new', 9, 5)] },
       { do: 'update', parts: [part('a', 90, 3)] },
       { do: 'update', parts: [{ space: '', key: 'b', value: undefined }] },
     ],

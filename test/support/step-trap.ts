@@ -22,7 +22,7 @@ const changingCalls = [
 
 /** From now on, and for good, `onStep` runs before and after every step. */
 export function trapSteps(onStep: () => void): void {
-  for (const name of ['begin', 'commit'] as const) {
+  for (const name of ['begin', 'beginInPlace', 'commit'] as const) {
     const original = Control.prototype[name]
     Control.prototype[name] = function around(this: Control): void {
       onStep()
