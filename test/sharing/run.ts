@@ -29,7 +29,6 @@ export interface RunSetup {
   /** For the store and the histories; made here. */
   readonly directory: string
   readonly kills: boolean
-  readonly compacts: boolean
 }
 
 export interface RunReport {
@@ -143,7 +142,7 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
           : delay(killedAtMs - startsAtMs).then(() => host.kill())
       const argument: ClientSetup = {
         ...{ path, client, seed, durationMs, registers, groups, prepared, writes, operationsMax },
-        ...{ compacts: setup.compacts, movesBetween },
+        movesBetween,
         ...{ file: fileOf(client), options: { ...options, readOnly } },
       }
       try {
