@@ -65,10 +65,10 @@ assert(engine.stats().version > latestVersion)
 
 // LocalReplication, a CommandSubmitter: every change of the leader becomes a command for the replica
 let applied = 0
-for await (const { type, key, value, version, timestampMs } of engine.watch({ sinceSequence: 0 })) {
-  replica.apply({ type, key, value, version, timestampMs })
+for await (const { sequence, keyspace, ...command } of engine.watch({ sinceSequence: 0 })) {
+  replica.apply(command)
   applied += 1
-  if (version === engine.stats().version) break // latest_version
+  if (command.version === engine.stats().version) break // latest_version
 }
 assert.deepEqual(replica.range({ prefix: 'app:' }).toArray(), engine.range().toArray())
 console.log(`${applied} changes replicated`)
