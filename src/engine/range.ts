@@ -81,6 +81,7 @@ export class RangeReader {
   /** What the batch has: keys of the cursor from `#first` on, and their values. */
   count = 0
   #first = 0
+  #isDecoded = false
 
   /** `moment`: of a snapshot that stays open longer, or undefined for one of its own. */
   constructor(
@@ -120,23 +121,26 @@ export class RangeReader {
   }
 
   /**
-   * The text of all keys of the batch; the array holds good until the next one. Keys that are ASCII are
-   * parts of one text, made at once: a call for each would cost four times as much as all of the rest.
+   * The text of all keys of the batch, key 0 to `count - 1`; the array holds good until the next one. Keys
+   * that are ASCII are parts of one text, made at once: a call for each would cost four times as much as
+   * all of the rest.
    * Hot path: `bench/compare`, rows "scanKeys", "scan".
    */
   keyTexts(): string[] {
     const texts = this.#memory.keyTexts
-    if (texts.length === 0) this.#decodeKeys(texts)
+    if (!this.#isDecoded) this.#decodeKeys(texts)
     return texts
   }
 
   #decodeKeys(texts: string[]): void {
     const { bytes, seenBits, sizesBytes, starts } = this.#cursor
     const end = this.#first + this.count
+    let place = 0
+    this.#isDecoded = true
     if ((seenBits & notAscii) !== 0) {
       for (let key = this.#first; key < end; key++) {
         const start = starts[key] * 4
-        texts.push(bytes.toString('utf8', start, start + sizesBytes[key]))
+        texts[place++] = bytes.toString('utf8', start, start + sizesBytes[key])
       }
       return
     }
@@ -151,7 +155,7 @@ export class RangeReader {
       const text = bytes.toString('latin1', start, starts[last] * 4 + sizesBytes[last])
       for (; key <= last; key++) {
         const at = starts[key] * 4 - start
-        texts.push(text.substring(at, at + sizesBytes[key]))
+        texts[place++] = text.substring(at, at + sizesBytes[key])
       }
     }
   }
@@ -174,7 +178,7 @@ export class RangeReader {
   #readBatch(countMax: number): boolean {
     this.engine.requireOpen()
     this.count = 0
-    this.#memory.keyTexts.length = 0
+    this.#isDecoded = false
     while (this.#left > 0) {
       if (this.#position >= this.#cursor.count && !this.#nextLeaf()) break
       this.#lookUp(countMax)
