@@ -51,11 +51,15 @@ export class SegmentScan {
   span = 0
   /** Sum of the checksums of the record, or of the frame and its records. */
   checksumSum = 0
+  /** False for a record that is none. */
+  isBatch = false
+  readonly #partWords: number
   readonly #seeds: number[] = []
 
   constructor(segment: SegmentBytes, startOffset: number) {
     this.segment = segment
     this.offset = startOffset
+    this.#partWords = 2 ** segment.shift
   }
 
   /** Looks at the record at `offset`, and then moves on with {@link skip}. */
@@ -65,8 +69,8 @@ export class SegmentScan {
     if (this.offset + recordHeaderWords / 2 > endOffset) return 'end'
     if (isBlank(words, start)) return 'end'
     if (!this.#verifies(this.offset, false)) return 'bad'
-    if (recordType(words, start) === typeBatch) return this.#lookAtBatch()
-    return 'record'
+    this.isBatch = recordType(words, start) === typeBatch
+    return this.isBatch ? this.#lookAtBatch() : 'record'
   }
 
   skip(): void {
@@ -76,7 +80,7 @@ export class SegmentScan {
   /** The offsets of the records of a batch, or of the one record, that {@link look} found. */
   recordOffsets(): number[] {
     const { words } = this.segment
-    if (recordType(words, this.offset * 2) !== typeBatch) return [this.offset]
+    if (!this.isBatch) return [this.offset]
     const offsets: number[] = []
     const end = this.offset + this.span
     for (let inner = this.offset + batchFrameSizeWords; inner < end; ) {
@@ -127,23 +131,23 @@ export class SegmentScan {
   }
 
   #seedAt(offset: number, inBatch: boolean): number {
-    const { epoch, segmentNumber, shift, storeId } = this.segment
-    const part = Math.floor(offset / 2 ** shift)
+    const { epoch, segmentNumber, storeId } = this.segment
+    const part = offset < this.#partWords ? 0 : Math.floor(offset / this.#partWords)
     this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
-    return recordSeed(this.#seeds[part], offset - part * 2 ** shift, inBatch)
+    return recordSeed(this.#seeds[part], offset - part * this.#partWords, inBatch)
   }
 
-  /** Looks for whole markers anywhere from `offset` on: evidence of syncs behind damage. */
+  /** Looks for whole markers anywhere from `offset` on, which stays: evidence of syncs behind damage. */
   *markersBehind(): Generator<number> {
     const { words, endOffset } = this.segment
     const magic = recordHeaderWords
-    for (; this.offset + markerSizeWords <= endOffset; this.offset++) {
-      const start = this.offset * 2
+    for (let { offset } = this; offset + markerSizeWords <= endOffset; offset++) {
+      const start = offset * 2
       if (words[start + magic] !== markerMagicLow) continue
       if (words[start + magic + 1] !== markerMagicHigh) continue
       if (recordType(words, start) !== typeMarker) continue
       if (recordValueSize(words, start) !== markerValueSizeBytes) continue
-      if (this.#verifies(this.offset, false)) yield this.offset
+      if (this.#verifies(offset, false)) yield offset
     }
   }
 }
