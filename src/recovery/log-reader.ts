@@ -48,7 +48,12 @@ import {
   recordValueOffset,
   recordValueSize,
 } from '../log/record-fields.js'
-import { isKnownKind, type SegmentBytes, SegmentScan } from '../log/segment-scan.js'
+import {
+  isKnownKind,
+  type ScanResult,
+  type SegmentBytes,
+  SegmentScan,
+} from '../log/segment-scan.js'
 import type { Platform } from '../platform/platform.js'
 import { decide, endRows } from './decision.js'
 import type { SegmentFile } from './segment-files.js'
@@ -220,36 +225,42 @@ export class LogReader {
     // The last ones before it may have been dropped, or be a checkpoint's.
     const sequenceOfStart = this.#options.start?.sequence ?? 0
     this.#sequence = Math.max(this.#sequence, firstSequence - 1, sequenceOfStart)
-    for (;;) {
-      const result = scan.look()
-      if (result === 'bad' && isNamed) {
-        throw sealedDamage(file, scan.offset, 'a record does not match its checksum')
-      }
-      if (result === 'bad') return scan.offset
-      if (result === 'end') {
-        if (!isNamed) this.#gatherFrom(scan)
-        break
-      }
-      if (!isKnownKind(bytes.words, scan.offset * 2)) {
-        throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
-      }
-      if (isNamed) {
-        if (!this.#referencesVerify(scan)) {
-          throw sealedDamage(file, scan.offset, 'the value that a record refers to is damaged')
-        }
-      } else if (!this.#take(scan)) {
-        return scan.offset
-      }
-      this.#noteRecords(scan)
-      scan.skip()
+    let result: ScanResult
+    do result = this.#readRecord(scan, file)
+    while (result === 'record')
+    if (result === 'bad') return scan.offset
+    if (!isNamed) {
+      this.#gatherFrom(scan)
+      return undefined
     }
-    if (isNamed) {
-      this.#setEnd(file, scan.offset)
-      if (scan.offset * 8 !== file.endBytes) {
-        throw sealedDamage(file, scan.offset, 'records end before the end that was recorded')
-      }
+    this.#setEnd(file, scan.offset)
+    if (scan.offset * 8 !== file.endBytes) {
+      throw sealedDamage(file, scan.offset, 'records end before the end that was recorded')
     }
     return undefined
+  }
+
+  /** The record that the scan has come to, which it passes where there is one, and where that counts. */
+  #readRecord(scan: SegmentScan, file: SegmentFile): ScanResult {
+    const result = scan.look()
+    const isNamed = file.endBytes !== undefined
+    if (result === 'bad' && isNamed) {
+      throw sealedDamage(file, scan.offset, 'a record does not match its checksum')
+    }
+    if (result !== 'record') return result
+    if (!isKnownKind(scan.segment.words, scan.offset * 2)) {
+      throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
+    }
+    if (isNamed) {
+      if (!this.#referencesVerify(scan)) {
+        throw sealedDamage(file, scan.offset, 'the value that a record refers to is damaged')
+      }
+    } else if (!this.#take(scan)) {
+      return 'bad'
+    }
+    this.#noteRecords(scan)
+    scan.skip()
+    return result
   }
 
   /** A verified record of a segment that the manifest does not name. False where it is bad. */

@@ -89,6 +89,8 @@ const groupCountMax = 64
 // Of a group: the hash of each key, and where each record begins, in 8-byte words of its file.
 const hashes = new Int32Array(groupCountMax)
 const offsets = new Int32Array(groupCountMax)
+/** How many there are, and the bytes of the stretch up to the last of them. */
+const group = { count: 0, usedBytes: 0, putBytes: 0, tombstoneBytes: 0 }
 
 /** A segment that is being replayed. */
 interface ReplayedSegment {
@@ -112,42 +114,60 @@ export function replayStretch(engine: Engine, stretch: BelievedStretch): number 
   const slot = log.slotOf(segmentNumber)
   if (log.words[slot] === undefined) log.mapSlot(slot)
   const segment = { words: log.words[slot], doubles: log.doubles[slot], segmentNumber, slot }
-  const { words } = segment
+  // No array of 32-bit words has room for 2^31 of 64 bits.
+  const end = stretch.endOffset | 0
+  group.usedBytes = 0
+  group.putBytes = 0
+  group.tombstoneBytes = 0
+  let count = 0
+  for (let offset = stretch.startOffset | 0; offset < end; ) {
+    offset = gather(engine, segment.words, offset, end)
+    fetchAhead(engine, hashes, group.count)
+    replayGroup(engine, segment)
+    count += group.count
+  }
+  control.doubles[control.state + layout.usedBytes] += group.usedBytes
+  log.slots.add(slot, slotTombstoneBytes, group.tombstoneBytes)
+  log.slots.add(slot, slotOverheadBytes, -group.putBytes)
+  return count
+}
+
+// In functions of their own: V8 makes the best of one that is called often, and not of a long loop.
+
+/** Gathers the next records, up to `end`. Returns where those behind them begin. */
+function gather(engine: Engine, words: Int32Array, from: number, end: number): number {
+  let offset = from
   let count = 0
   let usedBytes = 0
   let putBytes = 0
   let tombstoneBytes = 0
-  // No array of 32-bit words has room for 2^31 of 64 bits.
-  const end = stretch.endOffset | 0
-  for (let offset = stretch.startOffset | 0; offset < end; ) {
-    let groupCount = 0
-    while (groupCount < groupCountMax && offset < end) {
-      const start = offset * 2
-      const type = recordType(words, start)
-      // The records of a batch lie behind its frame, as others do.
-      const span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, start)
-      usedBytes += span * 8
+  while (count < groupCountMax && offset < end) {
+    const start = offset * 2
+    const type = recordType(words, start)
+    // The records of a batch lie behind its frame, as others do.
+    const span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, start)
+    usedBytes += span * 8
+    if (type !== typeBatch && type !== typeMarker && type !== typePadding) {
       if (type === typeTombstone) tombstoneBytes += span * 8
-      else if (type !== typeBatch && type !== typeMarker && type !== typePadding) {
-        putBytes += span * 8
-      }
-      if (type !== typeBatch && type !== typeMarker && type !== typePadding) {
-        hashes[groupCount] = hashRecord(engine, words, start)
-        offsets[groupCount] = offset
-        groupCount++
-      }
-      offset = (offset + span) | 0
+      else putBytes += span * 8
+      hashes[count] = hashRecord(engine, words, start)
+      offsets[count] = offset
+      count++
     }
-    fetchAhead(engine, hashes, groupCount)
-    for (let index = 0; index < groupCount; index++) {
-      replayRecord(engine, segment, offsets[index], hashes[index])
-    }
-    count += groupCount
+    offset = (offset + span) | 0
   }
-  control.doubles[control.state + layout.usedBytes] += usedBytes
-  log.slots.add(slot, slotTombstoneBytes, tombstoneBytes)
-  log.slots.add(slot, slotOverheadBytes, -putBytes)
-  return count
+  group.count = count
+  group.usedBytes += usedBytes
+  group.putBytes += putBytes
+  group.tombstoneBytes += tombstoneBytes
+  return offset
+}
+
+function replayGroup(engine: Engine, segment: ReplayedSegment): void {
+  const { count } = group
+  for (let index = 0; index < count; index++) {
+    replayRecord(engine, segment, offsets[index], hashes[index])
+  }
 }
 
 function hashRecord(engine: Engine, words: Int32Array, start: number): number {
