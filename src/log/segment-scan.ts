@@ -54,12 +54,16 @@ export class SegmentScan {
   /** False for a record that is none. */
   isBatch = false
   readonly #partWords: number
+  /** Of the first part, and of the others. */
+  readonly #seed: number
   readonly #seeds: number[] = []
 
   constructor(segment: SegmentBytes, startOffset: number) {
     this.segment = segment
     this.offset = startOffset
-    this.#partWords = 2 ** segment.shift
+    const { epoch, segmentNumber, shift, storeId } = segment
+    this.#partWords = 2 ** shift
+    this.#seed = segmentSeed(storeId, epoch, segmentNumber)
   }
 
   /** Looks at the record at `offset`, and then moves on with {@link skip}. */
@@ -131,8 +135,9 @@ export class SegmentScan {
   }
 
   #seedAt(offset: number, inBatch: boolean): number {
+    if (offset < this.#partWords) return recordSeed(this.#seed, offset, inBatch)
     const { epoch, segmentNumber, storeId } = this.segment
-    const part = offset < this.#partWords ? 0 : Math.floor(offset / this.#partWords)
+    const part = Math.floor(offset / this.#partWords)
     this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
     return recordSeed(this.#seeds[part], offset - part * this.#partWords, inBatch)
   }
