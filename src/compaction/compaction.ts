@@ -296,15 +296,17 @@ export class Compaction {
       durationMs: performance.now() - startedAtMs,
       isPostponed: isHeld || tally.isHeld,
     })
-    const drop = async (isUnhurried: boolean): Promise<void> => {
-      const result = await dropSegments(engine, copied, isUnhurried)
+    // A checkpoint writes as much as the index takes; who waits for the run has it done sooner with fewer.
+    const patienceBytes = engine.index.sizeBytes * (isBackground ? 1 : 4)
+    const drop = async (isLast: boolean): Promise<void> => {
+      const result = await dropSegments(engine, copied, isLast && !isBackground ? 0 : patienceBytes)
       segmentsDropped += result.segmentsDropped
       isHeld = result.isHeld
       if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
     }
 
     if (!isBackground) this.#damaged.clear()
-    await drop(true)
+    await drop(false)
     let bytesMovedBefore = 0
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
@@ -312,7 +314,7 @@ export class Compaction {
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
         bytesMovedBefore = tally.bytesMoved
-        await drop(true)
+        await drop(false)
         continue
       }
       done.add(victim.segmentNumber)
@@ -327,9 +329,9 @@ export class Compaction {
       // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
       if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
       bytesMovedBefore = tally.bytesMoved
-      await drop(true)
+      await drop(false)
     }
-    if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground)
+    if (!this.#isOver(isBackground) && !isHeld) await drop(true)
     const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
     if (segmentsDropped > 0 || tally.recordsMoved > 0) {

@@ -13,7 +13,8 @@ import { corrupt } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave, mend } from '../engine/exclusive.js'
 import { freezeRecord } from '../engine/freeze.js'
-import { moveRecord } from '../engine/move-record.js'
+import { hashOfRecord, moveRecord } from '../engine/move-record.js'
+import { fetchHomes } from '../engine/probe.js'
 import { segmentFileName } from '../format/file-names.js'
 import { typePut, typeTombstone } from '../format/record.js'
 import { recordType } from '../log/record-fields.js'
@@ -56,34 +57,52 @@ export function* copyRecords(
     freezeRecord(engine, segmentNumber * log.segmentWords + end - 1)
     const { keepsTombstones } = victim
     const isShared = platform.kind !== 'file'
-    const start = segmentNumber * log.segmentWords
-    const offsets: number[] = []
-    const moveRead = (offset: number): void =>
-      count(tally, moveRecord(engine, reader.words, reader.start, start + offset, keepsTombstones))
+    // Of the records of a turn: where they begin in the segment, in 8-byte words, and the hashes of their keys.
+    const offsets = new Float64Array(recordsPerTurn)
+    const hashes = new Int32Array(recordsPerTurn)
+    let count = 0
+    const move = (words: Int32Array, wordsStart: number, place: number): void => {
+      const part = Math.floor(offsets[place] / log.segmentWords)
+      const offset = offsets[place] - part * log.segmentWords
+      const hash = hashes[place]
+      const bytes = moveRecord(
+        engine,
+        words,
+        wordsStart,
+        hash,
+        slot + part,
+        offset,
+        keepsTombstones,
+      )
+      if (bytes === 0) return
+      tally.recordsMoved++
+      tally.bytesMoved += bytes
+    }
     const flush = (): void => {
-      if (offsets.length === 0) return
+      if (count === 0) return
       moveHeld(
         engine,
         () => {
           if (log.words[slot] === undefined) log.mapSlot(slot)
           const words = log.words[slot]
-          for (const offset of offsets) {
-            count(tally, moveRecord(engine, words, offset * 2, start + offset, keepsTombstones))
-          }
+          fetchHomes(engine, hashes, count)
+          for (let place = 0; place < count; place++) move(words, offsets[place] * 2, place)
         },
         tally,
       )
-      offsets.length = 0
+      count = 0
     }
     yield* walkSegment(reader, firstRecordOffset, end, {
       record: (_, offset) => {
         const type = recordType(reader.words, reader.start)
         if (type !== typePut && type !== typeTombstone) return
         if (tally.isHeld) return
+        offsets[count] = offset
+        hashes[count] = hashOfRecord(engine, reader.words, reader.start)
         // Not the bytes that were read: those of the mapping, which are the same, below the boundary.
-        if (isShared || !reader.isWhole) offsets.push(offset)
-        else moveHeld(engine, () => moveRead(offset), tally)
-        if (offsets.length === recordsPerTurn || !reader.isWhole) flush()
+        if (isShared || !reader.isWhole) count++
+        else moveHeld(engine, () => move(reader.words, reader.start, count), tally)
+        if (count === recordsPerTurn || !reader.isWhole) flush()
       },
       damage: (offset, _end, what) => {
         throw corrupt(path, offset * 8, what)
@@ -108,10 +127,4 @@ function moveHeld(engine: Engine, move: () => void, tally: CopyTally): void {
   } finally {
     leave(engine)
   }
-}
-
-function count(tally: CopyTally, bytes: number): void {
-  if (bytes === 0) return
-  tally.recordsMoved++
-  tally.bytesMoved += bytes
 }

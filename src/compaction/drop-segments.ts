@@ -23,16 +23,16 @@
  * index that name a dropped segment stay good where entries into it are left out: whatever counted in it
  * was superseded or copied later in the log.
  */
-import { join } from 'node:path'
 import { StoreError } from '../base/errors.js'
 import { applyPending } from '../engine/apply.js'
+import { isOrderBeingBuilt } from '../engine/build-order.js'
 import { checkpoint } from '../engine/checkpoint.js'
 import { checkpointsReferring, removeOld } from '../engine/checkpoints.js'
 import type { Engine } from '../engine/engine.js'
 import { exclusively } from '../engine/keyspaces.js'
 import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
-import { buildFileName, parseSegmentFileName, segmentFileName } from '../format/file-names.js'
+import { parseSegmentFileName, segmentFileName } from '../format/file-names.js'
 import { type Manifest, type ManifestSegment, segmentKindDropped } from '../format/manifest.js'
 import {
   segmentHeaderSizeBytes,
@@ -62,16 +62,16 @@ export interface DropResult {
 
 /**
  * Drops all that can go. `copied`: numbers of segments out of which all that counts was copied, tombstones
- * included. `isUnhurried`: what a checkpoint leads into waits until it is worth another checkpoint.
+ * included. What a checkpoint leads into waits until it is `patienceBytes`, so that it is worth another checkpoint.
  */
 export async function dropSegments(
   engine: Engine,
   copied: ReadonlySet<number>,
-  isUnhurried: boolean,
+  patienceBytes: number,
 ): Promise<DropResult> {
   const isLeft = announcedDrops(engine).length > 0
   const dead = exclusively(engine, () => deadSegments(engine, copied, () => false))
-  const noted = await withoutReferences(engine, dead, isUnhurried)
+  const noted = await withoutReferences(engine, dead, patienceBytes)
   if (engine.isClosed) return { segmentsDropped: 0, isHeld: false }
   if (noted.size === 0 && !isLeft) return { segmentsDropped: 0, isHeld: false }
   await sync(engine)
@@ -89,7 +89,7 @@ export async function dropSegments(
 async function withoutReferences(
   engine: Engine,
   dead: readonly SurveyedSegment[],
-  isUnhurried: boolean,
+  patienceBytes: number,
 ): Promise<ReadonlySet<number>> {
   const referred = dead.filter(
     ({ segmentNumber }) => checkpointsReferring(engine, segmentNumber).length > 0,
@@ -97,7 +97,7 @@ async function withoutReferences(
   const all = new Set(dead.map(({ segmentNumber }) => segmentNumber))
   if (referred.length === 0) return all
   const referredBytes = referred.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  if (isUnhurried && referredBytes < engine.index.sizeBytes) {
+  if (referredBytes < patienceBytes) {
     for (const { segmentNumber } of referred) all.delete(segmentNumber)
     return all
   }
@@ -146,6 +146,7 @@ function announce(
 ): boolean {
   const { attachments, log } = engine
   return exclusively(engine, () => {
+    // Whoever builds the ordered index reads what was written meanwhile, in the segments from its beginning on.
     if (attachments.isLogHeld() || isOrderBeingBuilt(engine)) return false
     const boundary = namedBelow(engine)
     // The manifest must be able to tell that it is gone: see `segmentKindDropped` for the others.
@@ -156,14 +157,6 @@ function announce(
     }
     return true
   })
-}
-
-/** Whoever builds it reads what was written meanwhile, in the segments from its beginning on. */
-function isOrderBeingBuilt({ directory, platform }: Engine): boolean {
-  if (!platform.isShared) return false
-  const lock = platform.tryLock(join(directory, buildFileName), 'exclusive')
-  lock?.release()
-  return lock === undefined
 }
 
 /**

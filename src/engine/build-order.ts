@@ -60,6 +60,17 @@ export function requireOrder(engine: Engine): OrderedIndex {
   return order
 }
 
+/**
+ * Asked with the writer's word in hand: who begins to build waits for that. What leaves no record in the
+ * log does not happen meanwhile, because the builder would not learn of it: see the sweeps.
+ */
+export function isOrderBeingBuilt({ control, directory, platform }: Engine): boolean {
+  if (!platform.isShared || control.get(layout.orderBuilt) === 1) return false
+  const lock = platform.tryLock(join(directory, buildFileName), 'exclusive')
+  lock?.release()
+  return lock === undefined
+}
+
 function build(engine: Engine): void {
   const startedAtMs = performance.now()
   const { order } = engine

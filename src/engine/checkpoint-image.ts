@@ -20,6 +20,7 @@ import { entriesPerBucket, entryWords, linkWordInBucket } from '../format/bucket
 import * as layout from '../format/control-layout.js'
 import { kindWord, previousDouble, typeTombstone } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
+import { slotNumber } from '../log/slot-table.js'
 import type { CheckpointMoment } from './checkpoint-moment.js'
 import type { Engine } from './engine.js'
 import { exclusively } from './keyspaces.js'
@@ -83,11 +84,23 @@ export class CheckpointImage {
 
   #collect(first: number, end: number): void {
     this.#takenSize = 0
+    this.#noteReused()
     for (let home = first; home < end; home++) {
       const before = this.#takenSize
       this.#collectHome(home)
       this.#counts[home - first] = (this.#takenSize - before) / entryWords
     }
+  }
+
+  /**
+   * A slot that was free at the moment, or whose segment was dead and has been dropped since, may have another
+   * segment by now: all that lies there was written since.
+   */
+  #noteReused(): void {
+    const { slots } = this.#engine.log
+    this.#moment.segments.forEach(({ segmentNumber }, slot) => {
+      if (slots.get(slot, slotNumber) !== segmentNumber) this.#limits[slot] = 0
+    })
   }
 
   /** The chain of a home bucket, and of those that were split from it since. */
@@ -131,25 +144,36 @@ export class CheckpointImage {
   /** Brings what was taken back to the moment. */
   #settle(homeCount: number, target: ImageTarget): void {
     const { offsetMask, shift } = this.#engine.log
+    const limits = this.#limits
+    const tombstonesFrom = this.#tombstonesFrom
+    const taken = this.#taken
     let entry = 0
     for (let home = 0; home < homeCount; home++) {
       target.beginHome()
       for (const end = entry + this.#counts[home] * entryWords; entry < end; entry += entryWords) {
-        const low = this.#taken[entry]
-        const high = this.#taken[entry + 1]
-        this.#slot = ((low & 0xff) << (32 - shift)) | (high >>> shift)
-        this.#offset = high & offsetMask
-        if (!this.#goBack()) continue
-        const slot = this.#slot
-        target.addEntry((low & ~0xff) | (slot >>> (32 - shift)), (slot << shift) | this.#offset)
-        this.entryCounts[slot]++
-        this.entryCount++
+        const low = taken[entry]
+        const high = taken[entry + 1]
+        const slot = ((low & 0xff) << (32 - shift)) | (high >>> shift)
+        const offset = high & offsetMask
+        // Most are as they were.
+        if (slot < limits.length && offset < limits[slot] && offset < tombstonesFrom[slot]) {
+          target.addEntry(low, high)
+          this.entryCounts[slot]++
+          this.entryCount++
+        } else if (this.#goBack(slot, offset)) {
+          const then = this.#slot
+          target.addEntry((low & ~0xff) | (then >>> (32 - shift)), (then << shift) | this.#offset)
+          this.entryCounts[then]++
+          this.entryCount++
+        }
       }
     }
   }
 
-  /** True where the key was live at the moment; the place is that of its record then. */
-  #goBack(): boolean {
+  /** True where the key was live at the moment; `#slot` and `#offset` are the place of its record then. */
+  #goBack(slotNow: number, offsetNow: number): boolean {
+    this.#slot = slotNow
+    this.#offset = offsetNow
     const { log } = this.#engine
     const limits = this.#limits
     while (this.#slot >= limits.length || this.#offset >= limits[this.#slot]) {

@@ -10,6 +10,7 @@
  * where a snapshot still shows it, the pin keeps it whole, entries and counts.
  */
 
+import { pause } from '../base/pause.js'
 import type { CheckpointExpiry, CheckpointKeyspace } from '../format/checkpoint.js'
 import * as layout from '../format/control-layout.js'
 import { checksumWord, systemKeyspaceId } from '../format/record.js'
@@ -61,12 +62,16 @@ export interface CheckpointMoment {
   readonly namedRecords: number
 }
 
+const pauseMs = 1
+
 /** Takes the moment, and the pin that {@link releaseMoment} gives back. */
 export function takeMoment(engine: Engine): CheckpointMoment {
   for (;;) {
     sweepDropped(engine)
     const moment = exclusively(engine, () => takeHeld(engine))
     if (moment !== undefined) return moment
+    // The sweep waits for one that builds the ordered index.
+    pause(pauseMs)
   }
 }
 

@@ -13,6 +13,7 @@ import { wordOf } from '../index/hash-index.js'
 import { recordKeyspace, recordType } from '../log/record-fields.js'
 import { accountRemove } from './account.js'
 import { applyPending } from './apply.js'
+import { isOrderBeingBuilt } from './build-order.js'
 import type { Engine } from './engine.js'
 import { exclusively, readRegistry, unregisterKeyspace } from './keyspaces.js'
 import { announceOrderedRemove } from './order.js'
@@ -33,8 +34,7 @@ export function sweepDropped(engine: Engine): void {
   const lowestPin = engine.attachments.lowestPin()
   let isLeft = false
   for (const [id, dropSequence] of unsweptIds(engine)) {
-    if (dropSequence > lowestPin) isLeft = true
-    else sweep(engine, id)
+    if (dropSequence > lowestPin || !sweep(engine, id)) isLeft = true
   }
   if (!isLeft) engine.sweptGeneration = generation
 }
@@ -55,13 +55,20 @@ const sweptAtOnce = 1024
 
 /**
  * Takes every entry of a keyspace out of the index: O(keys of the store). A bucket that is split
- * meanwhile shares with one that is still to come.
+ * meanwhile shares with one that is still to come. False, and not all done, beside one that builds the
+ * ordered index: it would keep the keys.
  */
-function sweep(engine: Engine, keyspaceId: number): void {
+function sweep(engine: Engine, keyspaceId: number): boolean {
   const { index } = engine
   for (let home = 0; home < index.bucketCount; home += sweptAtOnce) {
-    exclusively(engine, () => sweepHomes(engine, keyspaceId, home))
+    const isSwept = exclusively(engine, () => {
+      if (isOrderBeingBuilt(engine)) return false
+      sweepHomes(engine, keyspaceId, home)
+      return true
+    })
+    if (!isSwept) return false
   }
+  return true
 }
 
 function sweepHomes(engine: Engine, keyspaceId: number, first: number): void {

@@ -10,6 +10,7 @@ import { sequenceDouble, timestampDouble, typeTombstone } from '../format/record
 import { LogWalk } from '../log/log-walk.js'
 import { recordKeyspace } from '../log/record-fields.js'
 import { applyPending } from './apply.js'
+import { isOrderBeingBuilt } from './build-order.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { announceOrderedRemove } from './order.js'
@@ -55,6 +56,8 @@ function sweepSlice(engine: Engine): boolean {
 
 function sweepHeld(engine: Engine): boolean {
   const { attachments, control, log } = engine
+  // It would keep the keys. Whoever does the background work of all sweeps later.
+  if (isOrderBeingBuilt(engine)) return false
   const pin = attachments.lowestPin()
   const from = control.get(layout.tombstonesFrom)
   const walk = new LogWalk(log, from, control.get(layout.tail))

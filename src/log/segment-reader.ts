@@ -72,7 +72,10 @@ export class SegmentReader {
   readonly #bytes: Uint8Array
   #windowStart = 0
   #windowEnd = 0
-  readonly #seeds: number[] = []
+  /** The part of an oversized segment that was looked at last, and its seed. */
+  #partStart = 0
+  #partEnd = 0
+  #partSeed = 0
   readonly #mended: MendedRecord | undefined
 
   constructor(
@@ -184,11 +187,18 @@ export class SegmentReader {
 
   /** What the checksum of the record starts from that begins at `offset` and was looked at. */
   seedAt(offset: number): number {
-    const { epoch, segmentNumber, shift, storeId } = this.identity
-    const part = Math.floor(offset / 2 ** shift)
-    this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
+    if (offset < this.#partStart || offset >= this.#partEnd) this.#enterPart(offset)
     const isInBatch = (recordFlags(this.words, this.start) & flagInBatch) !== 0
-    return recordSeed(this.#seeds[part], offset - part * 2 ** shift, isInBatch)
+    return recordSeed(this.#partSeed, offset - this.#partStart, isInBatch)
+  }
+
+  #enterPart(offset: number): void {
+    const { epoch, segmentNumber, shift, storeId } = this.identity
+    const partDoubles = 2 ** shift
+    const part = Math.floor(offset / partDoubles)
+    this.#partSeed = segmentSeed(storeId, epoch, segmentNumber + part)
+    this.#partStart = part * partDoubles
+    this.#partEnd = this.#partStart + partDoubles
   }
 
   /** Brings `count` 8-byte words from `offset` on into the window. */

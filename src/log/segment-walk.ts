@@ -65,7 +65,9 @@ export function* walkSegment(
   let offset = from
   while (offset < limit) {
     if (++steps % recordsPerStep === 0) yield
-    const isRecord = yield* verifyAt(reader, offset, visitor)
+    // A generator for each record would cost as much as the rest of the walk.
+    const look = reader.look(offset)
+    const isRecord = look === lookRecord || (yield* verifyAt(reader, offset, look, visitor))
     if (isRecord === undefined) {
       if (end === undefined) break
       const next = yield* nextRecord(reader, offset, limit)
@@ -112,14 +114,13 @@ export function* walkSegment(
   return Math.min(offset, limit)
 }
 
-/** Undefined for a blank place. */
+/** Whether a record stands where a look `found` something else. Undefined for a blank place. */
 function* verifyAt(
   reader: SegmentReader,
   offset: number,
+  found: number,
   visitor: SegmentVisitor,
 ): Generator<void, boolean | undefined> {
-  const found = reader.look(offset)
-  if (found === lookRecord) return true
   if (found === lookLarge && (yield* reader.verifyLarge(offset))) return true
   const isWhole = visitor.isWholeAfterAll(() => {
     reader.forget()

@@ -134,6 +134,8 @@ function expectedSegments({ engine, state }: Verification): ExpectedSegment[] {
     const segmentNumber = log.slots.get(slot, slotNumber)
     const slotKindIs = log.slots.get(slot, slotKind)
     if (segmentNumber === 0 || (slotKindIs !== kindLog && slotKindIs !== kindValue)) continue
+    // Begun since, in the slot of one that was dropped: its records may still be updated in place.
+    if (segmentNumber >= state[layout.nextSegmentNumber]) continue
     const isValue = slotKindIs === kindValue
     const isTail =
       segmentNumber <= tailNumber && tailNumber < segmentNumber + log.partCount(slot) && !isValue

@@ -10,7 +10,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import type { Engine } from '../../src/engine/engine.js'
 import * as layout from '../../src/format/control-layout.js'
+import { slotNumber } from '../../src/log/slot-table.js'
 import { open, type Snapshot, type Store, type WriteOperation } from '../../src/store/index.js'
 import { copyStore, removeDirectory, temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
@@ -189,4 +191,35 @@ describe('a recovery from a checkpoint', () => {
     changes.closeSnapshots()
     await store.close()
   })
+
+  test('has the index of the very moment, also where the log goes on in the slot of a segment that was dropped', async (t) => {
+    const parent = temporaryDirectory(t)
+    const live = join(parent, 'live')
+    const store = open<Buffer>(live, { ...options, autoCompact: false })
+    const engine = engineOf(store)
+    const large = Buffer.alloc(200_000)
+    for (let count = 0; count < 20; count++) store.put('large', large)
+    new Changes(store, new Random(seed)).load()
+    await store.compact({ minGarbageRatio: 0.1 })
+    const freeSlots = freeSlotsOf(engine)
+    assert.ok(freeSlots.length > 0, 'a slot was freed')
+    const entries = indexEntries(engine)
+    let isDone = false
+    const making = store.checkpoint().finally(() => {
+      isDone = true
+    })
+    for (let count = 0; !isDone; count++) {
+      for (let part = 0; part < 6; part++) store.put('large', large)
+      for (let part = 0; part < 50; part++) store.put(`new ${count}.${part}`, Buffer.from('new'))
+      await new Promise(setImmediate)
+    }
+    assert.ok(freeSlotsOf(engine).length < freeSlots.length, 'it was taken again')
+    assert.deepEqual(loadOnly(live, (await making).id), entries)
+    await store.close()
+  })
 })
+
+function freeSlotsOf({ control, log }: Engine): number[] {
+  const slots = Array.from({ length: control.read(layout.slotEnd) }, (_, slot) => slot)
+  return slots.filter((slot) => log.slots.get(slot, slotNumber) === 0)
+}

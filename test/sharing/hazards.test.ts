@@ -228,6 +228,40 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     }
   })
 
+  test('a sweep that is killed leaves no key in a snapshot that has no value there', async (t) => {
+    const setting = shared(t)
+    let kills = 0
+    for (let step = 1; ; step++) {
+      const own = round(setting, step)
+      const { path } = own
+      const store = open<Buffer>(path, { ...unsynced, encoding: 'binary' })
+      for (const key of ['a', 'b', 'c']) store.put(key, Buffer.from(key))
+      // With an ordered index from here on.
+      assert.deepEqual(store.keys().toArray(), ['a', 'b', 'c'])
+      const sweeper = await holder(own, 'process', unsynced)
+      await sweeper.call('deleteBehindSnapshot', { path, key: 'b' })
+      const snapshot = store.snapshot()
+      const isKilled = await sweeper.call('dieInSweep', { path, step }).then(
+        () => false,
+        (error: unknown) => {
+          if (error instanceof HostGone) return true
+          throw error
+        },
+      )
+      const what = `step ${step}`
+      assert.deepEqual(snapshot.keys().toArray(), ['a', 'c'], what)
+      assert.equal(snapshot.count(), 2, what)
+      assert.deepEqual(snapshot.getMany(['a', 'b', 'c']).map(String), ['a', 'undefined', 'c'], what)
+      snapshot.close()
+      if (isKilled) kills++
+      else await release(own, sweeper)
+      await store.close()
+      if (!isKilled) break
+    }
+    t.diagnostic(`${kills} kills`)
+    assert.ok(kills >= 3)
+  })
+
   test('one that is stopped is waited for, and goes on', { skip: noProc }, async (t) => {
     const random = new Random(seed)
     const setting = shared(t)

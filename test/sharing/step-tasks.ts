@@ -5,7 +5,7 @@
 import fs, { existsSync, readFileSync } from 'node:fs'
 import { types } from 'node:util'
 import * as layout from '../../src/format/control-layout.js'
-import { open, type Store } from '../../src/store/index.js'
+import { open, type Snapshot, type Store } from '../../src/store/index.js'
 import { changes, heldChanges, put } from '../kill/step-changes.js'
 import { trapStores } from '../kill/store-traps.js'
 import { engineOf } from '../support/engine-of.js'
@@ -224,4 +224,30 @@ export function dieInBatch(setup: {
     if (isApplied && ++steps === setup.step) process.kill(process.pid, 'SIGKILL')
   })
   store.write(setup.keys.map((key) => ({ type: 'put', key, value: Buffer.from(key) })))
+}
+
+let behind: Snapshot<Buffer> | undefined
+
+/** Deletes a key that a snapshot of this host's shows, so that its tombstone is kept. */
+export function deleteBehindSnapshot({
+  path,
+  key,
+}: {
+  readonly path: string
+  readonly key: string
+}): void {
+  behind = held(path).snapshot()
+  held(path).delete(key)
+}
+
+/** Gives that snapshot back; dies before its n-th store since the last tombstone is said to be swept, if it gets there. */
+export function dieInSweep({ path, step }: { readonly path: string; readonly step: number }): void {
+  const { control } = engineOf(held(path))
+  let steps = 0
+  const release = trapEveryStore(held(path), () => {
+    const isSwept = control.get(layout.tombstones) === 0
+    if (isSwept && ++steps === step) process.kill(process.pid, 'SIGKILL')
+  })
+  behind?.close()
+  release()
 }

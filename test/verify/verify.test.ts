@@ -7,12 +7,13 @@
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, renameSync, truncateSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { abandon } from '../../src/engine/close.js'
 import * as layout from '../../src/format/control-layout.js'
 import { wordOf } from '../../src/index/hash-index.js'
 import { recordSpan } from '../../src/log/record-fields.js'
+import type { Platform } from '../../src/platform/platform.js'
 import { salvage } from '../../src/repair/salvage.js'
 import { open, type Store, StoreError } from '../../src/store/index.js'
 import { makeFixture, segmentSizeBytes } from '../damage/fixture.js'
@@ -68,6 +69,40 @@ describe('a whole store', () => {
       }
     })
   }
+
+  test('is verified as it was, also where the log goes on in the slot of a segment that was dropped', async (t) => {
+    const store = open<Buffer>(temporaryDirectory(t), options)
+    const { log, platform } = engineOf(store)
+    const large = Buffer.alloc(segmentSizeBytes / 5)
+    for (let count = 0; count < 20; count++) store.put('large', large)
+    await store.sync()
+    await store.compact({ minGarbageRatio: 0.1 })
+    const before = new Set(segmentNames(log.directory))
+    const { openFile } = platform
+    const opened = new Set<string>()
+    // The superblock is the first file that is read, when the moment is taken.
+    const trap: Platform['openFile'] = (path, how) => {
+      const isFirst = opened.size === 0
+      opened.add(basename(path))
+      if (isFirst) {
+        for (let count = 0; count < 12; count++) store.put('large', large)
+        opened.clear()
+        opened.add('superblock')
+      }
+      return openFile.call(platform, path, how)
+    }
+    Object.assign(platform, { openFile: trap })
+    const { problems } = await store.verify()
+    Object.assign(platform, { openFile })
+    const behind = segmentNames(log.directory).filter((name) => !before.has(name))
+    assert.ok(behind.length > 0)
+    assert.deepEqual(problems, [])
+    assert.deepEqual(
+      behind.filter((name) => opened.has(name)),
+      [],
+    )
+    await store.close()
+  })
 
   test('has no problems in memory, and none while it is empty', async () => {
     const store = open<Buffer>(':memory:', options)
