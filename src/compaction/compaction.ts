@@ -30,6 +30,7 @@ import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { fileBytesOf } from './estimate.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
 import { chooseVictim, excessOf } from './victims.js'
+import { WriterPace } from './writer-pace.js'
 
 export interface CompactionReport {
   /** Bytes of all segment files, before and after. */
@@ -128,6 +129,8 @@ export class Compaction {
     }
     this.#startTimer(() => isMine(engine))
     engine.log.rollListeners.push(() => this.#lookWhileWriting())
+    const pace = new WriterPace(engine, () => this.#isHelped())
+    engine.log.roomListeners.push(() => pace.look())
   }
 
   /** Looks after it in the background from now on, for another one. */
@@ -141,6 +144,16 @@ export class Compaction {
       if (isMine()) this.#look()
     }, lookIntervalMs)
     this.#timer.unref()
+  }
+
+  /** True where a thread of this one's, or whoever has the duty, compacts while this thread stands still. */
+  #isHelped(): boolean {
+    const { background, compacted, log, platform } = this.#engine
+    if (this.#running !== undefined || this.isPaused || compacted.failure !== undefined)
+      return false
+    if (performance.now() < this.#restUntilMs || log.access === 'private') return false
+    if (this.#compactor !== undefined) return this.#compactor.isAtWork || !background.isOnDuty
+    return platform.isShared && !background.isOnDuty
   }
 
   /** What fails here must fail in no write. */

@@ -195,6 +195,8 @@ export class Engine {
     thread: undefined,
     stop: undefined,
   }
+  /** Called once by who gives the writer's word back: see compaction/writer-pace.ts. */
+  afterWrite: (() => void) | undefined
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   /** See expiry.ts. */

@@ -43,6 +43,13 @@ export function enter(engine: Engine): void {
 
 export function leave(engine: Engine): void {
   publishWord(engine.control.words, writerWord, engine.writerToken)
+  if (engine.afterWrite !== undefined) runAfterWrite(engine)
+}
+
+function runAfterWrite(engine: Engine): void {
+  const { afterWrite } = engine
+  engine.afterWrite = undefined
+  afterWrite?.()
 }
 
 /**

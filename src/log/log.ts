@@ -93,6 +93,8 @@ export class Log {
   isReadAtRandom = false
   /** Told when this one has begun a new segment, with the writer's word in hand. */
   readonly rollListeners: (() => void)[] = []
+  /** Told each time that room is made, every 2 MiB at most, with the writer's word in hand; not of what is essential. */
+  readonly roomListeners: (() => void)[] = []
   /** Told of a slot whose segment was dropped. */
   onForget: ((slot: number) => void) | undefined
   /** As of which the mapped slots are those of the slot table. */

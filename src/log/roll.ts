@@ -106,6 +106,7 @@ export function makeRoom(
   }
   // Before anything is written up to there: it bounds what repair has to look at.
   log.control.doubles[layout.writeLimitDouble] = log.nextCheck
+  if (!isEssential) for (const listener of log.roomListeners) listener()
 }
 
 /** Room for a marker: the reserve, where nothing else fits any more. */

@@ -74,6 +74,26 @@ describe(`compaction keeps a store small (VARVE_SEED=${seed})`, () => {
     }
   }
 
+  test('a writer that never pauses is held back until a thread that compacts has caught up', async (t) => {
+    const store = open<Buffer>(temporaryDirectory(t), { ...options, autoCompact: true })
+    const random = new Random(seed)
+    const keyCount = 8000
+    const value = Buffer.alloc(1000, 7)
+    for (let index = 0; index < keyCount; index++) store.put(`key ${index}`, value)
+    let highest = 0
+    for (let count = 0; count < 50_000; count++) {
+      store.put(`key ${random.below(keyCount)}`, value)
+      if (count % 100 !== 0) continue
+      // From here on none of them is updated in place.
+      store.snapshot().close()
+      const { fileBytes, liveBytes } = store.stats()
+      highest = Math.max(highest, fileBytes / liveBytes)
+    }
+    // Of 50 MB of log; a little above 2 where nothing else keeps the processors.
+    assert.ok(highest < 5, `${highest} times what is live`)
+    await store.close()
+  })
+
   test('a segment that is dead as a whole is dropped, and one that lives is left alone', async (t) => {
     const directory = temporaryDirectory(t)
     const store = open<Buffer>(directory, options)

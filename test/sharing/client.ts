@@ -5,7 +5,7 @@
  * Keys: `r-n` are registers, read and written one at a time, also by compare-and-set, sometimes
  * within a batch. `g-n-m` are groups, only ever written together. `f-client-n` are the client's own,
  * written once, so that the index grows. `w-client` is its own, too, large and overwritten, so that there is
- * something to compact, which the client asks for now and then where it compacts at all. `x-client-n` are its
+ * something to compact, which the client asks for now and then. `x-client-n` are its
  * own, too, and cleared by a range. Ranges and snapshots are read beside, and held meanwhile (ordered-reads.ts);
  * checkpoints, compactions, backups and verifications are made beside (upkeep.ts).
  */
@@ -33,8 +33,6 @@ export interface ClientSetup {
   readonly prepared: number
   /** Puts, not only reads. */
   readonly writes: boolean
-  /** Also compactions, its own and those of the background. */
-  readonly compacts: boolean
 }
 
 export const keysPerGroup = 3
@@ -108,8 +106,8 @@ class Client {
   }
 
   #open(): BinaryStore {
-    const { compacts, options, path } = this.#setup
-    return open<Buffer>(path, { ...options, encoding: 'binary', autoCompact: compacts })
+    const { options, path } = this.#setup
+    return open<Buffer>(path, { ...options, encoding: 'binary' })
   }
 
   async #close(): Promise<void> {
@@ -132,7 +130,7 @@ class Client {
     if (roll < 14) return this.#aside(this.#store.sync())
     if (roll < 18) return this.#clearOwn()
     if (roll < 22) return this.#clearRegisters()
-    if (roll < 30 && this.#setup.compacts) return this.#compact()
+    if (roll < 30) return this.#compact()
     if (roll < 42) return this.#fill()
     if (roll < 64) return this.#checkFill()
     if (roll < 290) return this.#readRegister()

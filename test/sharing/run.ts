@@ -29,7 +29,6 @@ export interface RunSetup {
   /** For the store and the histories; made here. */
   readonly directory: string
   readonly kills: boolean
-  readonly compacts: boolean
 }
 
 export interface RunReport {
@@ -141,7 +140,6 @@ export async function runClients(pool: HostPool, setup: RunSetup): Promise<RunRe
           : delay(killedAtMs - startsAtMs).then(() => host.kill())
       const argument: ClientSetup = {
         ...{ path, client, seed, durationMs, registers, groups, prepared, writes, operationsMax },
-        compacts: setup.compacts,
         ...{ file: fileOf(client), options: { ...options, readOnly } },
       }
       try {

@@ -15,7 +15,6 @@ export interface UpkeepSetup {
   readonly path: string
   readonly client: string
   readonly groups: number
-  readonly compacts: boolean
 }
 
 /** Where a client's backups go, one after the other. */
@@ -35,8 +34,7 @@ export class Upkeep {
   step(store: BinaryStore, fills: number): Promise<void> {
     const roll = this.#random.below(5)
     if (roll < 2) return this.#checkpoint(store)
-    if (roll === 2 && this.#setup.compacts) return this.#compact(store)
-    if (roll === 2) return this.#checkpoint(store)
+    if (roll === 2) return this.#compact(store)
     if (roll === 3) return requireVerified(store, 'the store')
     return this.#backup(store, fills)
   }
