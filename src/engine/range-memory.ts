@@ -16,6 +16,7 @@ export class RangeMemory {
   /** From where a leaf is sought once more. */
   readonly from: OrderedKey = new OrderedKey()
   readonly values: (Buffer | string)[] = []
+  readonly keyTexts: string[] = []
   #pin: WatchedPin | undefined
 
   /** Sees to it that the pin is given back, whatever becomes of the range. */
@@ -42,6 +43,7 @@ export function takeRangeMemory(engine: Engine): RangeMemory {
 /** Nothing may refer to it any more; `unwatch` was called. */
 export function giveRangeMemory(engine: Engine, memory: RangeMemory): void {
   memory.values.length = 0
+  memory.keyTexts.length = 0
   engine.spareRangeMemory = memory
 }
 

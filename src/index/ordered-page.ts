@@ -86,27 +86,38 @@ export function searchPage(
   if (order !== 0) return order > 0 ? 0 : count << 1
   const head = headOf(keyWords[prefixWords])
   let low = lowerBound(words, first, count, entryWords, head)
-  if (low === count || words[first + low * entryWords] !== head) return low << 1
-  let high = count
+  let high = low
+  while (high < low + fewEqualHeads && high < count && words[first + high * entryWords] === head) {
+    high++
+  }
+  if (low === high) return low << 1
+  if (high - low === fewEqualHeads && head !== headMax) {
+    high = low + lowerBound(words, first + low * entryWords, count - low, entryWords, head + 1)
+  } else if (high - low === fewEqualHeads) high = count
+  const tailAt = prefixWords + 1
+  // Of a long key the page has no more than the first words.
+  const hasTail = tailAt < inPageWordsMax && tailAt < wordCountOf(key.sizeBytes)
+  const tail = headOf(hasTail ? keyWords[tailAt] : 0)
+  low += lowerTailBound(words, base, first + low * entryWords, high - low, entryWords, tail)
+  if (low === high || tailHeadOf(words, base, first + low * entryWords) !== tail) return low << 1
   while (low < high) {
     const middle = (low + high) >>> 1
     const entry = first + middle * entryWords
-    const other = words[entry]
-    if (other < head) low = middle + 1
-    else if (other > head) high = middle
-    else {
-      const tailOrder = compareBehindHead(index, words, base, entry, prefixWords, key)
-      if (tailOrder === 0) return (middle << 1) | 1
-      if (tailOrder < 0) low = middle + 1
-      else high = middle
-    }
+    const tailOrder = compareBehindHead(index, words, base, entry, prefixWords, key)
+    if (tailOrder === 0) return (middle << 1) | 1
+    if (tailOrder < 0) low = middle + 1
+    else high = middle
   }
   return low << 1
 }
 
+const headMax = 0x7fffffff
+/** From here on the end of entries with the same head is searched, and not walked to. */
+const fewEqualHeads = 3
+
 /**
  * The first of `count` entries whose head is not below `head`. Without a branch on what is compared: which
- * half it is cannot be predicted, and a wrong guess costs more than the look.
+ * half it is cannot be predicted, and a wrong guess costs more than the look. In integers throughout.
  */
 function lowerBound(
   words: Int32Array,
@@ -116,16 +127,46 @@ function lowerBound(
   head: number,
 ): number {
   let low = 0
-  let size = count
+  let size = count | 0
   while (size > 0) {
-    const half = (size + 1) >>> 1
-    const other = words[first + (low + half - 1) * entryWords]
-    // All bits where `other` is below `head`, whatever their signs.
-    const isBelow = ((other & ~head) | (~(other ^ head) & (other - head))) >> 31
-    low += half & isBelow
-    size >>>= 1
+    const half = (size + 1) >> 1
+    const other = words[(first + Math.imul(low + half - 1, entryWords)) | 0]
+    low = (low + (half & isBelow(other, head))) | 0
+    size >>= 1
   }
   return low
+}
+
+/** The same for the words behind the heads, of entries whose heads are equal. */
+function lowerTailBound(
+  words: Int32Array,
+  base: number,
+  first: number,
+  count: number,
+  entryWords: number,
+  tail: number,
+): number {
+  let low = 0
+  let size = count | 0
+  while (size > 0) {
+    const half = (size + 1) >> 1
+    const other = tailHeadOf(words, base, (first + Math.imul(low + half - 1, entryWords)) | 0)
+    low = (low + (half & isBelow(other, tail))) | 0
+    size >>= 1
+  }
+  return low
+}
+
+/** The word behind the head of an entry, as a head; without one it counts as zeros. */
+function tailHeadOf(words: Int32Array, base: number, entry: number): number {
+  const place = words[entry + 1]
+  const hasTail = (4 - ((place >>> placeBits) & suffixSizeMask)) >> 31
+  return headOf(words[(base + (place & placeMask)) | 0] & hasTail)
+}
+
+/** All bits where `a` is below `b`, whatever their signs. */
+function isBelow(a: number, b: number): number {
+  return ((a & ~b) | (~(a ^ b) & (a - b))) >> 31
 }
 
 /** How the prefix compares with the beginning of the key; above 0 also where the key ends in it. */

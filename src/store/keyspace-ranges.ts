@@ -10,6 +10,7 @@ import { Lazy } from './lazy.js'
 import type { WatchOptions } from './options.js'
 import {
   countRangeOf,
+  keySteps,
   type RangeOptions,
   type RangeSource,
   RangeSteps,
@@ -57,7 +58,7 @@ export abstract class KeyspaceRanges<V, K extends StoreKey> extends KeyspaceChan
 
   /** As {@link range}, the keys alone. */
   keys(options: RangeOptions<K> = {}): Lazy<K> {
-    return new Lazy(() => new RangeSteps<K>(this.rangeSource(), this.#range(options), 'keys'))
+    return new Lazy(() => keySteps<K>(this.rangeSource(), this.#range(options)))
   }
 
   /** As {@link range}, the values alone. */

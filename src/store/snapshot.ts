@@ -34,6 +34,7 @@ import { codecOf, type Encodings } from './keyspace-encodings.js'
 import { Lazy } from './lazy.js'
 import {
   countRangeOf,
+  keySteps,
   type RangeOptions,
   type RangeSource,
   RangeSteps,
@@ -126,7 +127,7 @@ export class KeyspaceSnapshot<V = unknown, K extends StoreKey = string> {
   }
 
   keys(options: RangeOptions<K> = {}): Lazy<K> {
-    return new Lazy(() => new RangeSteps<K>(this.#source(), this.#range(options), 'keys'))
+    return new Lazy(() => keySteps<K>(this.#source(), this.#range(options)))
   }
 
   values(options: RangeOptions<K> = {}): Lazy<V> {
