@@ -70,9 +70,11 @@ function formatReport() {
       formatDuration(median(fromCheckpoint.map(({ openDurationNs }) => openDurationNs))),
     ],
     ['a checkpoint', `${formatMegabytes(bytes)}, ${formatMade(alone)}`],
-    ['puts of the same thread meanwhile', formatPuts(alone)],
+    ['puts of the same thread meanwhile', formatPuts(alone, 'putNs')],
+    ['… while it had a processor', formatPuts(alone, 'ownNs')],
     ['a checkpoint beside a busy writer', formatMade(beside)],
-    ['puts of that writer meanwhile', formatPuts(beside)],
+    ['puts of that writer meanwhile', formatPuts(beside, 'putNs')],
+    ['… while it had a processor', formatPuts(beside, 'ownNs')],
   ]
   const width = Math.max(...lines.map(([label]) => label.length))
   return `
@@ -86,9 +88,9 @@ function formatMade(rounds) {
   return formatDuration(median(rounds.map(({ durationNs }) => durationNs)))
 }
 
-function formatPuts(rounds) {
+function formatPuts(rounds, kind) {
   const at = (part) =>
-    formatDuration(median(rounds.map(({ putNs }) => putNs[Math.floor((putNs.length - 1) * part)])))
+    formatDuration(median(rounds.map(({ [kind]: ns }) => ns[Math.floor((ns.length - 1) * part)])))
   return `p50 ${at(0.5)}, p99 ${at(0.99)}, p99.9 ${at(0.999)}, most ${at(1)}`
 }
 

@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open } from '../../dist/store/index.js'
+import { PutTimes } from './put-times.mjs'
 
 const storeOptions = { encoding: 'binary', autoCheckpoint: false }
 const chunkSize = 10_000
@@ -47,21 +48,20 @@ async function checkpoint({ directory, recordCount, valueSizeBytes, isIdle }) {
     isDone = true
     return { ...info, durationNs: Number(process.hrtime.bigint() - startNs) }
   })
-  const putNs = []
+  const times = new PutTimes()
   for (let index = 0; !isDone; index++) {
     if (!isIdle) {
+      times.beginTurn()
       for (let count = 0; count < 20; count++) {
-        const record = (index * 7919 + count * 104_729) % recordCount
-        const before = process.hrtime.bigint()
-        store.put(keyOf(record), value)
-        putNs.push(Number(process.hrtime.bigint() - before))
+        const key = keyOf((index * 7919 + count * 104_729) % recordCount)
+        times.measure(() => store.put(key, value))
       }
     }
     await nextTurn()
   }
   const info = await making
   await store.close()
-  return { ...info, putNs: spread(putNs) }
+  return { ...info, ...times.spread() }
 }
 
 /** Puts beside another process that makes a checkpoint, until it is told to stop. */
@@ -74,18 +74,17 @@ async function append({ directory, recordCount, valueSizeBytes }) {
     isDone = true
   })
   process.send({ isReady: true })
-  const putNs = []
+  const times = new PutTimes()
   for (let index = 0; !isDone; index++) {
+    times.beginTurn()
     for (let count = 0; count < 100; count++) {
-      const record = (index * 7919 + count * 104_729) % recordCount
-      const before = process.hrtime.bigint()
-      store.put(keyOf(record), value)
-      putNs.push(Number(process.hrtime.bigint() - before))
+      const key = keyOf((index * 7919 + count * 104_729) % recordCount)
+      times.measure(() => store.put(key, value))
     }
     await nextTurn()
   }
   await store.close()
-  return { putNs: spread(putNs) }
+  return times.spread()
 }
 
 /** As the first opening behind a restart of the machine, but for what the page cache still has. */
@@ -108,15 +107,4 @@ async function measureOpening({ directory, recordCount, prunes }) {
   }
   await store.close()
   return { openDurationNs, lastRecovery }
-}
-
-/** Enough of many durations to tell their quantiles. */
-function spread(durations) {
-  const sorted = durations.sort((a, b) => a - b)
-  const kept = 10_000
-  if (sorted.length <= kept) return sorted
-  return Array.from(
-    { length: kept },
-    (_, index) => sorted[Math.round((index * (sorted.length - 1)) / (kept - 1))],
-  )
 }

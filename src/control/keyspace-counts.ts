@@ -35,6 +35,15 @@ export class KeyspaceCounts {
     piece[first + 2] = valueBytes
   }
 
+  /** Of a keyspace that has room; what is added may be negative. */
+  add(keyspaceId: number, records: number, keyBytes: number, valueBytes: number): void {
+    const piece = this.#piece(keyspaceId)
+    const first = indexInPiece(keyspaceId, firstShift) * elementDoubles
+    piece[first] += records
+    piece[first + 1] += keyBytes
+    piece[first + 2] += valueBytes
+  }
+
   #piece(keyspaceId: number): Float64Array {
     const piece = pieceOf(keyspaceId, firstShift)
     if (this.region.doubles[piece] === undefined) this.region.ensure(keyspaceId + 1)

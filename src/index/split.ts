@@ -17,7 +17,7 @@ import * as layout from '../format/control-layout.js'
 import { type HashIndex, wordOf } from './hash-index.js'
 
 /** Keys per home bucket beyond which the table grows: 15.1 bytes of index for a key. */
-const entriesPerBucketMax = 5
+export const entriesPerBucketMax = 5
 
 /**
  * What a split writes, from word `start` of `images`: 18 words for each bucket, its place and its

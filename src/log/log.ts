@@ -357,17 +357,18 @@ export class Log {
     return this.platform.kind === 'file'
   }
 
-  /** Gives up the segment that was being prepared. */
+  /** Gives up the segment that was being prepared, and its blocks with it. */
   dropPrepared(): void {
     if (this.prepared === undefined) return
-    this.prepared.mapping?.unmap()
+    this.prepared.mapping?.discard()
     this.prepared.file.close()
     this.prepared = undefined
     this.platform.remove(this.preparedPath)
   }
 
   close(): void {
-    for (const mapping of this.#mappings) mapping?.unmap()
+    // Of two logs in one range of addresses the other one may stay: segments that it drops are to be gone.
+    for (const mapping of this.#mappings) mapping?.discard()
     for (const file of this.openFiles.values()) file.close()
     this.openFiles.clear()
     for (const list of [this.words, this.doubles, this.bytes, this.buffers, this.#mappings]) {

@@ -51,11 +51,19 @@ export class SegmentScan {
   span = 0
   /** Sum of the checksums of the record, or of the frame and its records. */
   checksumSum = 0
+  /** False for a record that is none. */
+  isBatch = false
+  readonly #partWords: number
+  /** Of the first part, and of the others. */
+  readonly #seed: number
   readonly #seeds: number[] = []
 
   constructor(segment: SegmentBytes, startOffset: number) {
     this.segment = segment
     this.offset = startOffset
+    const { epoch, segmentNumber, shift, storeId } = segment
+    this.#partWords = 2 ** shift
+    this.#seed = segmentSeed(storeId, epoch, segmentNumber)
   }
 
   /** Looks at the record at `offset`, and then moves on with {@link skip}. */
@@ -65,8 +73,8 @@ export class SegmentScan {
     if (this.offset + recordHeaderWords / 2 > endOffset) return 'end'
     if (isBlank(words, start)) return 'end'
     if (!this.#verifies(this.offset, false)) return 'bad'
-    if (recordType(words, start) === typeBatch) return this.#lookAtBatch()
-    return 'record'
+    this.isBatch = recordType(words, start) === typeBatch
+    return this.isBatch ? this.#lookAtBatch() : 'record'
   }
 
   skip(): void {
@@ -76,7 +84,7 @@ export class SegmentScan {
   /** The offsets of the records of a batch, or of the one record, that {@link look} found. */
   recordOffsets(): number[] {
     const { words } = this.segment
-    if (recordType(words, this.offset * 2) !== typeBatch) return [this.offset]
+    if (!this.isBatch) return [this.offset]
     const offsets: number[] = []
     const end = this.offset + this.span
     for (let inner = this.offset + batchFrameSizeWords; inner < end; ) {
@@ -127,26 +135,32 @@ export class SegmentScan {
   }
 
   #seedAt(offset: number, inBatch: boolean): number {
-    const { epoch, segmentNumber, shift, storeId } = this.segment
-    const part = Math.floor(offset / 2 ** shift)
+    if (offset < this.#partWords) return recordSeed(this.#seed, offset, inBatch)
+    const { epoch, segmentNumber, storeId } = this.segment
+    const part = Math.floor(offset / this.#partWords)
     this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
-    return recordSeed(this.#seeds[part], offset - part * 2 ** shift, inBatch)
+    return recordSeed(this.#seeds[part], offset - part * this.#partWords, inBatch)
   }
 
-  /** Looks for whole markers anywhere from `offset` on: evidence of syncs behind damage. */
+  /** Looks for whole markers anywhere from `offset` on, which stays: evidence of syncs behind damage. */
   *markersBehind(): Generator<number> {
     const { words, endOffset } = this.segment
-    const magic = recordHeaderWords
-    for (; this.offset + markerSizeWords <= endOffset; this.offset++) {
-      const start = this.offset * 2
-      if (words[start + magic] !== markerMagicLow) continue
-      if (words[start + magic + 1] !== markerMagicHigh) continue
+    const bytes = Buffer.from(words.buffer as ArrayBuffer, words.byteOffset, endOffset * 8)
+    const first = this.offset * 8 + recordHeaderSizeBytes
+    // Most of what is looked at is the unused rest of a segment: a search of bytes passes over it fastest.
+    for (let at = bytes.indexOf(magic, first); at !== -1; at = bytes.indexOf(magic, at + 1)) {
+      const offset = (at - recordHeaderSizeBytes) / 8
+      if (!Number.isInteger(offset) || offset + markerSizeWords > endOffset) continue
+      const start = offset * 2
       if (recordType(words, start) !== typeMarker) continue
       if (recordValueSize(words, start) !== markerValueSizeBytes) continue
-      if (this.#verifies(this.offset, false)) yield this.offset
+      if (this.#verifies(offset, false)) yield offset
     }
   }
 }
+
+/** With which the value of a marker begins. */
+const magic = Buffer.from(Int32Array.of(markerMagicLow, markerMagicHigh).buffer)
 
 /** True where a verified record is of a kind that this version can use. */
 export function isKnownKind(words: Int32Array, start: number): boolean {

@@ -83,6 +83,11 @@ export class SlotTable {
     piece[indexInPiece(slot, firstShift) * elementDoubles + field] = value
   }
 
+  add(slot: number, field: number, value: number): void {
+    const piece = this.region.doubles[pieceOf(slot, firstShift)] ?? this.#map(slot)
+    piece[indexInPiece(slot, firstShift) * elementDoubles + field] += value
+  }
+
   /** A slot that another attachment made room for. */
   #map(slot: number): Float64Array {
     this.region.ensure(slot + 1)

@@ -9,7 +9,8 @@
  * Lifetime: on Node 22 and later the buffer is detached when the last of its mappings ended, so
  * that no stale array can reach what is no longer mapped, and the addresses are given back. Node 20
  * cannot detach; there they are given back when the buffer has become unreachable, never before, or
- * when its thread exits: a thread's end does not collect what is unreachable.
+ * when its thread exits: a thread's end does not collect what is unreachable. What they hold until then is
+ * nobody's memory: files that stayed mapped would keep their blocks when they are removed.
  */
 import { isMainThread } from 'node:worker_threads'
 import {
@@ -19,6 +20,7 @@ import {
   mapNoReserve,
   mapPrivate,
   protectionRead,
+  protectionWrite,
 } from './libc.js'
 
 interface Addresses {
@@ -98,11 +100,17 @@ export class AddressRange {
     return start
   }
 
-  /** Puts nothing in the place of what was mapped there. */
+  /**
+   * Puts nothing in the place of what was mapped there. For reading only: pages that the helper thread is
+   * still to make resident would be taken for it otherwise.
+   */
   blank(offset: number, sizeBytes: number): void {
-    const { libc } = this.#addresses
+    this.#putNothing(offset, sizeBytes, protectionRead)
+  }
+
+  #putNothing(offset: number, sizeBytes: number, protection: number): void {
     const flags = mapPrivate | mapAnonymous | mapNoReserve | mapFixed
-    libc.mmap(this.pointerAt(offset), sizeBytes, protectionRead, flags, -1, 0)
+    this.#addresses.libc.mmap(this.pointerAt(offset), sizeBytes, protection, flags, -1, 0)
   }
 
   /** No more mappings will be placed: the range ends with the last of them. */
@@ -121,6 +129,8 @@ export class AddressRange {
     if (!this.#isFull || this.#mappingCount > 0 || this.#hasEnded) return
     this.#hasEnded = true
     if (!canDetach(this.buffer)) {
+      // A stale array takes a write and forgets it, as a detached one does.
+      this.#putNothing(0, this.#addresses.sizeBytes, protectionRead | protectionWrite)
       ended.add(this.#addresses)
       return
     }

@@ -55,7 +55,7 @@ export interface Mapping {
   adviseOut(offset: number, sizeBytes: number): void
   /** The address of a byte in this process; undefined where the bytes are no file's memory. */
   addressAt(offset: number): bigint | undefined
-  /** Ends the mapping. The buffer reads as empty afterwards, or stays valid until unreachable. */
+  /** Ends the mapping. Once no other is in the same space its buffer reads as empty, or as zeros. */
   unmap(): void
 }
 

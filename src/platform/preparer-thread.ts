@@ -15,6 +15,9 @@ import {
   tableLength,
 } from './preparer.js'
 
+/** Every page size in use divides it. */
+const populateStepBytes = 65_536
+
 const { signal, port } = workerData as PreparerSetup
 const libc = loadLibc()
 Atomics.store(signal, signalMayEnd, 1)
@@ -33,7 +36,7 @@ if (libc !== undefined) {
 
 function run(libc: Libc, job: PreparerJob): void {
   if (job.kind === 'populate') {
-    libc.advise(job.pointer, job.sizeBytes, advicePopulateWrite)
+    populate(libc, job.pointer, job.sizeBytes)
     return
   }
   if (job.kind === 'count') {
@@ -45,6 +48,18 @@ function run(libc: Libc, job: PreparerJob): void {
     return
   }
   withFile(job.path, 'r+', (fd) => libc.fallocate(fd, job.sizeBytes))
+}
+
+/**
+ * A little at a time: the system keeps everybody in the process from mapping memory, and sometimes from a page
+ * fault, for as long as one call takes, which may have to wait for the journal of the file system. Puts beside
+ * a checkpoint had to wait up to 20 ms for the calls of 2 MiB.
+ */
+function populate(libc: Libc, pointer: bigint, sizeBytes: number): void {
+  for (let done = 0; done < sizeBytes; done += populateStepBytes) {
+    const stepBytes = Math.min(populateStepBytes, sizeBytes - done)
+    libc.advise(pointer + BigInt(done), stepBytes, advicePopulateWrite)
+  }
 }
 
 function count(libc: Libc, table: Float64Array): void {

@@ -1,6 +1,7 @@
 /**
- * The log, read from its beginning or from a checkpoint, through positioned reads, up to where it can
- * be believed.
+ * The log, read once from its beginning or from a checkpoint, through positioned reads, up to where it can
+ * be believed. Every record is verified here, and nowhere else on the way to an open store: what is
+ * believed of a segment is one stretch of it.
  *
  * What can be believed (I5):
  * - Segments that the manifest names: all records up to the end it names. One that does not verify
@@ -18,20 +19,23 @@
  */
 
 import { assert } from '../base/assert.js'
-import { checksumWords } from '../base/checksum.js'
+import { RunningChecksum } from '../base/checksum.js'
 import { corrupt, type StoreError, wrongFormat } from '../base/errors.js'
+import { noAddress } from '../format/address.js'
 import { addToDigest, type Digest } from '../format/digest.js'
 import {
   flagReference,
   markerDigestHighWord,
   markerDigestLowWord,
   markerDurableDouble,
+  previousDouble,
   recordHeaderSizeBytes,
   referenceChecksumWord,
   referenceSegmentDouble,
   sequenceDouble,
-  typeBatch,
   typeMarker,
+  typePut,
+  typeTombstone,
 } from '../format/record.js'
 import {
   segmentFlagAppendOnly,
@@ -44,7 +48,12 @@ import {
   recordValueOffset,
   recordValueSize,
 } from '../log/record-fields.js'
-import { isKnownKind, type SegmentBytes, SegmentScan } from '../log/segment-scan.js'
+import {
+  isKnownKind,
+  type ScanResult,
+  type SegmentBytes,
+  SegmentScan,
+} from '../log/segment-scan.js'
 import type { Platform } from '../platform/platform.js'
 import { decide, endRows } from './decision.js'
 import type { SegmentFile } from './segment-files.js'
@@ -57,11 +66,11 @@ export interface TailClaim {
   readonly digestHigh: number
 }
 
-/** The records of a segment that count: [offset, span] pairs of its scan, in 8-byte words. */
+/** The records of a segment that count, one behind the other, in 8-byte words of its file. */
 export interface BelievedStretch {
   readonly file: SegmentFile
-  readonly bytes: SegmentBytes
-  readonly offsets: readonly number[]
+  readonly startOffset: number
+  readonly endOffset: number
 }
 
 /** Where reading begins: behind a marker whose sync was completed, so all before it is believed. */
@@ -99,50 +108,61 @@ export interface LogEnd {
   readonly endBytes: number
   /** Where the believed records of each segment end, in bytes; segments without any are not in. */
   readonly endBySegment: ReadonlyMap<number, number>
+  /** What is to be replayed, in order; one for each segment that is read and in which anything counts. */
+  readonly stretches: readonly BelievedStretch[]
   /** Address below which everything is known to have survived a completed sync. */
   readonly durable: number
   /** By the number of a value segment: where the first record that refers to it ends. */
   readonly referenceByValue: ReadonlyMap<number, number>
+  /** How many keys the log begins with, less those it deletes: an estimate, and no bound. */
+  readonly keyCount: number
   /** Bytes of records that were there and are not believed. */
   readonly bytesDropped: number
 }
 
 interface Stretch {
   readonly file: SegmentFile
-  readonly bytes: SegmentBytes
-  offsets: number[]
+  /** Of the first record that is not believed yet, in 8-byte words. */
+  startOffset: number
   /** Behind the last verified record, in 8-byte words. */
   endOffset: number
   /** False where records are missing between the segment before and this one. */
   readonly isContinuous: boolean
 }
 
-/** Reads the log and hands every believed stretch to `believe`, in order. */
+/** Of a value that is read in pieces: what stays in the processor's cache. */
+const valueWindowBytes = 2 ** 18
+
 export class LogReader {
   readonly #options: LogReaderOptions
-  readonly #believe: (stretch: BelievedStretch) => void
+  #files: readonly SegmentFile[] = []
+  /** One for all segments: fresh memory costs more than what is read into it. */
+  #buffer = new ArrayBuffer(0)
   /** Read and verified, not yet believed: since the last good marker. */
   #pending: Stretch[] = []
   /** Of the records since the last marker; undefined where they are not all there. */
   #digest: Digest | undefined = { low: 0, high: 0 }
   #durable: number
+  readonly #segmentWords: number
   #end = { segmentNumber: 0, endBytes: 0 }
   /** Of the last record that was read; below 0 before anything was. */
   #sequence = -1
   readonly #endBySegment = new Map<number, number>()
+  #keyCount = 0
   /** Records that verify behind the last marker that counts, believed or not. */
   #recordsBehind = 0
   #isClaimProved = false
   readonly #referenceByValue = new Map<number, number>()
 
-  constructor(options: LogReaderOptions, believe: (stretch: BelievedStretch) => void) {
+  constructor(options: LogReaderOptions) {
     this.#options = options
-    this.#believe = believe
     this.#durable = options.durable
+    this.#segmentWords = 2 ** options.shift
   }
 
   read(all: readonly SegmentFile[]): LogEnd {
     const files = this.#skipToStart(all)
+    this.#files = files
     for (const [index, file] of files.entries()) {
       if (!this.#follows(file, files[index - 1])) return this.#stop(files.slice(index), undefined)
       const badOffset = this.#readSegment(file, files[index - 1])
@@ -199,44 +219,48 @@ export class LogReader {
       // More than it says, where records before it were updated in place behind its beginning. Those that a
       // lost marker stood for raised the sequence above all that the marker before covers, for good.
       const isContinuous = isWhole || this.#sequence >= sequenceBefore
-      this.#pending.push({ file, bytes, offsets: [], endOffset: scan.offset, isContinuous })
+      const { offset } = scan
+      this.#pending.push({ file, startOffset: offset, endOffset: offset, isContinuous })
     }
     // The last ones before it may have been dropped, or be a checkpoint's.
     const sequenceOfStart = this.#options.start?.sequence ?? 0
     this.#sequence = Math.max(this.#sequence, firstSequence - 1, sequenceOfStart)
-    const named: number[] = []
-    for (;;) {
-      const result = scan.look()
-      if (result === 'bad' && isNamed) {
-        throw sealedDamage(file, scan.offset, 'a record does not match its checksum')
-      }
-      if (result === 'bad') return scan.offset
-      if (result === 'end') {
-        if (!isNamed) this.#gatherFrom(scan)
-        break
-      }
-      if (!isKnownKind(bytes.words, scan.offset * 2)) {
-        throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
-      }
-      if (isNamed) {
-        if (!this.#referencesVerify(scan)) {
-          throw sealedDamage(file, scan.offset, 'the value that a record refers to is damaged')
-        }
-        named.push(scan.offset)
-      } else if (!this.#take(scan)) {
-        return scan.offset
-      }
-      this.#noteSequence(scan)
-      scan.skip()
+    let result: ScanResult
+    do result = this.#readRecord(scan, file)
+    while (result === 'record')
+    if (result === 'bad') return scan.offset
+    if (!isNamed) {
+      this.#gatherFrom(scan)
+      return undefined
     }
-    if (isNamed) {
-      this.#setEnd(file, scan.offset)
-      if (scan.offset * 8 !== file.endBytes) {
-        throw sealedDamage(file, scan.offset, 'records end before the end that was recorded')
-      }
-      this.#believe({ file, bytes, offsets: named })
+    this.#setEnd(file, scan.offset)
+    if (scan.offset * 8 !== file.endBytes) {
+      throw sealedDamage(file, scan.offset, 'records end before the end that was recorded')
     }
     return undefined
+  }
+
+  /** The record that the scan has come to, which it passes where there is one, and where that counts. */
+  #readRecord(scan: SegmentScan, file: SegmentFile): ScanResult {
+    const result = scan.look()
+    const isNamed = file.endBytes !== undefined
+    if (result === 'bad' && isNamed) {
+      throw sealedDamage(file, scan.offset, 'a record does not match its checksum')
+    }
+    if (result !== 'record') return result
+    if (!isKnownKind(scan.segment.words, scan.offset * 2)) {
+      throw wrongFormat(file.path, `a record at ${scan.offset * 8} is of an unknown kind`)
+    }
+    if (isNamed) {
+      if (!this.#referencesVerify(scan)) {
+        throw sealedDamage(file, scan.offset, 'the value that a record refers to is damaged')
+      }
+    } else if (!this.#take(scan)) {
+      return 'bad'
+    }
+    this.#noteRecords(scan)
+    scan.skip()
+    return result
   }
 
   /** A verified record of a segment that the manifest does not name. False where it is bad. */
@@ -251,7 +275,6 @@ export class LogReader {
       this.#believePending()
     } else {
       if (!this.#referencesVerify(scan)) return false
-      stretch.offsets.push(scan.offset)
       stretch.endOffset = scan.offset + scan.span
       if (this.#digest !== undefined) addToDigest(this.#digest, scan.checksumSum)
       this.#recordsBehind++
@@ -263,12 +286,20 @@ export class LogReader {
     return true
   }
 
-  #noteSequence(scan: SegmentScan): void {
-    const { doubles, words } = scan.segment
-    const isBatch = recordType(words, scan.offset * 2) === typeBatch
-    const last = isBatch ? scan.recordOffsets().at(-1) : scan.offset
-    if (last !== undefined)
-      this.#sequence = Math.max(this.#sequence, doubles[last + sequenceDouble])
+  #noteRecords(scan: SegmentScan): void {
+    if (!scan.isBatch) {
+      this.#noteRecord(scan.segment, scan.offset)
+      return
+    }
+    for (const offset of scan.recordOffsets()) this.#noteRecord(scan.segment, offset)
+  }
+
+  #noteRecord({ doubles, words }: SegmentBytes, offset: number): void {
+    const sequence = doubles[offset + sequenceDouble]
+    if (sequence > this.#sequence) this.#sequence = sequence
+    const type = recordType(words, offset * 2)
+    if (type === typePut && doubles[offset + previousDouble] === noAddress) this.#keyCount++
+    else if (type === typeTombstone) this.#keyCount--
   }
 
   /** A marker counts if its digest is that of the records before it, and none before these is missing. */
@@ -293,8 +324,8 @@ export class LogReader {
     const { claim } = this.#options
     return (
       claim !== undefined &&
-      this.#isContinuous() &&
       this.#addressBehind(scan) === claim.tail &&
+      this.#isContinuous() &&
       claim.digestLow === this.#digest?.low &&
       claim.digestHigh === this.#digest.high
     )
@@ -305,17 +336,14 @@ export class LogReader {
   }
 
   #addressBehind({ segment, offset, span }: SegmentScan): number {
-    return segment.segmentNumber * 2 ** this.#options.shift + offset + span
+    return segment.segmentNumber * this.#segmentWords + offset + span
   }
 
   /** All that is pending counts; the last segment goes on with an empty stretch. */
   #believePending(): void {
     const last = this.#pending[this.#pending.length - 1]
-    for (const stretch of this.#pending) {
-      if (stretch.offsets.length > 0) this.#believe(stretch)
-      this.#setEnd(stretch.file, stretch.endOffset)
-    }
-    this.#pending = [{ ...last, offsets: [] }]
+    for (const stretch of this.#pending) this.#setEnd(stretch.file, stretch.endOffset)
+    this.#pending = [{ ...last, startOffset: last.endOffset }]
   }
 
   #setEnd(file: SegmentFile, endOffset: number): void {
@@ -326,6 +354,8 @@ export class LogReader {
   /** True where every value that the record, or one of its batch, refers to is whole. */
   #referencesVerify(scan: SegmentScan): boolean {
     const { words, doubles } = scan.segment
+    const hasNone = !scan.isBatch && (recordFlags(words, scan.offset * 2) & flagReference) === 0
+    if (hasNone) return true
     for (const offset of scan.recordOffsets()) {
       if ((recordFlags(words, offset * 2) & flagReference) === 0) continue
       const reference = offset + recordValueOffset(words, offset * 2) / 8
@@ -346,11 +376,20 @@ export class LogReader {
     const { epoch, segmentNumber, storeId } = file.header
     const handle = this.#options.platform.openFile(file.path, 'read')
     try {
-      const buffer = new ArrayBuffer(Math.ceil(valueSizeBytes / 4) * 4)
-      const read = handle.read(new Uint8Array(buffer, 0, valueSizeBytes), segmentHeaderSizeBytes)
-      if (read < valueSizeBytes) return undefined
-      const seed = segmentSeed(storeId, epoch, segmentNumber)
-      return checksumWords(new Int32Array(buffer), 0, buffer.byteLength / 4, seed)
+      const running = new RunningChecksum(segmentSeed(storeId, epoch, segmentNumber))
+      const bytes = new Uint8Array(valueWindowBytes)
+      const words = new Int32Array(bytes.buffer)
+      for (let done = 0; ; done += valueWindowBytes) {
+        const wantedBytes = Math.min(valueWindowBytes, valueSizeBytes - done)
+        const position = segmentHeaderSizeBytes + done
+        if (handle.read(bytes.subarray(0, wantedBytes), position) < wantedBytes) return undefined
+        if (done + wantedBytes === valueSizeBytes) {
+          const wordCount = Math.ceil(wantedBytes / 4)
+          bytes.fill(0, wantedBytes, wordCount * 4)
+          return running.end(words, 0, wordCount)
+        }
+        running.add(words, 0, wantedBytes / 4)
+      }
     } finally {
       handle.close()
     }
@@ -380,8 +419,10 @@ export class LogReader {
       ...this.#end,
       row: label,
       endBySegment: this.#endBySegment,
+      stretches: this.#stretches(),
       durable: this.#durable,
       referenceByValue: this.#referenceByValue,
+      keyCount: this.#keyCount,
       bytesDropped: this.#droppedBytes(),
     }
   }
@@ -394,10 +435,9 @@ export class LogReader {
     for (const stretch of this.#pending) {
       if ((stretch.file.header.flags & segmentFlagAppendOnly) === 0) return false
       if (!stretch.isContinuous) return true
-      if (stretch.offsets.length === 0) continue
-      this.#believe(stretch)
+      if (stretch.startOffset === stretch.endOffset) continue
       this.#setEnd(stretch.file, stretch.endOffset)
-      stretch.offsets = []
+      stretch.startOffset = stretch.endOffset
     }
     return true
   }
@@ -414,12 +454,10 @@ export class LogReader {
   /** Records that were lost may read as zeros, as the end does: only what lies behind tells. */
   #gatherFrom(scan: SegmentScan): void {
     const { doubles } = scan.segment
-    const { offset: end } = scan
     for (const offset of scan.markersBehind()) {
       const value = offset + recordHeaderSizeBytes / 8
       this.#noteDurable(doubles[value + markerDurableDouble])
     }
-    scan.offset = end
   }
 
   #noteDurable(address: number): void {
@@ -428,27 +466,34 @@ export class LogReader {
 
   #droppedBytes(): number {
     let dropped = 0
-    for (const { bytes, offsets } of this.#pending) {
-      for (const offset of offsets) {
-        const scan = new SegmentScan(bytes, offset)
-        scan.look()
-        dropped += scan.span * 8
-      }
-    }
+    for (const { endOffset, startOffset } of this.#pending) dropped += (endOffset - startOffset) * 8
     return dropped
   }
 
+  #stretches(): BelievedStretch[] {
+    return this.#files.flatMap((file) => {
+      const endBytes = this.#endBySegment.get(file.header.segmentNumber)
+      if (endBytes === undefined) return []
+      return [{ file, startOffset: this.#startOffset(file), endOffset: endBytes / 8 }]
+    })
+  }
+
+  /** The bytes are those of this segment until the next one is loaded. */
   #load(file: SegmentFile): SegmentBytes {
     const { platform, shift } = this.#options
     const { header, path } = file
     const handle = platform.openFile(path, 'read')
     try {
       const sizeBytes = file.endBytes ?? Math.min(header.sizeBytes, file.fileSizeBytes)
-      const buffer = new ArrayBuffer(Math.ceil(header.sizeBytes / 8) * 8)
+      if (this.#buffer.byteLength < header.sizeBytes) {
+        this.#buffer = new ArrayBuffer(Math.ceil(header.sizeBytes / 8) * 8)
+      }
+      const buffer = this.#buffer
       const read = handle.read(new Uint8Array(buffer, 0, sizeBytes), 0)
       if (file.endBytes !== undefined && read < file.endBytes) {
         throw corrupt(path, read, 'the segment file is cut short')
       }
+      new Uint8Array(buffer).fill(0, read, sizeBytes)
       const words = new Int32Array(buffer)
       this.#makeUpdate(file, words)
       return {

@@ -4,6 +4,7 @@
  *
  * Order, for a store that may be written (each step may die and be done again):
  * 1. Checkpoint and log are read and verified. Damage refuses the store here, with nothing changed (I12).
+ *    What step 4 then reads of the log, in memory, is what was verified: nobody else has the store open.
  * 2. Segments with records that no sync covered are synced, or, where a sync may have failed on this
  *    boot, copied: the kernel may call pages clean that it never wrote (I10). Then their names are.
  * 3. The manifest with the next epoch and the end of every segment is written and synced: what lies
@@ -25,6 +26,7 @@ import {
 import { isDropped, type Manifest, type ManifestSegment } from '../format/manifest.js'
 import { segmentKindLog, segmentKindValue } from '../format/segment-header.js'
 import { segmentSizeOf } from '../format/superblock.js'
+import { sizeAhead } from '../index/hash-build.js'
 import { firstRecordOffset } from '../log/roll.js'
 import { slotEndBytes } from '../log/slot-table.js'
 import { createMemoryPlatform } from '../platform/memory-platform.js'
@@ -63,7 +65,7 @@ export function recoverByReplay(files: StoreFiles, existed: boolean, openedBy: s
   const checkpoint = chooseCheckpoint({ platform, directory, manifest, shift }, found)
   const announced = readFormerSession(files)
   const former = withPossibleUpdate(files, found, announced)
-  const end = readLog(files, { found, former, checkpoint }, () => undefined)
+  const end = readLog(files, { found, former, checkpoint })
   // From here on the store is known to be whole.
   files.announceChange(true)
   const rows = [openedBy, checkpoint.row, end.row]
@@ -205,27 +207,20 @@ export function syncedAddress({ doubles, next, state }: Control, shift: number):
   )
 }
 
-function readLog(
-  files: StoreFiles,
-  { checkpoint, former, found }: LogSources,
-  believe: ConstructorParameters<typeof LogReader>[1],
-): LogEnd {
+function readLog(files: StoreFiles, { checkpoint, former, found }: LogSources): LogEnd {
   const { manifest, platform, superblock } = files
   const { chosen } = checkpoint
-  const reader = new LogReader(
-    {
-      platform,
-      shift: superblock.segmentShift,
-      start: chosen && { ...chosen.header, ends: chosen.ends },
-      durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
-      claim: former.claim,
-      update: former.update,
-      values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
-      nextSegmentNumber: manifest.nextSegmentNumber,
-      isDropped: (segmentNumber) => isDropped(manifest, segmentNumber),
-    },
-    believe,
-  )
+  const reader = new LogReader({
+    platform,
+    shift: superblock.segmentShift,
+    start: chosen && { ...chosen.header, ends: chosen.ends },
+    durable: Math.max(manifest.durable, former.durable, checkpoint.durable),
+    claim: former.claim,
+    update: former.update,
+    values: new Map(found.values.map((file) => [file.header.segmentNumber, file])),
+    nextSegmentNumber: manifest.nextSegmentNumber,
+    isDropped: (segmentNumber) => isDropped(manifest, segmentNumber),
+  })
   return reader.read(found.log)
 }
 
@@ -245,21 +240,15 @@ function rebuild(files: StoreFiles, parts: VolatileParts, log: FoundLog): Engine
   for (const file of log.found.values) {
     if (!adopted.has(file.header.segmentNumber)) adoptSegment(draft, file, 'value')
   }
+  const { end } = log
+  if (chosen === undefined) sizeAhead(draft.index, end.keyCount)
   let recordsReplayed = 0
-  const end = readLog(files, log, (stretch) => {
-    const { segmentNumber } = stretch.file.header
-    if (!adopted.has(segmentNumber)) adoptSegment(draft, stretch.file, 'log')
-    adopted.add(segmentNumber)
+  for (const stretch of end.stretches) {
+    if (!adopted.has(stretch.file.header.segmentNumber)) adoptSegment(draft, stretch.file, 'log')
     if (log.former.update !== undefined) finishUpdate(draft.log, log.former.update)
     recordsReplayed += replayStretch(draft, stretch)
-  })
-  const { control } = parts
-  // Those in which nothing but a marker is believed.
-  for (const file of log.found.log) {
-    const { segmentNumber } = file.header
-    const isUsed = end.endBySegment.has(segmentNumber)
-    if (isUsed && !adopted.has(segmentNumber)) adoptSegment(draft, file, 'log')
   }
+  const { control } = parts
   for (const [number, endBytes] of end.endBySegment) {
     draft.log.slots.set(draft.log.slotOf(number), slotEndBytes, endBytes)
   }

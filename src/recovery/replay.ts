@@ -7,20 +7,18 @@
  * a segment holds of dead bytes and tombstones is counted on the way: at first all of it counts as dead.
  */
 
-import { accountInsert, accountMove, accountRemove, accountReplace } from '../engine/account.js'
-import { applyPending } from '../engine/apply.js'
+import { hashKeyWords } from '../base/hash.js'
 import type { Engine } from '../engine/engine.js'
-import { hashKey, probe } from '../engine/probe.js'
-import { announceInsert, announceRemove, announceReplace, grow } from '../engine/publish.js'
+import { fetchAhead, keyspaceSeed, matchCountShift, matchTags, probe } from '../engine/probe.js'
 import { takeKey } from '../engine/take-key.js'
+import { linkWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import {
   batchFrameSizeWords,
-  batchSizeDouble,
   expiresAtDouble,
   flagExpiry,
   flagMoved,
-  recordHeaderSizeBytes,
+  recordHeaderWords,
   sequenceDouble,
   typeBatch,
   typeMarker,
@@ -29,10 +27,12 @@ import {
   typeTombstone,
   versionDouble,
 } from '../format/record.js'
+import { growBuilt, insertEntry } from '../index/hash-build.js'
+import { wordOf } from '../index/hash-index.js'
 import type { Log } from '../log/log.js'
 import {
-  occupiedBytes,
   recordFlags,
+  recordKeySize,
   recordKeyspace,
   recordSpan,
   recordType,
@@ -45,9 +45,11 @@ import {
   kindPart,
   kindValue,
   slotDeadBytes,
+  slotDeadSequence,
   slotIsUsed,
   slotOverheadBytes,
   slotPrevious,
+  slotSizeBytes,
   slotTombstoneBytes,
 } from '../log/slot-table.js'
 import type { BelievedStretch } from './log-reader.js'
@@ -82,37 +84,244 @@ export function adoptSegment(engine: Engine, file: SegmentFile, kind: 'log' | 'v
   return slot
 }
 
-/** Applies the records of a stretch. Returns how many there were. */
+/** Records that are looked up together, so that memory answers many of them at a time. */
+const groupCountMax = 64
+// Of a group: the hash of each key, and where each record begins, in 8-byte words of its file.
+const hashes = new Int32Array(groupCountMax)
+const offsets = new Int32Array(groupCountMax)
+/** How many there are, and the bytes of the stretch up to the last of them. */
+const group = { count: 0, usedBytes: 0, putBytes: 0, tombstoneBytes: 0 }
+
+/** A segment that is being replayed. */
+interface ReplayedSegment {
+  readonly words: Int32Array
+  readonly doubles: Float64Array
+  readonly segmentNumber: number
+  /** The slot of its first part; those of the others follow. */
+  readonly slot: number
+}
+
+/**
+ * Applies the records of a stretch, out of mapped memory. Returns how many there were.
+ *
+ * The parts are not signed yet, so nobody believes them after a kill, and no change is announced: counts are
+ * changed where they lie. They say what they would say had each record been committed by itself.
+ * Hot path: `bench/recovery.mjs`, row "whole log".
+ */
 export function replayStretch(engine: Engine, stretch: BelievedStretch): number {
-  const { bytes, offsets } = stretch
-  const { words, doubles } = bytes
+  const { control, log } = engine
+  const { segmentNumber } = stretch.file.header
+  const slot = log.slotOf(segmentNumber)
+  if (log.words[slot] === undefined) log.mapSlot(slot)
+  const segment = { words: log.words[slot], doubles: log.doubles[slot], segmentNumber, slot }
+  // No array of 32-bit words has room for 2^31 of 64 bits.
+  const end = stretch.endOffset | 0
+  group.usedBytes = 0
+  group.putBytes = 0
+  group.tombstoneBytes = 0
   let count = 0
-  for (const offset of offsets) {
-    const type = recordType(words, offset * 2)
-    if (type === typeBatch) {
-      const value = offset + recordHeaderSizeBytes / 8
-      const end = offset + batchFrameSizeWords + doubles[value + batchSizeDouble]
-      for (let inner = offset + batchFrameSizeWords; inner < end; ) {
-        replayRecord(engine, bytes, inner)
-        count++
-        inner += recordSpan(words, inner * 2)
-      }
-      addUsed(engine, batchFrameSizeWords * 8)
-    } else if (type === typeMarker || type === typePadding) {
-      addUsed(engine, recordSpan(words, offset * 2) * 8)
-    } else {
-      replayRecord(engine, bytes, offset)
-      count++
-    }
+  for (let offset = stretch.startOffset | 0; offset < end; ) {
+    offset = gather(engine, segment.words, offset, end)
+    fetchAhead(engine, hashes, group.count)
+    replayGroup(engine, segment)
+    count += group.count
   }
+  control.doubles[control.state + layout.usedBytes] += group.usedBytes
+  log.slots.add(slot, slotTombstoneBytes, group.tombstoneBytes)
+  log.slots.add(slot, slotOverheadBytes, -group.putBytes)
   return count
 }
 
-function addUsed(engine: Engine, bytes: number): void {
-  const { control } = engine
-  control.begin()
-  control.set(layout.usedBytes, control.get(layout.usedBytes) + bytes)
-  control.commit()
+// In functions of their own: V8 makes the best of one that is called often, and not of a long loop.
+
+/** Gathers the next records, up to `end`. Returns where those behind them begin. */
+function gather(engine: Engine, words: Int32Array, from: number, end: number): number {
+  let offset = from
+  let count = 0
+  let usedBytes = 0
+  let putBytes = 0
+  let tombstoneBytes = 0
+  while (count < groupCountMax && offset < end) {
+    const start = offset * 2
+    const type = recordType(words, start)
+    // The records of a batch lie behind its frame, as others do.
+    const span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, start)
+    usedBytes += span * 8
+    if (type !== typeBatch && type !== typeMarker && type !== typePadding) {
+      if (type === typeTombstone) tombstoneBytes += span * 8
+      else putBytes += span * 8
+      hashes[count] = hashRecord(engine, words, start)
+      offsets[count] = offset
+      count++
+    }
+    offset = (offset + span) | 0
+  }
+  group.count = count
+  group.usedBytes += usedBytes
+  group.putBytes += putBytes
+  group.tombstoneBytes += tombstoneBytes
+  return offset
+}
+
+function replayGroup(engine: Engine, segment: ReplayedSegment): void {
+  const { count } = group
+  for (let index = 0; index < count; index++) {
+    replayRecord(engine, segment, offsets[index], hashes[index])
+  }
+}
+
+function hashRecord(engine: Engine, words: Int32Array, start: number): number {
+  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
+  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
+  const seedLow = keyspaceSeed(engine, recordKeyspace(words, start))
+  return hashKeyWords(words, keyStart, recordKeySize(words, start), seedLow, engine.hashSeedHigh)
+}
+
+function replayRecord(
+  engine: Engine,
+  segment: ReplayedSegment,
+  fileOffset: number,
+  hash: number,
+): void {
+  const { control, log, lookup } = engine
+  const { words, doubles, segmentNumber } = segment
+  const fields = control.doubles
+  const { state } = control
+  const start = fileOffset * 2
+  const type = recordType(words, start)
+  const keyspaceId = recordKeyspace(words, start)
+  const sequence = doubles[fileOffset + sequenceDouble]
+  const version = doubles[fileOffset + versionDouble]
+  if (sequence > fields[state + layout.sequence]) {
+    fields[state + layout.sequence] = sequence
+    fields[state + layout.lastRecord] = segmentNumber * log.segmentWords + fileOffset
+  }
+  if (version > fields[state + layout.version]) fields[state + layout.version] = version
+  if (keyspaceId >= fields[state + layout.nextKeyspaceId]) {
+    fields[state + layout.nextKeyspaceId] = keyspaceId + 1
+  }
+  const found = find(engine, words, start, hash)
+  const former = found ? log.doubles[lookup.slot][lookup.offset + sequenceDouble] : -1
+  const isCopy = former === sequence && (recordFlags(words, start) & flagMoved) !== 0
+  const isNewest = former < sequence
+  if (isNewest && type === typePut) {
+    const slot = segment.slot + (fileOffset >>> log.shift)
+    putRecord(engine, hash, slot, fileOffset & log.offsetMask, found)
+  } else if (isCopy && type === typePut) {
+    const slot = segment.slot + (fileOffset >>> log.shift)
+    moveRecord(engine, hash, slot, fileOffset & log.offsetMask)
+  } else if (isNewest && found && type === typeTombstone) {
+    removeRecord(engine, keyspaceId)
+  }
+}
+
+/** As `probe`. Most keys of a log are new, and most of these meet no tag that is equal. */
+function find(engine: Engine, words: Int32Array, start: number, hash: number): boolean {
+  const { index, lookup } = engine
+  const home = index.bucketOf(hash)
+  let bucketWords = index.wordsOf(home)
+  let bucketStart = wordOf(home)
+  while (matchTags(bucketWords, bucketStart, hash) >>> matchCountShift === 0) {
+    const link = bucketWords[bucketStart + linkWordInBucket]
+    if (link === 0) {
+      lookup.home = home
+      return false
+    }
+    bucketWords = index.overflowWordsOf(link)
+    bucketStart = wordOf(link)
+  }
+  takeKey(engine, words, start)
+  return probe(engine, hash, recordKeyspace(words, start))
+}
+
+/** What the index has for the key, if anything, is older. */
+function putRecord(
+  engine: Engine,
+  hash: number,
+  slot: number,
+  offset: number,
+  found: boolean,
+): void {
+  const { control, counts, index, log, lookup } = engine
+  const { doubles, state } = control
+  const words = log.words[slot]
+  const start = offset * 2
+  const keyspaceId = recordKeyspace(words, start)
+  const keySizeBytes = recordKeySize(words, start)
+  const valueSizeBytes = recordValueSize(words, start)
+  const spanBytes = recordSpan(words, start) * 8
+  noteExpiry(engine, slot, offset)
+  log.slots.add(slot, slotDeadBytes, -spanBytes)
+  let bytes = spanBytes
+  const valueSlot = referencedSlot(log, slot, offset)
+  if (valueSlot !== -1) {
+    const valueSegmentBytes = log.slots.get(valueSlot, slotSizeBytes)
+    log.slots.set(valueSlot, slotDeadBytes, 0)
+    log.slots.set(valueSlot, slotIsUsed, 1)
+    // The value segment's bytes count as used with the first record that refers to it.
+    doubles[state + layout.usedBytes] += valueSegmentBytes
+    bytes += valueSegmentBytes
+  }
+  counts.region.reserve(keyspaceId + 1)
+  doubles[state + layout.liveBytes] += bytes
+  if (found) {
+    const formerValueBytes = recordValueSize(lookup.recordWords, lookup.offset * 2)
+    doubles[state + layout.liveBytes] -= buryFormer(engine)
+    doubles[state + layout.valueBytes] += valueSizeBytes - formerValueBytes
+    counts.add(keyspaceId, 0, 0, valueSizeBytes - formerValueBytes)
+    lookup.entryWords[lookup.entryIndex] = lowWord(log, hash, slot)
+    lookup.entryWords[lookup.entryIndex + 1] = highWord(log, slot, offset)
+    return
+  }
+  doubles[state + layout.records] += 1
+  doubles[state + layout.keyBytes] += keySizeBytes
+  doubles[state + layout.valueBytes] += valueSizeBytes
+  counts.add(keyspaceId, 1, keySizeBytes, valueSizeBytes)
+  insertEntry(index, lookup.home, lowWord(log, hash, slot), highWord(log, slot, offset))
+  growBuilt(index)
+}
+
+/** The index leads to the copy from now on, and what it was copied from is dead for the space only. */
+function moveRecord(engine: Engine, hash: number, slot: number, offset: number): void {
+  const { control, log, lookup } = engine
+  const spanBytes = recordSpan(log.words[slot], offset * 2) * 8
+  const formerBytes = recordSpan(lookup.recordWords, lookup.offset * 2) * 8
+  noteExpiry(engine, slot, offset)
+  log.slots.add(slot, slotDeadBytes, -spanBytes)
+  log.slots.add(lookup.slot, slotDeadBytes, formerBytes)
+  control.doubles[control.state + layout.liveBytes] += spanBytes - formerBytes
+  lookup.entryWords[lookup.entryIndex] = lowWord(log, hash, slot)
+  lookup.entryWords[lookup.entryIndex + 1] = highWord(log, slot, offset)
+}
+
+function removeRecord(engine: Engine, keyspaceId: number): void {
+  const { control, counts, lookup } = engine
+  const { doubles, state } = control
+  const start = lookup.offset * 2
+  const keySizeBytes = recordKeySize(lookup.recordWords, start)
+  const valueSizeBytes = recordValueSize(lookup.recordWords, start)
+  doubles[state + layout.liveBytes] -= buryFormer(engine)
+  doubles[state + layout.records] -= 1
+  doubles[state + layout.keyBytes] -= keySizeBytes
+  doubles[state + layout.valueBytes] -= valueSizeBytes
+  counts.add(keyspaceId, -1, -keySizeBytes, -valueSizeBytes)
+  lookup.entryWords[lookup.entryIndex] = 0
+  lookup.entryWords[lookup.entryIndex + 1] = 0
+}
+
+/** The record of the lookup is dead. Returns the bytes that were live with it. */
+function buryFormer({ control, log, lookup }: Engine): number {
+  const { offset, recordWords, slot } = lookup
+  const sequence = control.get(layout.sequence)
+  const bytes = recordSpan(recordWords, offset * 2) * 8
+  log.slots.add(slot, slotDeadBytes, bytes)
+  log.slots.set(slot, slotDeadSequence, sequence)
+  const valueSlot = referencedSlot(log, slot, offset)
+  if (valueSlot === -1) return bytes
+  const valueSegmentBytes = log.slots.get(valueSlot, slotSizeBytes)
+  log.slots.set(valueSlot, slotDeadBytes, valueSegmentBytes)
+  log.slots.set(valueSlot, slotDeadSequence, sequence)
+  return bytes + valueSegmentBytes
 }
 
 /** Before the record is reachable. */
@@ -121,87 +330,12 @@ function noteExpiry({ expiries, log }: Engine, slot: number, offset: number): vo
   expiries.note(log, slot, offset, log.doubles[slot][offset + expiresAtDouble])
 }
 
-/** The index leads to the copy from now on, and what it was copied from is dead for the space only. */
-function announceMoved(
-  engine: Engine,
-  hash: number,
-  slot: number,
-  offset: number,
-  sizeDoubles: number,
-): void {
-  accountMove(engine, sizeDoubles)
-  announceReplace(engine, hash, slot, offset)
+// The two words of an entry: tag (24 bits), then location (40).
+
+function lowWord({ shift }: Log, hash: number, slot: number): number {
+  return ((hash >>> 8) << 8) | (slot >>> (32 - shift))
 }
 
-function addTo({ slots }: Log, slot: number, field: number, bytes: number): void {
-  slots.set(slot, field, slots.get(slot, field) + bytes)
-}
-
-function replayRecord(engine: Engine, bytes: BelievedStretch['bytes'], fileOffset: number): void {
-  const { control, log, lookup } = engine
-  const { words, doubles, segmentNumber } = bytes
-  const start = fileOffset * 2
-  const type = recordType(words, start)
-  const keyspaceId = recordKeyspace(words, start)
-  const sequence = doubles[fileOffset + sequenceDouble]
-  const part = Math.floor(fileOffset / log.segmentWords)
-  const slot = log.slotOf(segmentNumber + part)
-  const offset = fileOffset - part * log.segmentWords
-  const span = recordSpan(words, start)
-  takeKey(engine, words, start)
-  const hash = hashKey(engine, keyspaceId)
-  const found = probe(engine, hash, keyspaceId)
-  const former = found ? log.doubles[lookup.slot][lookup.offset + sequenceDouble] : -1
-  const isCopy = former === sequence && (recordFlags(words, start) & flagMoved) !== 0
-  const isNewest = former < sequence
-
-  control.begin()
-  control.set(layout.sequence, Math.max(control.get(layout.sequence), sequence))
-  control.set(
-    layout.version,
-    Math.max(control.get(layout.version), doubles[fileOffset + versionDouble]),
-  )
-  control.set(layout.nextKeyspaceId, Math.max(control.get(layout.nextKeyspaceId), keyspaceId + 1))
-  let used = control.get(layout.usedBytes) + span * 8
-  control.set(layout.usedBytes, used)
-  const first = log.firstSlotOf(slot)
-  if (type === typeTombstone) addTo(log, first, slotTombstoneBytes, span * 8)
-  else addTo(log, first, slotOverheadBytes, -span * 8)
-  if (sequence > control.get(layout.sequence)) {
-    control.set(layout.lastRecord, segmentNumber * log.segmentWords + fileOffset)
-  }
-  if (isNewest && type === typePut) {
-    if (log.words[slot] === undefined) log.mapSlot(slot)
-    const valueSizeBytes = recordValueSize(words, start)
-    const occupied = occupiedBytes(log, slot, offset)
-    noteExpiry(engine, slot, offset)
-    addTo(log, slot, slotDeadBytes, -span * 8)
-    const valueSlot = referencedSlot(log, slot, offset)
-    if (valueSlot !== -1) {
-      log.slots.set(valueSlot, slotDeadBytes, 0)
-      log.slots.set(valueSlot, slotIsUsed, 1)
-    }
-    // The value segment's bytes count as used with the first record that refers to it.
-    used += occupied - span * 8
-    control.set(layout.usedBytes, used)
-    engine.counts.region.reserve(keyspaceId + 1)
-    if (found) {
-      accountReplace(engine, keyspaceId, valueSizeBytes, occupied)
-      announceReplace(engine, hash, slot, offset)
-    } else {
-      accountInsert(engine, keyspaceId, valueSizeBytes, occupied)
-      announceInsert(engine, hash, slot, offset)
-    }
-  } else if (isCopy && type === typePut) {
-    if (log.words[slot] === undefined) log.mapSlot(slot)
-    noteExpiry(engine, slot, offset)
-    addTo(log, slot, slotDeadBytes, -span * 8)
-    announceMoved(engine, hash, slot, offset, span)
-  } else if (isNewest && found && type === typeTombstone) {
-    accountRemove(engine, keyspaceId)
-    announceRemove(engine)
-  }
-  control.commit()
-  applyPending(engine)
-  if (!found && type === typePut) grow(engine)
+function highWord({ shift }: Log, slot: number, offset: number): number {
+  return (slot << shift) | offset
 }

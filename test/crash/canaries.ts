@@ -251,9 +251,9 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: replay,
-        from: '    const end = readLog(files, { found, former, checkpoint }, () => undefined);',
+        from: '    const end = readLog(files, { found, former, checkpoint });',
         to: `    writeManifest(platform, directory, { ...manifest, durable: 0 });
-    const end = readLog(files, { found, former, checkpoint }, () => undefined);`,
+    const end = readLog(files, { found, former, checkpoint });`,
       },
     ],
     plan: { harness: 'sectors', mapping: 'mmap' },

@@ -11,10 +11,14 @@
  * and sequences rise together, and only the order of puts is free.)
  */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { abandon } from '../../src/engine/close.js'
 import { sequencesPerLoss } from '../../src/format/control-layout.js'
+import { typePut } from '../../src/format/record.js'
+import { recordType } from '../../src/log/record-fields.js'
+import { SegmentScan } from '../../src/log/segment-scan.js'
 import { createFilePlatform } from '../../src/platform/file-platform.js'
 import { type BelievedStretch, LogReader } from '../../src/recovery/log-reader.js'
 import { replayStretch } from '../../src/recovery/replay.js'
@@ -194,9 +198,9 @@ describe('I8: of the records of a key', () => {
     const reopened = open<string>(directory, { ...options, mapping: 'file', readOnly: true })
     const keys = Array.from({ length: 5 }, (_, index) => `key-${index}`)
     const before = keys.map((key) => reopened.getEntry(key))
-    for (const stretch of stretchesOf(directory)) {
-      for (const offsets of [[...stretch.offsets].reverse(), shuffled(stretch.offsets, random)]) {
-        assert.equal(replayStretch(engineOf(reopened), { ...stretch, offsets }), offsets.length)
+    for (const records of recordsOf(directory)) {
+      for (const stretches of [[...records].reverse(), shuffled(records, random)]) {
+        for (const stretch of stretches) assert.equal(replayStretch(engineOf(reopened), stretch), 1)
         const after = keys.map((key) => reopened.getEntry(key))
         assert.deepEqual(after, before, `VARVE_SEED=${seed}`)
         assert.equal(reopened.count(), before.filter((entry) => entry !== undefined).length)
@@ -206,29 +210,41 @@ describe('I8: of the records of a key', () => {
   })
 })
 
-/** What a replay of the log is given: the records that count, markers not among them. */
-function stretchesOf(directory: string): BelievedStretch[] {
+/** What a replay of each segment is given, a stretch for every record; markers are not among them. */
+function recordsOf(directory: string): BelievedStretch[][] {
   const platform = createFilePlatform()
   const superblock = readSuperblock(platform, directory, true)
   const manifest = readManifest(platform, directory, superblock.storeId)
   assert.ok(manifest !== undefined)
-  const stretches: BelievedStretch[] = []
-  const reader = new LogReader(
-    {
-      platform,
-      shift: superblock.segmentShift,
-      durable: manifest.durable,
-      claim: undefined,
-      update: undefined,
-      values: new Map(),
-      nextSegmentNumber: 1,
-      isDropped: () => false,
-    },
-    (stretch) => stretches.push(stretch),
-  )
-  reader.read(findSegmentFiles(platform, directory, manifest).log)
-  assert.ok(stretches.some(({ offsets }) => offsets.length > 10))
-  return stretches
+  const shift = superblock.segmentShift
+  const reader = new LogReader({
+    platform,
+    shift,
+    durable: manifest.durable,
+    claim: undefined,
+    update: undefined,
+    values: new Map(),
+    nextSegmentNumber: 1,
+    isDropped: () => false,
+  })
+  const { stretches } = reader.read(findSegmentFiles(platform, directory, manifest).log)
+  const records = stretches.map(({ file, startOffset, endOffset }) => {
+    const { buffer, byteOffset } = readFileSync(file.path)
+    const bytes = buffer.slice(byteOffset, byteOffset + file.fileSizeBytes)
+    const words = new Int32Array(bytes)
+    const { epoch, segmentNumber, storeId } = file.header
+    const doubles = new Float64Array(bytes)
+    const segment = { words, doubles, storeId, epoch, segmentNumber, shift, endOffset }
+    const found: BelievedStretch[] = []
+    const scan = new SegmentScan(segment, startOffset)
+    for (; scan.look() === 'record'; scan.skip()) {
+      if (recordType(words, scan.offset * 2) !== typePut) continue
+      found.push({ file, startOffset: scan.offset, endOffset: scan.offset + scan.span })
+    }
+    return found
+  })
+  assert.ok(records.some(({ length }) => length > 10))
+  return records
 }
 
 function shuffled<T>(list: readonly T[], random: Random): T[] {

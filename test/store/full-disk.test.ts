@@ -41,11 +41,7 @@ describe('a store on a full file system', { skip: noMountNamespaces }, () => {
     ],
     ['file', /^a segment, a checkpoint, a compaction, the manifest, the end\n$/],
   ] as const) {
-    // With a mapping some one run in three is refused a put when there is space again.
-    const todo = mapping === 'mmap' && 'a put may be refused once more where there is space again'
-    test(`goes on by itself once there is space, wherever it was full: ${mapping}`, {
-      todo,
-    }, (t) => {
+    test(`goes on by itself once there is space, wherever it was full: ${mapping}`, (t) => {
       const path = temporaryDirectory(t)
       const script = `mount -t tmpfs -o size=12m none ${path}; exec "$0" "$1" "$2" "$3"`
       const spaceComes = fileURLToPath(new URL('./space-comes-child.js', import.meta.url))
