@@ -196,6 +196,11 @@ describe('apply', () => {
     for (let index = 0; index < 600; index++) store.put(`key ${index}`, Buffer.alloc(1))
     for (let index = 0; index < 600; index++) store.delete(`key ${index}`)
     clock.nowMs += 999
+    for (let turn = 0; turn < 10; turn++) {
+      // A sweep leaves them.
+      store.snapshot().close()
+      await new Promise(setImmediate)
+    }
     assert.equal(store.apply(put('key 0', 'late', 1)), 'stale')
     await store.close()
     store = open(directory, { ...options, rememberDeletesMs: 1000 })
