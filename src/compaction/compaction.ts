@@ -128,9 +128,9 @@ export class Compaction {
       })
     }
     this.#startTimer(() => isMine(engine))
-    engine.log.rollListeners.push(() => this.#lookWhileWriting())
     const pace = new WriterPace(engine, () => this.#isHelped())
-    engine.log.roomListeners.push(() => pace.look())
+    engine.log.rollListeners.push(() => this.#whileWriting(() => this.#lookWhileWriting()))
+    engine.log.roomListeners.push(() => this.#whileWriting(() => pace.look()))
   }
 
   /** Looks after it in the background from now on, for another one. */
@@ -156,14 +156,18 @@ export class Compaction {
     return platform.isShared && !background.isOnDuty
   }
 
-  /** What fails here must fail in no write. */
   #lookWhileWriting(): void {
     const engine = this.#engine
     if (this.#compactor === undefined || this.#isStopped) return
+    if (isAble(engine) && engine.background.tryDuty()) this.#look()
+  }
+
+  /** What fails here must fail in no write. */
+  #whileWriting(action: () => void): void {
     try {
-      if (isAble(engine) && engine.background.tryDuty()) this.#look()
+      action()
     } catch (error) {
-      engine.onError?.(error)
+      this.#engine.onError?.(error)
     }
   }
 

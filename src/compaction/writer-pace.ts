@@ -2,10 +2,10 @@
  * Holding a writer back that fills the log faster than compaction gives space back: between two of its writes, and
  * only where a thread or another process compacts meanwhile.
  *
- * From half of what the bound allows on it waits for some milliseconds every 2 MiB of log, the longer the
- * nearer it is; from the bound on until compaction has caught up, though no longer than {@link waitMsMax} at a
- * time. So who writes less than compaction can take never waits, and who writes without a pause is slowed down
- * to it (`bench/compaction.mjs`, "without a pause").
+ * From where the sealed segments take twice what is live it waits for some milliseconds every 2 MiB of log, the
+ * longer the more they take; from {@link farPart} above that on until compaction has caught up, though no longer
+ * than {@link waitMsMax} at a time. So neither who writes less than compaction can take waits, nor a burst of a
+ * segment or two, and who writes without a pause is slowed down.
  *
  * How far it is, is looked at where a segment is begun, with the writer's word in hand; the wait comes when
  * the word was given back, because compaction needs it.
@@ -16,14 +16,16 @@ import * as layout from '../format/control-layout.js'
 import { surveySegments } from './survey.js'
 import { excessOf } from './victims.js'
 
-/** Of the live bytes: sealed segments this far above what starts compaction are twice what is live. */
-const excessPartMax = 0.2
+/** Of the live bytes: sealed segments this far above what starts compaction are twice what is live … */
+const boundPart = 0.2
+/** … and this far above that, writers wait for compaction. */
+const farPart = 0.2
 /** Smaller stores are given the same room. */
 const liveSegmentsMin = 4
-const pauseMsMax = 25
-const waitMsMax = 250
+const pauseMsMax = 10
+const waitMsMax = 100
 /** Until then a thread that compacts has long begun. */
-const waitsInVainMax = 12
+const waitsInVainMax = 30
 const lookIntervalMs = 2
 
 export class WriterPace {
@@ -31,12 +33,10 @@ export class WriterPace {
   /** True where somebody compacts while this thread stands still. */
   readonly #isHelped: () => boolean
   #tailSlot = -1
-  /** 0 where there is room, 1 at the bound. */
-  #nearness = 0
+  /** Below 0 where there is room, 1 where compaction is far behind. */
+  #lag = -1
   /** Waits at the bound that brought nothing, one after the other: after some, nobody waits again before there was room. */
   #waitsInVain = 0
-  /** How long this attachment's writers were held back so far. */
-  waitedMs = 0
 
   constructor(engine: Engine, isHelped: () => boolean) {
     this.#engine = engine
@@ -48,10 +48,10 @@ export class WriterPace {
     const { log } = this.#engine
     if (log.tailSlot !== this.#tailSlot) {
       this.#tailSlot = log.tailSlot
-      this.#nearness = this.#isHelped() ? this.#measure() : 0
+      this.#lag = this.#isHelped() ? this.#measure() : -1
     }
-    if (this.#nearness <= 0.5) this.#waitsInVain = 0
-    else if (this.#waitsInVain < waitsInVainMax) this.#engine.afterWrite = () => this.#wait()
+    if (this.#lag <= 0) this.#waitsInVain = 0
+    else if (this.#waitsInVain < waitsInVainMax) this.#engine.afterWrite = () => this.#waitSafely()
   }
 
   /** Also by what is dead and waits to be dropped: that takes its space, too. */
@@ -65,24 +65,31 @@ export class WriterPace {
       const isDead = segment.liveBytes === 0 && tombstoneBytes === 0
       if (isComplete && !isPinned && isDead) excessBytes += sizeBytes
     }
-    return (
-      excessBytes / (Math.max(liveBytes, liveSegmentsMin * log.segmentSizeBytes) * excessPartMax)
-    )
+    const sizeBytes = Math.max(liveBytes, liveSegmentsMin * log.segmentSizeBytes)
+    return (excessBytes / sizeBytes - boundPart) / farPart
+  }
+
+  /** The write is done: what fails here does not take it back. */
+  #waitSafely(): void {
+    try {
+      this.#wait()
+    } catch (error) {
+      this.#engine.onError?.(error)
+    }
   }
 
   #wait(): void {
     const startedAtMs = performance.now()
-    if (this.#nearness < 1) {
-      pause(pauseMsMax * (2 * this.#nearness - 1))
+    if (this.#lag < 1) {
+      pause(pauseMsMax * this.#lag)
     } else {
-      const before = this.#nearness
-      while (this.#nearness >= 1 && this.#isHelped()) {
+      const before = this.#lag
+      while (this.#lag >= 1 && this.#isHelped()) {
         if (performance.now() - startedAtMs >= waitMsMax) break
         pause(lookIntervalMs)
-        this.#nearness = this.#measure()
+        this.#lag = this.#measure()
       }
-      this.#waitsInVain = this.#nearness < before ? 0 : this.#waitsInVain + 1
+      this.#waitsInVain = this.#lag < before ? 0 : this.#waitsInVain + 1
     }
-    this.waitedMs += performance.now() - startedAtMs
   }
 }
