@@ -1,5 +1,5 @@
 // What compaction costs and gives: write amplification under steady updates in the background, how fast a
-// run reads the log, and how long single calls take beside one.
+// run reads the log, how long single calls take beside one, and how far a writer that never pauses gets ahead of it.
 //
 //   node bench/compaction.mjs [records]      default 300,000; needs a built package
 import { rmSync } from 'node:fs'
@@ -89,24 +89,48 @@ async function amplification(name, next) {
   rmSync(directory, { recursive: true, force: true })
 }
 
-async function speed() {
+async function speed(segmentSizeBytes) {
   const directory = createScratchDirectory(tmpdir())
-  const store = open(directory, { ...options, autoCompact: false })
+  const store = open(directory, { ...options, segmentSizeBytes, autoCompact: false })
   for (let index = 0; index < records; index++) store.put(key(index), value)
   await store.sync()
   for (let index = 0; index < records; index += 2) store.put(key(index), value)
   await store.sync()
-  const { reclaimableBytes, bytesToMove } = store.compactionEstimate()
   const report = await store.compact({ minGarbageRatio: 0.3 })
-  const read = reclaimableBytes + bytesToMove
+  const read = report.bytesBefore - report.bytesAfter + report.bytesMoved
   console.log(
-    `compact(): ${mebibytes(report.bytesBefore)} to ${mebibytes(report.bytesAfter)}, ${mebibytes(report.bytesMoved)} moved, ${((read / report.durationMs / 2 ** 20) * 1000).toFixed(0)} MiB/s of log read`,
+    `compact(), segments of ${mebibytes(segmentSizeBytes)}: ${mebibytes(report.bytesBefore)} to ${mebibytes(report.bytesAfter)}, ${mebibytes(report.bytesMoved)} moved, ${((read / report.durationMs / 2 ** 20) * 1000).toFixed(0)} MiB/s of log read`,
   )
   await store.close()
   rmSync(directory, { recursive: true, force: true })
 }
 
-await speed()
+async function withoutPause(segmentSizeBytes) {
+  const directory = createScratchDirectory(tmpdir())
+  const store = open(directory, { ...options, segmentSizeBytes })
+  for (let index = 0; index < records; index++) store.put(key(index), value)
+  await store.sync()
+  let highest = 0
+  let slowestMs = 0
+  const startedAtMs = performance.now()
+  for (let index = 0; index < records * 8; index++) {
+    const putAtMs = performance.now()
+    store.put(key(Math.floor(Math.random() * records)), value)
+    slowestMs = Math.max(slowestMs, performance.now() - putAtMs)
+    if (index % 2000 !== 0) continue
+    const { fileBytes, liveBytes } = store.stats()
+    highest = Math.max(highest, fileBytes / liveBytes)
+  }
+  const putsPerMs = (records * 8) / (performance.now() - startedAtMs)
+  console.log(
+    `without a pause, segments of ${mebibytes(segmentSizeBytes)}: ${putsPerMs.toFixed(0)} puts/ms, the slowest ${slowestMs.toFixed(0)} ms; files ${highest.toFixed(2)} x live at most`,
+  )
+  await store.close()
+  rmSync(directory, { recursive: true, force: true })
+}
+
+for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) await speed(segmentSizeBytes)
+for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) await withoutPause(segmentSizeBytes)
 await amplification('uniform', () => Math.floor(Math.random() * records))
 const draw = zipf(records)
 await amplification('zipf 0.99', draw)

@@ -319,7 +319,7 @@ export class Store<V = unknown, K extends StoreKey = string> extends Keyspace<V,
    * ends the run early (`isPostponed`). A checkpoint that this attachment is making is waited for; one of
    * another attachment holds back what it needs, as a snapshot does.
    *
-   * Cost: reads what it compacts once, some 75 MB of it a second (`bench/compaction.mjs`), and writes what
+   * Cost: reads what it compacts once, some 100 MB of it a second (`bench/compaction.mjs`), and writes what
    * lives in it. On a full disk it works in a reserve of half a segment.
    * @throws StoreError what the background met since the last call; `STORE_CORRUPT` where a record does not
    * verify, when all other segments are done (the damaged one stays as it is); `STORE_FULL`;
