@@ -128,9 +128,14 @@ export class Compaction {
       })
     }
     this.#startTimer(() => isMine(engine))
-    const pace = new WriterPace(engine, () => this.#isHelped())
     engine.log.rollListeners.push(() => this.#whileWriting(() => this.#lookWhileWriting()))
-    engine.log.roomListeners.push(() => this.#whileWriting(() => pace.look()))
+    const pace = new WriterPace(engine, () => this.#isHelped())
+    const wait = (): void => this.#whileWriting(() => pace.wait())
+    engine.log.roomListeners.push(() =>
+      this.#whileWriting(() => {
+        if (pace.look()) engine.afterWrite = wait
+      }),
+    )
   }
 
   /** Looks after it in the background from now on, for another one. */
@@ -315,15 +320,15 @@ export class Compaction {
     })
     // A checkpoint writes as much as the index takes; who waits for the run has it done sooner with fewer.
     const patienceBytes = engine.index.sizeBytes * (isBackground ? 1 : 4)
-    const drop = async (isLast: boolean): Promise<void> => {
-      const result = await dropSegments(engine, copied, isLast && !isBackground ? 0 : patienceBytes)
+    const drop = async (mayWaitBytes: number): Promise<void> => {
+      const result = await dropSegments(engine, copied, mayWaitBytes)
       segmentsDropped += result.segmentsDropped
       isHeld = result.isHeld
       if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
     }
 
     if (!isBackground) this.#damaged.clear()
-    await drop(false)
+    await drop(patienceBytes)
     let bytesMovedBefore = 0
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
@@ -331,7 +336,7 @@ export class Compaction {
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
         bytesMovedBefore = tally.bytesMoved
-        await drop(false)
+        await drop(patienceBytes)
         continue
       }
       done.add(victim.segmentNumber)
@@ -346,9 +351,9 @@ export class Compaction {
       // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
       if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
       bytesMovedBefore = tally.bytesMoved
-      await drop(false)
+      await drop(patienceBytes)
     }
-    if (!this.#isOver(isBackground) && !isHeld) await drop(true)
+    if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground ? patienceBytes : 0)
     const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
     if (segmentsDropped > 0 || tally.recordsMoved > 0) {

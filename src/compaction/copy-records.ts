@@ -13,8 +13,9 @@ import { corrupt } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave, mend } from '../engine/exclusive.js'
 import { freezeRecord } from '../engine/freeze.js'
-import { hashOfRecord, moveRecord } from '../engine/move-record.js'
+import { moveRecord } from '../engine/move-record.js'
 import { fetchHomes } from '../engine/probe.js'
+import { hashRecord } from '../engine/take-key.js'
 import { segmentFileName } from '../format/file-names.js'
 import { typePut, typeTombstone } from '../format/record.js'
 import { recordType } from '../log/record-fields.js'
@@ -98,7 +99,7 @@ export function* copyRecords(
         if (type !== typePut && type !== typeTombstone) return
         if (tally.isHeld) return
         offsets[count] = offset
-        hashes[count] = hashOfRecord(engine, reader.words, reader.start)
+        hashes[count] = hashRecord(engine, reader.words, reader.start)
         // Not the bytes that were read: those of the mapping, which are the same, below the boundary.
         if (isShared || !reader.isWhole) count++
         else moveHeld(engine, () => move(reader.words, reader.start, count), tally)

@@ -43,15 +43,18 @@ export class WriterPace {
     this.#isHelped = isHelped
   }
 
-  /** Somebody writes on, with the writer's word in hand, and gives it back soon. */
-  look(): void {
+  /**
+   * Somebody writes on, with the writer's word in hand, and gives it back soon. True where {@link wait} is to be
+   * called then.
+   */
+  look(): boolean {
     const { log } = this.#engine
     if (log.tailSlot !== this.#tailSlot) {
       this.#tailSlot = log.tailSlot
       this.#lag = this.#isHelped() ? this.#measure() : -1
     }
     if (this.#lag <= 0) this.#waitsInVain = 0
-    else if (this.#waitsInVain < waitsInVainMax) this.#engine.afterWrite = () => this.#waitSafely()
+    return this.#lag > 0 && this.#waitsInVain < waitsInVainMax
   }
 
   /** Also by what is dead and waits to be dropped: that takes its space, too. */
@@ -69,23 +72,13 @@ export class WriterPace {
     return (excessBytes / sizeBytes - boundPart) / farPart
   }
 
-  /** The write is done: what fails here does not take it back. */
-  #waitSafely(): void {
-    try {
-      this.#wait()
-    } catch (error) {
-      this.#engine.onError?.(error)
-    }
-  }
-
-  #wait(): void {
-    const startedAtMs = performance.now()
+  wait(): void {
     if (this.#lag < 1) {
       pause(pauseMsMax * this.#lag)
     } else {
+      const endMs = performance.now() + waitMsMax
       const before = this.#lag
-      while (this.#lag >= 1 && this.#isHelped()) {
-        if (performance.now() - startedAtMs >= waitMsMax) break
+      while (this.#lag >= 1 && this.#isHelped() && performance.now() < endMs) {
         pause(lookIntervalMs)
         this.#lag = this.#measure()
       }

@@ -27,8 +27,8 @@ import {
 import { announcePut, announceTombstone, entryOf, liveEntry } from './announce-record.js'
 import { applyPending, makeEven, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
-import { hashKey, probe } from './probe.js'
-import { takeKey } from './take-key.js'
+import { probe } from './probe.js'
+import { hashRecord, takeKey } from './take-key.js'
 import { rememberMs } from './tombstones.js'
 
 /** Steps 4 to 6, from wherever a kill left them. */
@@ -53,8 +53,7 @@ function hashRecords(engine: Engine): Int32Array {
   const hashes = new Int32Array(countRecords(engine))
   for (let index = 0; index < hashes.length; index++) {
     const words = engine.log.words[place.slot]
-    takeKey(engine, words, place.offset * 2)
-    hashes[index] = hashKey(engine, recordKeyspace(words, place.offset * 2))
+    hashes[index] = hashRecord(engine, words, place.offset * 2)
     passRecord(engine, place)
   }
   return hashes

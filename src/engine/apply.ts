@@ -14,7 +14,7 @@ import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { wordOf } from '../index/hash-index.js'
 import { applyOrderedChange } from '../index/ordered-apply.js'
-import { imageWords } from '../index/split.js'
+import { writeImages } from '../index/split.js'
 import { freeSegment } from '../log/roll.js'
 import {
   slotDeadBytes,
@@ -122,7 +122,6 @@ export function applyUpdateInPlace(engine: Engine): void {
 
 function applyBuckets(engine: Engine): void {
   const { control, index } = engine
-  const images = control.words
   const first = control.redoStart(control.state) >>> 2
   const oldHome = control.get(layout.pendingHome) | 0
   const oldWords = index.wordsOf(oldHome)
@@ -134,16 +133,7 @@ function applyBuckets(engine: Engine): void {
   makeOdd(oldWords, oldVersion)
   makeOdd(newWords, newVersion)
   const count = control.get(layout.pendingImageCount) | 0
-  for (let image = 0; image < count; image++) {
-    const start = first + image * imageWords
-    const bucket = images[start + 1]
-    const words = images[start] === 0 ? index.wordsOf(bucket) : index.overflowWordsOf(bucket)
-    const target = wordOf(bucket)
-    for (let word = 0; word < versionWordInBucket; word++) {
-      words[target + word] = images[start + 2 + word]
-    }
-    words[target + linkWordInBucket] = images[start + 2 + linkWordInBucket]
-  }
+  writeImages(index, control.words, first, count)
   index.publishBucketCount(newHome + 1)
   makeEven(newWords, newVersion)
   makeEven(oldWords, oldVersion)

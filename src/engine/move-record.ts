@@ -13,7 +13,6 @@
  *
  * A copy is never updated in place (put.ts): a snapshot may show it that was opened before it was made.
  */
-import { hashKeyWords } from '../base/hash.js'
 import * as layout from '../format/control-layout.js'
 import {
   checksumWord,
@@ -24,7 +23,6 @@ import {
   keySizeWord,
   kindWord,
   kindWordOf,
-  recordHeaderWords,
   typePut,
   typeTombstone,
 } from '../format/record.js'
@@ -49,7 +47,7 @@ import { accountAppend, accountMove, accountOverhead, accountPadding } from './a
 import { asWriteFailure } from './append-record.js'
 import { applyPending } from './apply.js'
 import type { Engine } from './engine.js'
-import { keyspaceSeed, probe, probePlace } from './probe.js'
+import { probe, probePlace } from './probe.js'
 import { announceReplace } from './publish.js'
 import { takeKey } from './take-key.js'
 
@@ -59,14 +57,6 @@ const target: RecordTarget = {
   bytes: Buffer.alloc(0),
   offset: 0,
   seed: 0,
-}
-
-/** The hash of a record's key. */
-export function hashOfRecord(engine: Engine, words: Int32Array, start: number): number {
-  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
-  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
-  const seedLow = keyspaceSeed(engine, recordKeyspace(words, start))
-  return hashKeyWords(words, keyStart, recordKeySize(words, start), seedLow, engine.hashSeedHigh)
 }
 
 /**

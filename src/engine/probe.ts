@@ -11,7 +11,7 @@
 
 import { hashKeyWords } from '../base/hash.js'
 import { loadWordFirst } from '../base/shared-words.js'
-import { linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
+import { entryHigh, entryLow, linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import { slotGenerationWord } from '../format/control-layout.js'
 import { flagExpiry, keySizeWord, kindWord, recordHeaderWords } from '../format/record.js'
 import { wordOf } from '../index/hash-index.js'
@@ -108,8 +108,8 @@ function probeChain(engine: Engine, hash: number, keyspaceId: number): boolean {
  */
 export function probePlace(engine: Engine, hash: number, slot: number, offset: number): boolean {
   const { index, log, lookup } = engine
-  const low = ((hash >>> 8) << 8) | (slot >>> (32 - log.shift))
-  const high = (slot << log.shift) | offset
+  const low = entryLow(hash, slot, log.shift)
+  const high = entryHigh(slot, offset, log.shift)
   const home = index.bucketOf(hash)
   let words = index.wordsOf(home)
   let start = wordOf(home)

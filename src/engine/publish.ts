@@ -3,17 +3,11 @@
  * index that new keys bring. Between `begin` and `commit`, except {@link grow}.
  */
 
-import { StoreError } from '../base/errors.js'
-import {
-  entriesPerBucket,
-  entryWords,
-  linkWordInBucket,
-  versionWordInBucket,
-} from '../format/bucket.js'
+import { entryHigh, entryLow, linkWordInBucket, versionWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { redoSizeBytes } from '../format/control-layout.js'
-import { freeEntry, type HashIndex, wordOf } from '../index/hash-index.js'
-import { isSplitDue, planSplit, type SplitPlan } from '../index/split.js'
+import { freeEntry, type HashIndex, takeOverflowBucket, wordOf } from '../index/hash-index.js'
+import { isSplitDue, planSplit } from '../index/split.js'
 import { applyPending, makeOdd } from './apply.js'
 import type { Engine } from './engine.js'
 
@@ -21,9 +15,8 @@ import type { Engine } from './engine.js'
 function announceWords(engine: Engine, hash: number, slot: number, offset: number): void {
   const { doubles, next } = engine.control
   const { shift } = engine.log
-  // The two words are one number of 64 bits: tag (24), then location (40).
-  doubles[next + layout.pendingLow] = ((hash >>> 8) << 8) | (slot >>> (32 - shift))
-  doubles[next + layout.pendingHigh] = (slot << shift) | offset
+  doubles[next + layout.pendingLow] = entryLow(hash, slot, shift)
+  doubles[next + layout.pendingHigh] = entryHigh(slot, offset, shift)
 }
 
 /** The entry of the lookup gets another location. */
@@ -65,12 +58,9 @@ export function announceInsert(engine: Engine, hash: number, slot: number, offse
     doubles[next + layout.pendingSlot] = freePlace.entry
     return
   }
-  const added = takeOverflowBucket(engine)
+  const added = takeOverflowBucket(index, next)
   const words = index.overflowWordsOf(added)
   const start = wordOf(added)
-  words.fill(0, start, start + entriesPerBucket * entryWords)
-  words[start + versionWordInBucket] = 0
-  words[start + linkWordInBucket] = 0
   words[start] = doubles[next + layout.pendingLow]
   words[start + 1] = doubles[next + layout.pendingHigh]
   doubles[next + layout.pendingKind] = layout.changeLink
@@ -99,22 +89,6 @@ function findFreePlace(index: HashIndex, home: number): boolean {
   }
 }
 
-/** A free overflow bucket, taken in the state to come. */
-function takeOverflowBucket(engine: Engine): number {
-  const { control, index } = engine
-  const { doubles, next } = control
-  const free = doubles[next + layout.overflowFree] | 0
-  if (free !== 0) {
-    doubles[next + layout.overflowFree] =
-      index.overflowWordsOf(free)[wordOf(free) + linkWordInBucket]
-    return free
-  }
-  const added = doubles[next + layout.overflowEnd] | 0
-  index.overflows.reserve(added + 1)
-  doubles[next + layout.overflowEnd] = added + 1
-  return added
-}
-
 /**
  * Splits a bucket where new keys made one due. A change of its own, after that of the operation, which is
  * done: on a full disk the table keeps its size, and is right all the same; the next new key tries again.
@@ -123,7 +97,7 @@ export function grow(engine: Engine): void {
   const { control, index } = engine
   if (!isSplitDue(index, control.get(layout.records) + control.get(layout.tombstones))) return
   const redo = control.redoStart(control.next) >>> 2
-  const plan = planWhereThereIsSpace(index, control.words, redo)
+  const plan = planSplit(index, control.words, redo, redoSizeBytes / 4)
   if (plan === undefined) return
   control.begin()
   control.set(layout.bucketCount, plan.newHome + 1)
@@ -139,17 +113,4 @@ export function grow(engine: Engine): void {
   control.commit()
   applyPending(engine)
   index.adoptBucketCount()
-}
-
-function planWhereThereIsSpace(
-  index: HashIndex,
-  images: Int32Array,
-  start: number,
-): SplitPlan | undefined {
-  try {
-    return planSplit(index, images, start, redoSizeBytes / 4)
-  } catch (error) {
-    if (error instanceof StoreError && error.code === 'STORE_FULL') return undefined
-    throw error
-  }
 }

@@ -86,13 +86,7 @@ function updateHotHeld(engine: Engine, operation: string, next: NextValue): bool
   const { control, hot, key } = engine
   const { commits, keyspaceId, offset, recordWords } = hot
   lookUpHot(engine)
-  let value: Uint8Array | string | undefined
-  beginCallback(engine, operation)
-  try {
-    value = next(true)
-  } finally {
-    endCallback(engine)
-  }
+  const value = callNext(engine, operation, next, true)
   if (value === unchanged) return false
   const sizeBytes = value === undefined ? 0 : sizeOfValue(value)
   const start = offset << 1
@@ -109,7 +103,9 @@ function updateHotHeld(engine: Engine, operation: string, next: NextValue): bool
       updateInPlace(engine, keyspaceId, value, sizeBytes, noExpiry)
       hot.key = text
     } else {
-      replaceFound(engine, keyspaceId, value, sizeBytes)
+      const hash = hashKey(engine, keyspaceId)
+      const entry = entryOf(engine, probe(engine, hash, keyspaceId))
+      writeFound(engine, keyspaceId, hash, entry, value, noExpiry)
     }
   } catch (error) {
     mend(engine)
@@ -126,22 +122,37 @@ function lookUpHot({ hot, lookup }: Engine): void {
   lookup.recordWords = hot.recordWords
 }
 
-/** Of the key at hand, which is there and does not expire. */
-function replaceFound(
+function callNext(
+  engine: Engine,
+  operation: string,
+  next: NextValue,
+  isThere: boolean,
+): Uint8Array | string | undefined {
+  beginCallback(engine, operation)
+  try {
+    return next(isThere)
+  } finally {
+    endCallback(engine)
+  }
+}
+
+/** Puts the value of the key at hand, or removes it; `entry` and the lookup are what the index has. */
+function writeFound(
   engine: Engine,
   keyspaceId: number,
+  hash: number,
+  entry: number,
   value: Uint8Array | string | undefined,
-  sizeBytes: number,
+  expiresAtMs: number,
 ): void {
-  const hash = hashKey(engine, keyspaceId)
-  const entry = entryOf(engine, probe(engine, hash, keyspaceId))
   if (value === undefined) {
     removeFound(engine, keyspaceId, hash, ownVersion)
     return
   }
+  const sizeBytes = sizeOfValue(value)
   const isLarge = sizeBytes > engine.inlineValueSizeBytesMax
   const reference = isLarge ? createReferenceHeld(engine, value, sizeBytes) : undefined
-  putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference, noExpiry)
+  putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference, expiresAtMs)
 }
 
 /** A home bucket that no lookup has: it stands there as long as none was made. */
@@ -165,27 +176,14 @@ function updateHeld(
   aside.setWords(key.words, 0, key.sizeBytes)
   const { home } = lookup
   lookup.home = noHome
-  let value: Uint8Array | string | undefined
-  beginCallback(engine, operation)
-  try {
-    value = next(isThere)
-  } finally {
-    endCallback(engine)
-  }
+  const value = callNext(engine, operation, next, isThere)
   if (value === unchanged) return false
   key.setWords(aside.words, 0, aside.sizeBytes)
   if (lookup.home === noHome) lookup.home = home
   else entry = entryOf(engine, probe(engine, hash, keyspaceId))
   if (value === undefined && !isThere) return false
-  const sizeBytes = value === undefined ? 0 : sizeOfValue(value)
   try {
-    if (value === undefined) {
-      removeFound(engine, keyspaceId, hash, ownVersion)
-    } else {
-      const isLarge = sizeBytes > engine.inlineValueSizeBytesMax
-      const reference = isLarge ? createReferenceHeld(engine, value, sizeBytes) : undefined
-      putFound(engine, keyspaceId, hash, entry, value, sizeBytes, reference, expiresAtMs)
-    }
+    writeFound(engine, keyspaceId, hash, entry, value, expiresAtMs)
   } catch (error) {
     mend(engine)
     throw error

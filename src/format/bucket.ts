@@ -24,3 +24,13 @@ export const tagShift = 8
 export const bucketCountMin = 256
 /** 8 GiB of home buckets. Beyond it chains grow longer and the index stays right. */
 export const bucketCountMax = 2 ** 27
+
+/** The first word of the entry that leads to the record at `slot` and `offset`, in segments of 2^`shift` 8-byte words … */
+export function entryLow(hash: number, slot: number, shift: number): number {
+  return ((hash >>> tagShift) << tagShift) | (slot >>> (32 - shift))
+}
+
+/** … and the second. */
+export function entryHigh(slot: number, offset: number, shift: number): number {
+  return (slot << shift) | offset
+}

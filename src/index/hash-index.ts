@@ -10,6 +10,7 @@
  *
  * Not here: reading records (engine/probe.ts), announcing and applying changes (engine/apply.ts).
  */
+import { StoreError } from '../base/errors.js'
 import type { Control } from '../control/control.js'
 import {
   bucketCountMin,
@@ -17,6 +18,7 @@ import {
   bucketWords,
   entriesPerBucket,
   entryWords,
+  linkWordInBucket,
 } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import type { MapAccess, MappingSpace, PlatformFile } from '../platform/platform.js'
@@ -58,6 +60,17 @@ export class HashIndex {
     this.publishBucketCount(bucketCountMin)
     this.control.set(layout.overflowEnd, 1)
     this.control.set(layout.overflowFree, 0)
+  }
+
+  /** Makes room for so many home buckets. False where the disk is full: the table keeps its size then. */
+  tryReserveHomes(count: number): boolean {
+    try {
+      this.homes.reserve(count)
+      return true
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'STORE_FULL') return false
+      throw error
+    }
   }
 
   /** Lets readers go by a new size; while the buckets of the split are odd. */
@@ -107,6 +120,20 @@ export class HashIndex {
 /** First word of a bucket within its piece. */
 export function wordOf(bucket: number): number {
   return indexInPiece(bucket, bucketsFirstShift) * bucketWords
+}
+
+/** A free overflow bucket, empty, taken in one of the two states. Throws `STORE_FULL`; nothing is changed then. */
+export function takeOverflowBucket(index: HashIndex, state: number): number {
+  const { doubles } = index.control
+  const free = doubles[state + layout.overflowFree] | 0
+  const taken = free === 0 ? doubles[state + layout.overflowEnd] | 0 : free
+  if (free === 0) index.overflows.reserve(taken + 1)
+  const words = index.overflowWordsOf(taken)
+  const start = wordOf(taken)
+  if (free === 0) doubles[state + layout.overflowEnd] = taken + 1
+  else doubles[state + layout.overflowFree] = words[start + linkWordInBucket]
+  words.fill(0, start, start + bucketWords)
+  return taken
 }
 
 /** The first free entry of one bucket as a word offset in it, or -1. */

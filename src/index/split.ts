@@ -12,6 +12,7 @@ import {
   entriesPerBucket,
   entryWords,
   linkWordInBucket,
+  versionWordInBucket,
 } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import { type HashIndex, wordOf } from './hash-index.js'
@@ -57,9 +58,8 @@ const filledCounts = new Int32Array(2)
 
 /**
  * Plans the next split into `images`, from `start` on, or returns undefined where the chain has more
- * buckets than `wordCount` has room for: the table then keeps its size, and stays right. Throws
- * `STORE_FULL` where the index cannot grow. One new key in five brings a split, so this is a part of
- * the hot path: `bench/compare`, row "load".
+ * buckets than `wordCount` has room for, or the disk is full: the table then keeps its size, and stays right. One
+ * new key in five brings a split, so this is a part of the hot path: `bench/compare`, row "load".
  */
 export function planSplit(
   index: HashIndex,
@@ -75,7 +75,7 @@ export function planSplit(
   // Both new chains together never have more overflow buckets than the old one, and one is freed
   // or kept for each: every bucket of the old chain gets one image.
   if ((chainLength + 2) * imageWords > wordCount) return undefined
-  index.homes.reserve(newHome + 1)
+  if (!index.tryReserveHomes(newHome + 1)) return undefined
 
   const plan: SplitPlan = {
     oldHome,
@@ -101,6 +101,25 @@ export function planSplit(
     spare = overflowLinkOf(index, spare)
   }
   return plan
+}
+
+/** Writes the first `count` images of a plan, which begin at `start`, over their buckets. */
+export function writeImages(
+  index: HashIndex,
+  images: Int32Array,
+  start: number,
+  count: number,
+): void {
+  for (let image = start; image < start + count * imageWords; image += imageWords) {
+    const bucket = images[image + 1]
+    const words = images[image] === 0 ? index.wordsOf(bucket) : index.overflowWordsOf(bucket)
+    const target = wordOf(bucket)
+    const source = image + imageWords - bucketWords
+    for (let word = 0; word < versionWordInBucket; word++) {
+      words[target + word] = images[source + word]
+    }
+    words[target + linkWordInBucket] = images[source + linkWordInBucket]
+  }
 }
 
 function linkOf(words: Int32Array, bucket: number): number {

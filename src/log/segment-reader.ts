@@ -17,19 +17,11 @@ import {
   typeNone,
   versionDouble,
 } from '../format/record.js'
-import { checksumRecord, recordSeed } from '../format/record-checksum.js'
+import { checksumRecord } from '../format/record-checksum.js'
 import { segmentHeaderSizeBytes, segmentSeed } from '../format/segment-header.js'
 import type { PlatformFile } from '../platform/platform.js'
 import { recordFlags, recordSpan, recordType } from './record-fields.js'
-
-/** What the checksums of a segment start from. */
-export interface SegmentIdentity {
-  readonly storeId: Uint8Array
-  readonly epoch: number
-  readonly segmentNumber: number
-  /** log2 of the 8-byte words in a segment of ordinary size. */
-  readonly shift: number
-}
+import { type SegmentIdentity, SegmentSeeds } from './segment-seeds.js'
 
 /** A record that memory has whole, and the file perhaps half: see recovery/unfinished-update.ts. */
 export interface MendedRecord {
@@ -72,10 +64,7 @@ export class SegmentReader {
   readonly #bytes: Uint8Array
   #windowStart = 0
   #windowEnd = 0
-  /** The part of an oversized segment that was looked at last, and its seed. */
-  #partStart = 0
-  #partEnd = 0
-  #partSeed = 0
+  readonly #seeds: SegmentSeeds
   readonly #mended: MendedRecord | undefined
 
   constructor(
@@ -87,6 +76,7 @@ export class SegmentReader {
     this.#mended = mended
     this.file = file
     this.identity = identity
+    this.#seeds = new SegmentSeeds(identity)
     this.endOffset = Math.floor(Math.min(sizeBytes, file.sizeBytes()) / 8)
     this.words = new Int32Array(Math.min(windowDoubles, this.endOffset) * 2)
     this.doubles = new Float64Array(this.words.buffer)
@@ -187,18 +177,8 @@ export class SegmentReader {
 
   /** What the checksum of the record starts from that begins at `offset` and was looked at. */
   seedAt(offset: number): number {
-    if (offset < this.#partStart || offset >= this.#partEnd) this.#enterPart(offset)
     const isInBatch = (recordFlags(this.words, this.start) & flagInBatch) !== 0
-    return recordSeed(this.#partSeed, offset - this.#partStart, isInBatch)
-  }
-
-  #enterPart(offset: number): void {
-    const { epoch, segmentNumber, shift, storeId } = this.identity
-    const partDoubles = 2 ** shift
-    const part = Math.floor(offset / partDoubles)
-    this.#partSeed = segmentSeed(storeId, epoch, segmentNumber + part)
-    this.#partStart = part * partDoubles
-    this.#partEnd = this.#partStart + partDoubles
+    return this.#seeds.at(offset, isInBatch)
   }
 
   /** Brings `count` 8-byte words from `offset` on into the window. */

@@ -24,19 +24,14 @@ import {
   typeKnownMax,
   typeMarker,
 } from '../format/record.js'
-import { checksumRecord, recordSeed } from '../format/record-checksum.js'
-import { segmentSeed } from '../format/segment-header.js'
+import { checksumRecord } from '../format/record-checksum.js'
 import { recordFlags, recordSpan, recordType, recordValueSize } from './record-fields.js'
+import { type SegmentIdentity, SegmentSeeds } from './segment-seeds.js'
 
 /** The bytes of one segment file, and what its checksums start from. */
-export interface SegmentBytes {
+export interface SegmentBytes extends SegmentIdentity {
   readonly words: Int32Array
   readonly doubles: Float64Array
-  readonly storeId: Uint8Array
-  readonly epoch: number
-  readonly segmentNumber: number
-  /** log2 of the 8-byte words in a segment of ordinary size. */
-  readonly shift: number
   /** 8-byte words that count. */
   readonly endOffset: number
 }
@@ -53,17 +48,12 @@ export class SegmentScan {
   checksumSum = 0
   /** False for a record that is none. */
   isBatch = false
-  readonly #partWords: number
-  /** Of the first part, and of the others. */
-  readonly #seed: number
-  readonly #seeds: number[] = []
+  readonly #seeds: SegmentSeeds
 
   constructor(segment: SegmentBytes, startOffset: number) {
     this.segment = segment
     this.offset = startOffset
-    const { epoch, segmentNumber, shift, storeId } = segment
-    this.#partWords = 2 ** shift
-    this.#seed = segmentSeed(storeId, epoch, segmentNumber)
+    this.#seeds = new SegmentSeeds(segment)
   }
 
   /** Looks at the record at `offset`, and then moves on with {@link skip}. */
@@ -126,20 +116,12 @@ export class SegmentScan {
     if (offset + span > endOffset) return false
     const size = span - (words[start + 11] >>> 16)
     const checksum = words[start + checksumWord]
-    if (checksumRecord(words, start, size * 2, this.#seedAt(offset, inBatch)) !== checksum) {
+    if (checksumRecord(words, start, size * 2, this.#seeds.at(offset, inBatch)) !== checksum) {
       return false
     }
     this.span = span
     this.checksumSum = checksum >>> 0
     return ((recordFlags(words, start) & flagInBatch) !== 0) === inBatch
-  }
-
-  #seedAt(offset: number, inBatch: boolean): number {
-    if (offset < this.#partWords) return recordSeed(this.#seed, offset, inBatch)
-    const { epoch, segmentNumber, storeId } = this.segment
-    const part = Math.floor(offset / this.#partWords)
-    this.#seeds[part] ??= segmentSeed(storeId, epoch, segmentNumber + part)
-    return recordSeed(this.#seeds[part], offset - part * this.#partWords, inBatch)
   }
 
   /** Looks for whole markers anywhere from `offset` on, which stays: evidence of syncs behind damage. */

@@ -7,18 +7,16 @@
  * a segment holds of dead bytes and tombstones is counted on the way: at first all of it counts as dead.
  */
 
-import { hashKeyWords } from '../base/hash.js'
 import type { Engine } from '../engine/engine.js'
-import { fetchAhead, keyspaceSeed, matchCountShift, matchTags, probe } from '../engine/probe.js'
-import { takeKey } from '../engine/take-key.js'
-import { linkWordInBucket } from '../format/bucket.js'
+import { fetchAhead, matchCountShift, matchTags, probe } from '../engine/probe.js'
+import { hashRecord, takeKey } from '../engine/take-key.js'
+import { entryHigh, entryLow, linkWordInBucket } from '../format/bucket.js'
 import * as layout from '../format/control-layout.js'
 import {
   batchFrameSizeWords,
   expiresAtDouble,
   flagExpiry,
   flagMoved,
-  recordHeaderWords,
   sequenceDouble,
   typeBatch,
   typeMarker,
@@ -29,7 +27,6 @@ import {
 } from '../format/record.js'
 import { growBuilt, insertEntry } from '../index/hash-build.js'
 import { wordOf } from '../index/hash-index.js'
-import type { Log } from '../log/log.js'
 import {
   recordFlags,
   recordKeySize,
@@ -170,13 +167,6 @@ function replayGroup(engine: Engine, segment: ReplayedSegment): void {
   }
 }
 
-function hashRecord(engine: Engine, words: Int32Array, start: number): number {
-  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
-  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
-  const seedLow = keyspaceSeed(engine, recordKeyspace(words, start))
-  return hashKeyWords(words, keyStart, recordKeySize(words, start), seedLow, engine.hashSeedHigh)
-}
-
 function replayRecord(
   engine: Engine,
   segment: ReplayedSegment,
@@ -269,15 +259,20 @@ function putRecord(
     doubles[state + layout.liveBytes] -= buryFormer(engine)
     doubles[state + layout.valueBytes] += valueSizeBytes - formerValueBytes
     counts.add(keyspaceId, 0, 0, valueSizeBytes - formerValueBytes)
-    lookup.entryWords[lookup.entryIndex] = lowWord(log, hash, slot)
-    lookup.entryWords[lookup.entryIndex + 1] = highWord(log, slot, offset)
+    lookup.entryWords[lookup.entryIndex] = entryLow(hash, slot, log.shift)
+    lookup.entryWords[lookup.entryIndex + 1] = entryHigh(slot, offset, log.shift)
     return
   }
   doubles[state + layout.records] += 1
   doubles[state + layout.keyBytes] += keySizeBytes
   doubles[state + layout.valueBytes] += valueSizeBytes
   counts.add(keyspaceId, 1, keySizeBytes, valueSizeBytes)
-  insertEntry(index, lookup.home, lowWord(log, hash, slot), highWord(log, slot, offset))
+  insertEntry(
+    index,
+    lookup.home,
+    entryLow(hash, slot, log.shift),
+    entryHigh(slot, offset, log.shift),
+  )
   growBuilt(index)
 }
 
@@ -290,8 +285,8 @@ function moveRecord(engine: Engine, hash: number, slot: number, offset: number):
   log.slots.add(slot, slotDeadBytes, -spanBytes)
   log.slots.add(lookup.slot, slotDeadBytes, formerBytes)
   control.doubles[control.state + layout.liveBytes] += spanBytes - formerBytes
-  lookup.entryWords[lookup.entryIndex] = lowWord(log, hash, slot)
-  lookup.entryWords[lookup.entryIndex + 1] = highWord(log, slot, offset)
+  lookup.entryWords[lookup.entryIndex] = entryLow(hash, slot, log.shift)
+  lookup.entryWords[lookup.entryIndex + 1] = entryHigh(slot, offset, log.shift)
 }
 
 function removeRecord(engine: Engine, keyspaceId: number): void {
@@ -328,14 +323,4 @@ function buryFormer({ control, log, lookup }: Engine): number {
 function noteExpiry({ expiries, log }: Engine, slot: number, offset: number): void {
   if ((recordFlags(log.words[slot], offset * 2) & flagExpiry) === 0) return
   expiries.note(log, slot, offset, log.doubles[slot][offset + expiresAtDouble])
-}
-
-// The two words of an entry: tag (24 bits), then location (40).
-
-function lowWord({ shift }: Log, hash: number, slot: number): number {
-  return ((hash >>> 8) << 8) | (slot >>> (32 - shift))
-}
-
-function highWord({ shift }: Log, slot: number, offset: number): number {
-  return (slot << shift) | offset
 }

@@ -9,7 +9,8 @@ import {
   segmentHeaderSizeBytes,
 } from '../format/segment-header.js'
 import { firstRecordOffset } from '../log/roll.js'
-import { type ReadableFile, type SegmentIdentity, SegmentReader } from '../log/segment-reader.js'
+import { type ReadableFile, SegmentReader } from '../log/segment-reader.js'
+import type { SegmentIdentity } from '../log/segment-seeds.js'
 import { nextRecord } from '../log/segment-walk.js'
 import type { Platform } from '../platform/platform.js'
 import type { Problems } from '../verify/problems.js'

@@ -8,10 +8,9 @@
 import { hashKey } from '../engine/probe.js'
 import { takeTurn } from '../engine/read.js'
 import { beforeAllTime, findHashedAt } from '../engine/snapshot.js'
+import { takeKey } from '../engine/take-key.js'
 import {
-  flagExpiry,
   flagReference,
-  recordHeaderWords,
   referenceChecksumWord,
   referenceEpochDouble,
   referenceSegmentDouble,
@@ -254,9 +253,7 @@ class LogVisitor implements SegmentVisitor {
 /** Makes the key of the record looked at the key at hand; returns its hash. */
 function takeKeyOf({ engine }: Verification, reader: SegmentReader): number {
   const { start, words } = reader
-  const hasExpiry = (recordFlags(words, start) & flagExpiry) !== 0
-  const keyStart = start + recordHeaderWords + (hasExpiry ? 2 : 0)
-  engine.key.setWords(words, keyStart, recordKeySize(words, start))
+  takeKey(engine, words, start)
   return hashKey(engine, recordKeyspace(words, start))
 }
 

@@ -46,7 +46,7 @@ export const canaries: readonly Canary[] = [
     edits: [
       {
         file: scan,
-        from: 'if (checksumRecord(words, start, size * 2, this.#seedAt(offset, inBatch)) !== checksum) {',
+        from: 'if (checksumRecord(words, start, size * 2, this.#seeds.at(offset, inBatch)) !== checksum) {',
         to: 'if (false) {',
       },
     ],
