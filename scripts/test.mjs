@@ -27,9 +27,8 @@ function testFiles(directory) {
 
 // A test file that was removed from the sources must not live on in the build.
 rmSync(join(root, 'build'), { recursive: true, force: true })
-// As it is compiled to be used.
-run(join('scripts', 'compile.mjs'), 'tsconfig.test.json')
-run(join('scripts', 'link.mjs'))
+run(join('node_modules', 'typescript', 'bin', 'tsc'), '--project', 'tsconfig.test.json')
+run(join('node_modules', 'rolldown', 'bin', 'cli.mjs'), '--config', 'rolldown.test.config.mjs')
 const named = args.filter((arg) => !arg.startsWith('--'))
 const flags = args.filter((arg) => arg.startsWith('--'))
 const files = named.length > 0 ? named : testFiles('build')

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-export const mainPath = fileURLToPath(new URL('../../src/cli/main.linked.cjs', import.meta.url))
+export const mainPath = fileURLToPath(new URL('../../linked/src/cli/main.js', import.meta.url))
 
 export interface Outcome {
   readonly exitCode: number | null

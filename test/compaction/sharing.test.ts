@@ -23,7 +23,9 @@ import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import { ownKeys, ownValue, sharedOptions } from './sharing-data.js'
 
-const child = fileURLToPath(new URL('./compactor-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(
+  new URL('../../linked/test/compaction/compactor-child.js', import.meta.url),
+)
 const rounds = isThorough ? 100 : 6
 
 function requireOwn(store: Pick<Store<Buffer>, 'get'>, what: string): void {

@@ -83,7 +83,7 @@ function openCut(fixture: Fixture, parent: string, name: string): Outcomes {
     state: [...fixture.state].map(([space, entries]) => [space, [...entries]]),
     lengths: lengthsOf(join(fixture.directory, name)),
   }
-  const child = fileURLToPath(new URL('./cut-child.linked.cjs', import.meta.url))
+  const child = fileURLToPath(new URL('../../linked/test/damage/cut-child.js', import.meta.url))
   const run = spawnSync(process.execPath, [child, JSON.stringify(setup)], { encoding: 'utf8' })
   const lines = run.stdout.split('\n').filter((line) => line !== '')
   const results = lines.map((line) => JSON.parse(line) as [string, string])

@@ -27,7 +27,7 @@ import { copyAsKilled } from './memory-image.js'
 import { heldChanges } from './step-changes.js'
 import type { StepSetup } from './step-child.js'
 
-const child = fileURLToPath(new URL('./step-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(new URL('../../linked/test/kill/step-child.js', import.meta.url))
 const msMax = 60_000
 const stepsMax = 5000
 

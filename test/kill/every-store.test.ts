@@ -20,7 +20,7 @@ import {
   workloads,
 } from './workloads.js'
 
-const child = fileURLToPath(new URL('./every-store-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(new URL('../../linked/test/kill/every-store-child.js', import.meta.url))
 const silenceMsMax = 60_000
 
 interface Outcome {

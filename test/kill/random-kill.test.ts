@@ -18,7 +18,7 @@ import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import type { WriterSetup } from './writer.js'
 
-const writer = fileURLToPath(new URL('./writer.linked.cjs', import.meta.url))
+const writer = fileURLToPath(new URL('../../linked/test/kill/writer.js', import.meta.url))
 const silenceMsMax = 60_000
 
 interface End {

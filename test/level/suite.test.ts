@@ -11,7 +11,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { temporaryDirectory } from '../support/directory.js'
 
-const childPath = fileURLToPath(new URL('./suite-child.linked.cjs', import.meta.url))
+const childPath = fileURLToPath(new URL('../../linked/test/level/suite-child.js', import.meta.url))
 /** Version 3.1.1 makes 5168. Without explicit snapshots, or `getSync`, they would be fewer. */
 const assertionsMin = 5000
 

@@ -22,7 +22,7 @@ const holder = {
   hostname: 'here',
   since: '2024-01-01T00:00:00.000Z',
 }
-const child = fileURLToPath(new URL('./claim-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(new URL('../../linked/test/platform/claim-child.js', import.meta.url))
 
 interface Claim {
   readonly processId: number

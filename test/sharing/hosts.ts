@@ -79,7 +79,7 @@ export class Host {
       else if ('told' in response) this.onTold(response.told)
       else this.#settle(response)
     }
-    const child = new URL('./host-child.linked.cjs', import.meta.url)
+    const child = new URL('../../linked/test/sharing/host-child.js', import.meta.url)
     const ended = (what: string): void => {
       this.isGone = true
       const error = new HostGone(`the ${kind} ended (${what}) ${this.#errors}`)

@@ -8,7 +8,7 @@ import type { StoreOptions } from '../../src/store/index.js'
 import { atEnd, type Ending } from '../support/ending.js'
 import type { Answer, Step } from './session-child.js'
 
-const child = fileURLToPath(new URL('./session-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(new URL('../../linked/test/sharing/session-child.js', import.meta.url))
 
 export class Session {
   readonly process: ChildProcess

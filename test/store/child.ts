@@ -4,7 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { ChildAnswer, ChildSetup } from './open-child.js'
 
-const child = fileURLToPath(new URL('./open-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(new URL('../../linked/test/store/open-child.js', import.meta.url))
 
 /** Opens a store in another process, which ends before this returns. */
 export function openElsewhere(

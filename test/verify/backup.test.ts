@@ -297,7 +297,7 @@ test('a backup that is killed leaves no store, or the older backup, and the next
   const parent = temporaryDirectory(t)
   const path = join(parent, 'store')
   const target = join(parent, 'backup')
-  const child = fileURLToPath(new URL('./copy-child.linked.cjs', import.meta.url))
+  const child = fileURLToPath(new URL('../../linked/test/verify/copy-child.js', import.meta.url))
   const make = open<Buffer>(path, options)
   for (let round = 0; round < 4; round++) fill(make, round)
   await make.close()

@@ -274,7 +274,7 @@ test('a repair that is killed leaves no store, and the damaged one as it was', a
   await store.close()
   flip(path, at + 56)
   const before = contentsOf(store.path)
-  const child = fileURLToPath(new URL('./copy-child.linked.cjs', import.meta.url))
+  const child = fileURLToPath(new URL('../../linked/test/verify/copy-child.js', import.meta.url))
   let emptyCount = 0
   let partCount = 0
   for (let steps = 1, isDone = false; !isDone; steps++) {
