@@ -20,9 +20,6 @@ import {
   changeNone,
   controlSizeBytes,
   currentWord,
-  digestHigh,
-  digestLow,
-  lastRecord,
   pendingDeadSlot,
   pendingDeadValueSlot,
   pendingFreedSlot,
@@ -35,13 +32,10 @@ import {
   poisonedWord,
   redoOffset,
   redoSizeBytes,
-  sequence,
   sessionWord,
   stateDouble,
   stateFieldCount,
   stateSizeDoubles,
-  valueBytes,
-  version,
 } from '../format/control-layout.js'
 import type { MapAccess, Mapping, MappingSpace, PlatformFile } from '../platform/platform.js'
 
@@ -136,22 +130,13 @@ export class Control {
   }
 
   /**
-   * As {@link begin}, for an update in place, which changes nothing but these fields. Behind another one the
-   * others are the same in both states. To be committed by {@link commitInPlace}.
+   * As {@link begin}, for an update in place, which sets the sequence, the version, the digest, the bytes of
+   * values and the last record, all of them, and what it announces. Behind another one all other fields are the
+   * same in both states. To be committed by {@link commitInPlace}.
    */
   beginInPlace(): void {
-    if (!this.#areAlike) {
-      this.begin()
-      return
-    }
-    const { doubles, state, next } = this
-    doubles[next + sequence] = doubles[state + sequence]
-    doubles[next + version] = doubles[state + version]
-    doubles[next + valueBytes] = doubles[state + valueBytes]
-    doubles[next + digestLow] = doubles[state + digestLow]
-    doubles[next + digestHigh] = doubles[state + digestHigh]
-    doubles[next + lastRecord] = doubles[state + lastRecord]
-    this.#announceNothing()
+    if (this.#areAlike) this.#announceNothing()
+    else this.begin()
   }
 
   commitInPlace(): void {

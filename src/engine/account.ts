@@ -49,16 +49,21 @@ export function addToDigest(control: Control, checksum: number): void {
   doubles[next + layout.digestHigh] = high === twoTo32 ? 0 : high
 }
 
-export function subtractFromDigest(control: Control, checksum: number): void {
-  const { doubles, next } = control
-  const difference = doubles[next + layout.digestLow] - (checksum >>> 0)
-  if (difference >= 0) {
-    doubles[next + layout.digestLow] = difference
-    return
+/** The digest to come is the one that counts with a record's checksum in the place of its former one. */
+export function replaceInDigest(control: Control, former: number, checksum: number): void {
+  const { doubles, next, state } = control
+  const low = doubles[state + layout.digestLow] + ((checksum >>> 0) - (former >>> 0))
+  const high = doubles[state + layout.digestHigh]
+  if (low < 0) {
+    doubles[next + layout.digestLow] = low + twoTo32
+    doubles[next + layout.digestHigh] = high === 0 ? twoTo32 - 1 : high - 1
+  } else if (low < twoTo32) {
+    doubles[next + layout.digestLow] = low
+    doubles[next + layout.digestHigh] = high
+  } else {
+    doubles[next + layout.digestLow] = low - twoTo32
+    doubles[next + layout.digestHigh] = high + 1 === twoTo32 ? 0 : high + 1
   }
-  const high = doubles[next + layout.digestHigh] - 1
-  doubles[next + layout.digestLow] = difference + twoTo32
-  doubles[next + layout.digestHigh] = high < 0 ? twoTo32 - 1 : high
 }
 
 /** A new live key. `bytes` is what its record, and its value segment, take. */

@@ -95,29 +95,32 @@ function wordsOfBucket(engine: Engine, bucket: number): Int32Array {
 
 /** Never part of a batch. Hot path: `bench/compare`, row "update". */
 function applyInPlace(engine: Engine): void {
-  const { control, index, log } = engine
-  const { doubles, state } = control
+  const { doubles, state } = engine.control
+  const home = doubles[state + layout.pendingHome] | 0
   const slot = doubles[state + layout.pendingTargetSlot] | 0
-  const record = (doubles[state + layout.pendingTargetOffset] | 0) << 1
+  const offset = doubles[state + layout.pendingTargetOffset] | 0
+  const sizeDoubles = doubles[state + layout.pendingSizeWords] | 0
+  overwriteRecord(engine, home, slot, offset, sizeDoubles)
+}
+
+/** An update in place as the state that counts announces it, for who has just announced it. */
+export function overwriteRecord(
+  engine: Engine,
+  home: number,
+  slot: number,
+  offset: number,
+  sizeDoubles: number,
+): void {
+  const { control, index, log } = engine
   if (log.words[slot] === undefined) log.mapSlot(slot)
   const target = log.words[slot]
   const source = control.words
-  const sourceStart = control.redoStart(state) >>> 2
-  const count = (doubles[state + layout.pendingSizeWords] | 0) << 1
-  const home = doubles[state + layout.pendingHome] | 0
+  const sourceStart = control.redoStart(control.state) >>> 2
   const homeWords = index.wordsOf(home)
   const version = wordOf(home) + versionWordInBucket
   makeOdd(homeWords, version)
-  copyWords(target, record, source, sourceStart, count)
+  copyWords(target, offset << 1, source, sourceStart, sizeDoubles << 1)
   makeEven(homeWords, version)
-}
-
-/** {@link applyPending} right behind an update in place. Hot path: as {@link applyInPlace}. */
-export function applyUpdateInPlace(engine: Engine): void {
-  applyInPlace(engine)
-  const { doubles, state } = engine.control
-  // Counts of a keyspace are all that it may change beside.
-  if (doubles[state + layout.pendingKeyspace] !== -1) applyCounts(engine)
 }
 
 function applyBuckets(engine: Engine): void {
@@ -139,7 +142,8 @@ function applyBuckets(engine: Engine): void {
   makeEven(oldWords, oldVersion)
 }
 
-function applyCounts(engine: Engine): void {
+/** What the state announces of slots and keyspaces. */
+export function applyCounts(engine: Engine): void {
   const { control, counts, log } = engine
   const { doubles, state } = control
   const deadSlot = doubles[state + layout.pendingDeadSlot] | 0

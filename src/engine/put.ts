@@ -26,10 +26,10 @@ import { recordSeed } from '../format/record-checksum.js'
 import { type RecordTarget, seal, writeKey, writeSizes, writeValue } from '../log/append.js'
 import { noExpiry } from '../log/expiry-table.js'
 import { recordFlags, recordSpan, recordValueSize } from '../log/record-fields.js'
-import { addToDigest, announceKeyspace, subtractFromDigest } from './account.js'
+import { announceKeyspace, replaceInDigest } from './account.js'
 import { entryOf, liveEntry } from './announce-record.js'
 import { appendRecord, draft } from './append-record.js'
-import { applyUpdateInPlace } from './apply.js'
+import { applyCounts, overwriteRecord } from './apply.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
@@ -126,9 +126,13 @@ export function putFound(
 ): void {
   const isLive = entry === liveEntry
   const flags = expiresAtMs === noExpiry ? 0 : flagExpiry
-  if (isLive && reference === undefined && mayUpdateInPlace(engine, valueSizeBytes, flags)) {
-    updateInPlace(engine, keyspaceId, value, valueSizeBytes, expiresAtMs)
-    return
+  if (isLive && reference === undefined) {
+    const slack = slackInPlace(engine, valueSizeBytes, flags)
+    if (slack !== noSlack) {
+      updateInPlace(engine, keyspaceId, value, valueSizeBytes, slack, expiresAtMs)
+      noteHot(engine, keyspaceId, flags)
+      return
+    }
   }
   draft.type = typePut
   draft.keyspaceId = keyspaceId
@@ -161,44 +165,51 @@ export function holds(engine: Engine, found: boolean, condition: number): boolea
   return log.doubles[lookup.slot][lookup.offset + versionDouble] === condition
 }
 
-/** The record of the lookup is in the mutable region, simple, and has the room (I4). */
-export function mayUpdateInPlace(engine: Engine, valueSizeBytes: number, flags: number): boolean {
+/** Of a record that may not be updated in place. */
+export const noSlack = -1
+
+/**
+ * The 8-byte words that an update in place would leave behind the record of the lookup, or {@link noSlack}
+ * where it is not in the mutable region, not simple, or has not the room (I4).
+ */
+export function slackInPlace(engine: Engine, valueSizeBytes: number, flags: number): number {
   const { control, key, log, lookup } = engine
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
-  if (log.isAppendOnly) return false
-  if (sizeDoubles * 8 > layout.redoSizeBytes) return false
-  if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return false
+  if (log.isAppendOnly) return noSlack
+  if (sizeDoubles * 8 > layout.redoSizeBytes) return noSlack
+  if (log.starts[lookup.slot] + lookup.offset < control.get(layout.readOnly)) return noSlack
   // Set with the writer's word in hand: whoever watches gets every change.
-  if (control.words[layout.watchedWord] !== 0) return false
+  if (control.words[layout.watchedWord] !== 0) return noSlack
   const start = lookup.offset << 1
   const there = recordFlags(lookup.recordWords, start)
   // A copy that compaction made may be what a snapshot from before it shows.
   const mask = flagExpiry | flagInBatch | flagMoved | flagReference
-  if ((there & mask) !== flags) return false
+  if ((there & mask) !== flags) return noSlack
   const slack = recordSpan(lookup.recordWords, start) - sizeDoubles
-  return slack >= 0 && slack <= slackWordsMax
+  return slack >= 0 && slack <= slackWordsMax ? slack : noSlack
 }
 
 /**
  * The new record is made in the redo area, checksum and all, and goes over the old one when the
- * state that announces it counts: killed in between, the next to come copies it again.
+ * state that announces it counts: killed in between, the next to come copies it again. `slack` is that of
+ * {@link slackInPlace}.
  */
 export function updateInPlace(
   engine: Engine,
   keyspaceId: number,
   value: Uint8Array | string,
   valueSizeBytes: number,
+  slack: number,
   expiresAtMs: number,
 ): void {
   const { control, key, log, lookup } = engine
-  const { doubles, next } = control
-  const { offset, recordWords, slot } = lookup
+  const { doubles, next, state } = control
+  const { home, offset, recordWords, slot } = lookup
   const flags = expiresAtMs === noExpiry ? 0 : flagExpiry
   const sizeDoubles = recordSizeWords(key.sizeBytes, valueSizeBytes, flags)
   const start = offset << 1
   const oldChecksum = recordWords[start + checksumWord]
   const oldValueSize = recordValueSize(recordWords, start)
-  const slack = recordSpan(recordWords, start) - sizeDoubles
   const redo = control.redoStart(next) >>> 3
   target.words = control.words
   target.doubles = doubles
@@ -207,8 +218,8 @@ export function updateInPlace(
   target.seed = recordSeed(log.seeds[slot], offset, false)
   control.beginInPlace()
   const nowMs = engine.clock.nowMs()
-  const sequence = doubles[next + layout.sequence] + 1
-  const version = Math.max(doubles[next + layout.version] + 1, nowMs * versionsPerMs)
+  const sequence = doubles[state + layout.sequence] + 1
+  const version = Math.max(doubles[state + layout.version] + 1, nowMs * versionsPerMs)
   doubles[next + layout.sequence] = sequence
   doubles[next + layout.version] = version
   doubles[redo + versionDouble] = version
@@ -225,20 +236,18 @@ export function updateInPlace(
   const checksum = seal(target, sizeDoubles)
 
   doubles[next + layout.lastRecord] = log.starts[slot] + offset
-  subtractFromDigest(control, oldChecksum)
-  addToDigest(control, checksum)
+  replaceInDigest(control, oldChecksum, checksum)
   doubles[next + layout.pendingKind] = layout.changeInPlace
-  doubles[next + layout.pendingHome] = lookup.home
+  doubles[next + layout.pendingHome] = home
   doubles[next + layout.pendingTargetSlot] = slot
   doubles[next + layout.pendingTargetOffset] = offset
   doubles[next + layout.pendingSizeWords] = sizeDoubles
-  if (oldValueSize !== valueSizeBytes) {
-    doubles[next + layout.valueBytes] += valueSizeBytes - oldValueSize
-    announceKeyspace(engine, keyspaceId, 0, 0, valueSizeBytes - oldValueSize)
-  }
+  const growth = valueSizeBytes - oldValueSize
+  doubles[next + layout.valueBytes] = doubles[state + layout.valueBytes] + growth
+  if (growth !== 0) announceKeyspace(engine, keyspaceId, 0, 0, growth)
   control.commitInPlace()
-  applyUpdateInPlace(engine)
-  noteHot(engine, keyspaceId, flags)
+  overwriteRecord(engine, home, slot, offset, sizeDoubles)
+  if (growth !== 0) applyCounts(engine)
 }
 
 /** What lies there can be updated again without a look at the index: see hot-record.ts. */

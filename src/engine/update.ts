@@ -16,7 +16,7 @@ import type { Engine } from './engine.js'
 import { beginCallback, endCallback, enter, leave, mend } from './exclusive.js'
 import { Key } from './key.js'
 import { hashKey, probe } from './probe.js'
-import { mayUpdateInPlace, putFound, sizeOfValue, updateInPlace } from './put.js'
+import { noSlack, putFound, sizeOfValue, slackInPlace, updateInPlace } from './put.js'
 import { createReferenceHeld } from './reference.js'
 import { scheduleSync } from './sync.js'
 import { expiryFound, isExpiredFound } from './time.js'
@@ -94,14 +94,11 @@ function updateHotHeld(engine: Engine, operation: string, next: NextValue): bool
   key.setWords(recordWords, start + recordHeaderWords, recordKeySize(recordWords, start))
   lookUpHot(engine)
   try {
-    if (
-      value !== undefined &&
-      control.commits === commits &&
-      mayUpdateInPlace(engine, sizeBytes, 0)
-    ) {
-      const text = hot.key
-      updateInPlace(engine, keyspaceId, value, sizeBytes, noExpiry)
-      hot.key = text
+    const isSame = value !== undefined && control.commits === commits
+    const slack = isSame ? slackInPlace(engine, sizeBytes, 0) : noSlack
+    if (isSame && slack !== noSlack) {
+      updateInPlace(engine, keyspaceId, value, sizeBytes, slack, noExpiry)
+      hot.commits = control.commits
     } else {
       const hash = hashKey(engine, keyspaceId)
       const entry = entryOf(engine, probe(engine, hash, keyspaceId))

@@ -4,7 +4,7 @@
  *   updates, deletes, batches, keyspaces and further syncs.
  * Properties checked: the same bytes; in-place updates do happen above the boundary; `durable` moves
  *   only when the flush has ended.
- * Kept by: the comparison with `readOnly` in `mayUpdateInPlace` (put.ts), `readOnly` in `writeMarker`.
+ * Kept by: the comparison with `readOnly` in `slackInPlace` (put.ts), `readOnly` in `writeMarker`.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
