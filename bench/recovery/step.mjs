@@ -5,7 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open } from '../../dist/store/index.js'
 import { PutTimes } from './put-times.mjs'
 
-const storeOptions = { encoding: 'binary', autoCheckpoint: false }
+/** What compaction costs those who write, bench/compaction.mjs tells. */
+const storeOptions = { encoding: 'binary', autoCheckpoint: false, autoCompact: false }
 const chunkSize = 10_000
 /** Where the control file names the boot; see src/format/control-layout.ts. */
 const bootIdOffset = 64
