@@ -6,22 +6,45 @@
 // planned and applied, as the store would, without the store's commit in between.
 // Not a goal: the log, the hash index, values, keys that were made from strings.
 //
-//   node --expose-gc bench/ordered.mjs [--keys 1000000] [--rounds 3] [--sets sequential,paths] [--dist <directory>] [--json]
+//   node --expose-gc bench/ordered.mjs [--keys 1000000] [--rounds 3] [--sets sequential,paths] [--source <directory>] [--json]
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { build } from 'rolldown'
+import { common } from '../rolldown.config.mjs'
 
 const { values: options } = parseArgs({
   options: {
     keys: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '3' },
     sets: { type: 'string', default: 'sequential,random,paths,integers' },
-    dist: { type: 'string', default: join(import.meta.dirname, '..', 'dist') },
+    source: { type: 'string', default: join(import.meta.dirname, '..', 'src') },
     json: { type: 'boolean', default: false },
   },
 })
 const keyCount = Number(options.keys)
-const load = (module) => import(pathToFileURL(join(resolve(options.dist), module)).href)
+// In one file, as in the package.
+const bundle = join(import.meta.dirname, '..', 'build', 'bench')
+const modules = [
+  'index/ordered-index',
+  'index/ordered-insert',
+  'index/ordered-remove',
+  'index/ordered-build',
+  'index/ordered-apply',
+  'index/key-list',
+  'index/ordered-cursor',
+  'format/ordered-page',
+  'platform/memory-platform',
+]
+await build({
+  ...common,
+  input: Object.fromEntries(
+    modules.map((name) => [name, join(resolve(options.source), `${name}.ts`)]),
+  ),
+  logLevel: 'warn',
+  output: { dir: bundle, codeSplitting: { groups: [{ name: 'ordered' }] } },
+})
+const load = (module) => import(pathToFileURL(join(bundle, module)).href)
 const { OrderedIndex } = await load('index/ordered-index.js')
 const { planInsert } = await load('index/ordered-insert.js')
 const { planRemove } = await load('index/ordered-remove.js')

@@ -18,7 +18,7 @@ import { seed } from '../support/seed.js'
 import { isThorough } from '../support/thorough.js'
 import { options } from './move-stores.js'
 
-const child = fileURLToPath(new URL('./move-child.linked.cjs', import.meta.url))
+const child = fileURLToPath(new URL('../../linked/test/kill/move-child.js', import.meta.url))
 const value = 'value '.repeat(20)
 const stepsMax = 1000
 const stride = isThorough ? 1 : 3
