@@ -21,7 +21,7 @@
 import { StoreError } from '../base/errors.js'
 import { slotCountMax } from '../format/address.js'
 import * as layout from '../format/control-layout.js'
-import { segmentFileName } from '../format/file-names.js'
+import { type SegmentKind, segmentFileName } from '../format/file-names.js'
 import { markerSizeWords } from '../format/record.js'
 import {
   encodeSegmentHeader,
@@ -159,6 +159,7 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   const number = control.get(layout.nextSegmentNumber)
   const slot = freeSlots(log, partCount)
   const path = log.path(segmentFileName('log', number))
+  removeUncommitted(log, 'value', number)
   const { file, mapping } = partCount === 1 ? takePrepared(log, path) : create(log, path, sizeBytes)
   const tailStart = log.control.get(layout.tail) - log.tailOffset
   const previous = log.tailLimit === 0 ? 0 : tailStart / log.segmentWords
@@ -209,6 +210,15 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   log.tailLimit = (sizeBytes / 8) | 0
   log.nextCheck = 0
   for (const listener of log.rollListeners) listener()
+}
+
+/**
+ * The number that comes next may have been one of the other kind's: of who was killed before it was put to use. With
+ * both in the directory a recovery has to find out which counts.
+ */
+function removeUncommitted(log: Log, kind: SegmentKind, segmentNumber: number): void {
+  const path = log.path(segmentFileName(kind, segmentNumber))
+  if (log.platform.exists(path)) log.platform.remove(path)
 }
 
 /** Says in the slot of the tail segment what it is, and announces its dead bytes: an absolute number. */
@@ -275,6 +285,7 @@ export function createValueSegment(
   const { control } = log
   const number = control.get(layout.nextSegmentNumber)
   const slot = freeSlots(log, 1)
+  removeUncommitted(log, 'log', number)
   const sizeBytes = Math.ceil((segmentHeaderSizeBytes + valueSizeBytes) / 4096) * 4096
   const { file, mapping } = create(log, log.path(segmentFileName('value', number)), sizeBytes)
   mapping.writeThrough(

@@ -5,7 +5,8 @@
 import { join } from 'node:path'
 import { corrupt } from '../base/errors.js'
 import { parseSegmentFileName, segmentFileName } from '../format/file-names.js'
-import { type Manifest, segmentKindDropped } from '../format/manifest.js'
+import { type Manifest, type ManifestSegment, segmentKindDropped } from '../format/manifest.js'
+import { recordHeaderSizeBytes } from '../format/record.js'
 import {
   decodeSegmentHeader,
   isBlankSegmentHeader,
@@ -41,7 +42,14 @@ export function findSegmentFiles(
   const log: SegmentFile[] = []
   const values: SegmentFile[] = []
   const dead: string[] = []
-  const named = new Map(manifest.segments.map((segment) => [segment.segmentNumber, segment]))
+  const named = new Map<string, ManifestSegment>()
+  const dropped = new Set<number>()
+  for (const segment of manifest.segments) {
+    const { kind, segmentNumber } = segment
+    if (kind === segmentKindDropped) dropped.add(segmentNumber)
+    else
+      named.set(segmentFileName(kind === segmentKindLog ? 'log' : 'value', segmentNumber), segment)
+  }
   const files = platform.list(directory).flatMap((name) => {
     const parsed = parseSegmentFileName(name)
     return parsed === undefined ? [] : [{ name, ...parsed }]
@@ -49,11 +57,11 @@ export function findSegmentFiles(
   files.sort((a, b) => a.segmentNumber - b.segmentNumber)
   for (const { name, kind, segmentNumber } of files) {
     const path = join(directory, name)
-    const entry = named.get(segmentNumber)
-    named.delete(segmentNumber)
+    const entry = named.get(name)
+    named.delete(name)
     const file = readHeader(platform, path, entry?.endBytes)
-    const isNamed = entry !== undefined && entry.kind !== segmentKindDropped
-    if (!isNamed && (entry !== undefined || segmentNumber < manifest.nextSegmentNumber)) {
+    const isOver = dropped.has(segmentNumber) || segmentNumber < manifest.nextSegmentNumber
+    if (entry === undefined && isOver) {
       // Dead files are removed: only where they are this store's own.
       if (file !== undefined) requireStore(file, manifest.storeId)
       dead.push(path)
@@ -69,13 +77,43 @@ export function findSegmentFiles(
     else if (kind === 'log') log.push(file)
     else values.push(file)
   }
-  const missing = [...named.values()].find(({ kind }) => kind !== segmentKindDropped)
-  if (missing !== undefined) {
-    const kind = missing.kind === segmentKindLog ? 'log' : 'value'
-    const path = join(directory, segmentFileName(kind, missing.segmentNumber))
-    throw corrupt(path, 0, 'the segment is missing')
+  const [missing] = named.keys()
+  if (missing !== undefined) throw corrupt(join(directory, missing), 0, 'the segment is missing')
+  return withoutUncommitted(platform, { log, values, dead })
+}
+
+/**
+ * Of two files that claim a number one was never put to use: its maker was killed, the number went to a segment of
+ * the other kind, and what removed the first was lost in a crash (roll.ts). Records are written to a log segment
+ * that was put to use, or else the next one names it as the one before.
+ */
+function withoutUncommitted(platform: Platform, files: SegmentFiles): SegmentFiles {
+  const unused = new Set<SegmentFile>()
+  for (const value of files.values) {
+    const { segmentNumber } = value.header
+    const log = files.log.find((file) => file.header.segmentNumber === segmentNumber)
+    if (log === undefined) continue
+    const isLogUsed =
+      hasRecords(platform, log) ||
+      files.log.some(({ header }) => header.previousSegment === segmentNumber)
+    unused.add(isLogUsed ? value : log)
   }
-  return { log, values, dead }
+  return {
+    log: files.log.filter((file) => !unused.has(file)),
+    values: files.values.filter((file) => !unused.has(file)),
+    dead: [...files.dead, ...Array.from(unused, ({ path }) => path)],
+  }
+}
+
+function hasRecords(platform: Platform, { path }: SegmentFile): boolean {
+  const file = platform.openFile(path, 'read')
+  try {
+    const bytes = new Uint8Array(recordHeaderSizeBytes)
+    file.read(bytes, segmentHeaderSizeBytes)
+    return bytes.some((byte) => byte !== 0)
+  } finally {
+    file.close()
+  }
 }
 
 /** Undefined for a segment that was made and not yet put to use. */
