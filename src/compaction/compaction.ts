@@ -28,8 +28,9 @@ import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { segmentBytesOf } from './estimate.js'
+import { excessBehindDrop, excessOf, roomBelowBound } from './occupancy.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
-import { chooseVictim, excessOf } from './victims.js'
+import { chooseVictim } from './victims.js'
 import { WriterPace } from './writer-pace.js'
 
 export interface CompactionReport {
@@ -253,8 +254,8 @@ export class Compaction {
   #isWorthIt(): boolean {
     const engine = this.#engine
     const segments = surveySegments(engine)
-    const excessBytes = excessOf(segments, engine.control.read(layout.liveBytes))
-    if (excessBytes > 0) return this.#choose(segments, backgroundGarbageRatio) !== undefined
+    const excessBytes = excessOf(engine, segments)
+    if (excessBytes > 0 && this.#choose(segments, excessBytes, backgroundGarbageRatio)) return true
     let deadBytes = 0
     for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
       if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
@@ -264,11 +265,11 @@ export class Compaction {
 
   #choose(
     segments: readonly SurveyedSegment[],
+    excessBytes: number,
     minGarbageRatio: number,
     end: number = Number.POSITIVE_INFINITY,
     done: ReadonlySet<number> = new Set(),
   ): SurveyedSegment | undefined {
-    const excessBytes = excessOf(segments, this.#engine.control.read(layout.liveBytes))
     const excluded = new Set([...done, ...this.#damaged])
     return chooseVictim(segments, { end, excessBytes, excluded, minGarbageRatio })
   }
@@ -331,7 +332,11 @@ export class Compaction {
     await drop(patienceBytes)
     let bytesMovedBefore = 0
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
-      const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
+      const segments = surveySegments(engine)
+      const excessBytes = isBackground
+        ? excessOf(engine, segments)
+        : excessBehindDrop(engine, segments)
+      const victim = this.#choose(segments, excessBytes, minGarbageRatio, end, done)
       if (victim === undefined) break
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
@@ -409,10 +414,10 @@ export class Compaction {
   /** The more the store takes above its bound, because others write faster than this works. */
   #pace(): Pace {
     const engine = this.#engine
-    const liveBytes = engine.control.read(layout.liveBytes)
-    const excessBytes = excessOf(surveySegments(engine), liveBytes) - engine.log.segmentSizeBytes
-    if (excessBytes <= liveBytes / 8) return { pauseMs: backgroundPauseMs, sliceMs }
-    return { pauseMs: 0, sliceMs: excessBytes <= liveBytes / 3 ? sliceMs : sliceMsMax }
+    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
+    const excessBytes = excessOf(engine, surveySegments(engine))
+    if (excessBytes <= roomBytes / 2) return { pauseMs: backgroundPauseMs, sliceMs }
+    return { pauseMs: 0, sliceMs: excessBytes <= roomBytes ? sliceMs : sliceMsMax }
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
