@@ -21,6 +21,7 @@ import { isMainThread } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import { betweenCheckpoints } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
+import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
@@ -28,7 +29,7 @@ import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { segmentBytesOf } from './estimate.js'
-import { excessBehindDrop, excessOf, roomBelowBound } from './occupancy.js'
+import { excessBehindDrop, excessOf, isWithinBound, roomBelowBound } from './occupancy.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
 import { chooseVictim } from './victims.js'
 import { WriterPace } from './writer-pace.js'
@@ -73,7 +74,9 @@ const sliceMsMax = 3
 const backgroundPauseMs = 1
 const lockPauseMs = 10
 /** Who waits for a checkpoint in another thread looks oftener than that pause is long (checkpoint.ts). */
-const giveWayIntervalMs = 200
+const giveWayIntervalMs = 500
+/** Of copies, given to the medium while the copying goes on. */
+const syncAheadBytes = 2 ** 24
 const timerMsMax = 2 ** 31 - 1
 
 export class Compaction {
@@ -192,8 +195,10 @@ export class Compaction {
         if (before === undefined) break
         await Promise.allSettled([before])
       }
+      compacted.isAwaited = true
       return await this.#begin({ minGarbageRatio, isBackground: false })
     } finally {
+      compacted.isAwaited = false
       clearInterval(waiting)
     }
   }
@@ -331,6 +336,20 @@ export class Compaction {
     if (!isBackground) this.#damaged.clear()
     await drop(patienceBytes)
     let bytesMovedBefore = 0
+    /** Copied as a whole since the last drop. */
+    let waitingCount = 0
+    let syncing: Promise<void> | undefined
+    let bytesMovedAtSync = 0
+    /** The sync of the next drop finds little left to do. What fails here fails there, too: it poisons the store. */
+    const syncAhead = (): void => {
+      if (syncing !== undefined || tally.bytesMoved - bytesMovedAtSync < syncAheadBytes) return
+      bytesMovedAtSync = tally.bytesMoved
+      syncing = sync(engine)
+        .catch(() => undefined)
+        .finally(() => {
+          syncing = undefined
+        })
+    }
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const segments = surveySegments(engine)
       const excessBytes = isBackground
@@ -341,6 +360,7 @@ export class Compaction {
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
         bytesMovedBefore = tally.bytesMoved
+        waitingCount = 0
         await drop(patienceBytes)
         continue
       }
@@ -348,16 +368,31 @@ export class Compaction {
       try {
         const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
         if (isCopied) copied.add(victim.segmentNumber)
+        if (isCopied) waitingCount++
       } catch (error) {
+        if (isFull(error) && waitingCount > 0) {
+          // What is there twice is the room that this one needs.
+          done.delete(victim.segmentNumber)
+          waitingCount = 0
+          await drop(0)
+          continue
+        }
         if (!isDamage(error)) throw error
         this.#damaged.add(victim.segmentNumber)
         damage.push(error)
       }
-      // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
+      // Each drop costs two flushes, and maybe a checkpoint; on the other hand, what is copied and not dropped
+      // yet is there twice: of a run that was asked for as long as that stays within the bound.
       if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
+      if (!isBackground && isWithinBound(engine)) {
+        syncAhead()
+        continue
+      }
       bytesMovedBefore = tally.bytesMoved
+      waitingCount = 0
       await drop(patienceBytes)
     }
+    await syncing
     if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground ? patienceBytes : 0)
     const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
@@ -460,6 +495,10 @@ function isMine(engine: Engine): boolean {
 
 function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
   return !isClosed && !isReadOnly && !control.isPoisoned
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'STORE_FULL'
 }
 
 function isDamage(error: unknown): boolean {

@@ -3,13 +3,15 @@
  * which one is written to and one prepared.
  *
  * Compaction begins as late as the bound allows: each segment less of room would be garbage less in all that are
- * compacted, and so more to copy (1,000,000 records, zipf 0.99: 1.44 written for each one with a tenth less room, `bench/compaction.mjs`).
+ * compacted, and so more to copy (`bench/compaction.mjs`, zipf 0.99: 1.44 written for each one with a tenth less room).
  */
 import type { Engine } from '../engine/engine.js'
+import { fileBytesOf } from '../engine/file-bytes.js'
 import * as layout from '../format/control-layout.js'
 import type { SurveyedSegment } from './survey.js'
 
 const boundFactor = 2
+const boundSegments = 2
 /** Of the live bytes: a small store begins no further below the bound. */
 const roomPart = 0.2
 
@@ -32,6 +34,14 @@ export function excessOf(engine: Engine, segments: readonly SurveyedSegment[]): 
 /** {@link excessOf} as it is when all that is dead as a whole is dropped. */
 export function excessBehindDrop(engine: Engine, segments: readonly SurveyedSegment[]): number {
   return excess(engine, segments, false)
+}
+
+/** All files, what is dead and still there included. */
+export function isWithinBound(engine: Engine): boolean {
+  const liveBytes = engine.control.read(layout.liveBytes)
+  return (
+    fileBytesOf(engine) <= boundFactor * liveBytes + boundSegments * engine.log.segmentSizeBytes
+  )
 }
 
 function excess(
