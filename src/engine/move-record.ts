@@ -87,7 +87,8 @@ export function moveRecord(
     takeKey(engine, words, start)
     if (probe(engine, hash, recordKeyspace(words, start))) return 0
   }
-  const sizeDoubles = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
+  const spanDoubles = recordSpan(words, start)
+  const sizeDoubles = spanDoubles - (words[start + keySizeWord] >>> 16)
   const flags = (recordFlags(words, start) & ~flagInBatch) | flagMoved
   const keySizeBytes = recordKeySize(words, start)
   const wantsPlace = type === typePut && isAligned(recordValueSize(words, start), flags)
@@ -121,7 +122,7 @@ export function moveRecord(
     if (type === typeTombstone) accountOverhead(engine.control, sizeDoubles + slack, true)
     if (isEntry) {
       announceReplace(engine, hash, log.tailSlot, log.tailOffset)
-      if (type !== typeTombstone) accountMove(engine, sizeDoubles + slack)
+      if (type !== typeTombstone) accountMove(engine, spanDoubles, sizeDoubles + slack)
     }
   } catch (error) {
     log.words[slot].fill(0, offset * 2, (offset + padding + sizeDoubles) * 2)
