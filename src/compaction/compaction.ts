@@ -340,15 +340,22 @@ export class Compaction {
     let waitingCount = 0
     let syncing: Promise<void> | undefined
     let bytesMovedAtSync = 0
-    /** The sync of the next drop finds little left to do. What fails here fails there, too: it poisons the store. */
+    let syncFailure: { readonly error: unknown } | undefined
+    /** The sync of the next drop finds little left to do. */
     const syncAhead = (): void => {
       if (syncing !== undefined || tally.bytesMoved - bytesMovedAtSync < syncAheadBytes) return
       bytesMovedAtSync = tally.bytesMoved
       syncing = sync(engine)
-        .catch(() => undefined)
+        .catch((error: unknown) => {
+          syncFailure = { error }
+        })
         .finally(() => {
           syncing = undefined
         })
+    }
+    const endSyncAhead = async (): Promise<void> => {
+      await syncing
+      if (syncFailure !== undefined) throw syncFailure.error
     }
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const segments = surveySegments(engine)
@@ -377,6 +384,7 @@ export class Compaction {
           await drop(0)
           continue
         }
+        await endSyncAhead()
         if (!isDamage(error)) throw error
         this.#damaged.add(victim.segmentNumber)
         damage.push(error)
@@ -392,7 +400,7 @@ export class Compaction {
       waitingCount = 0
       await drop(patienceBytes)
     }
-    await syncing
+    await endSyncAhead()
     if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground ? patienceBytes : 0)
     const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
