@@ -110,13 +110,11 @@ describe('a compaction that was asked for', () => {
     const disk = new SimulatedDisk()
     const store = openOn<Buffer>(disk, options)
     await halfReplaced(store)
-    disk.capacityBytes = fileBytesOn(store) + 2 * segmentSizeBytes
-    const { checkpoints } = store.stats()
+    disk.capacityBytes = fileBytesOn(store) + segmentSizeBytes
     const report = await store.compact({ minGarbageRatio: 0.3 })
     // Its copies take three segments.
     assert.ok(report.bytesMoved > 2.5 * segmentSizeBytes, `${report.bytesMoved} bytes were moved`)
     assert.ok(report.segmentsDropped >= 5, `${report.segmentsDropped} were dropped`)
-    assert.ok(store.stats().checkpoints > checkpoints + 1)
     requireHalfReplaced(store)
     assert.deepEqual((await store.verify()).problems, [])
     await store.close()
