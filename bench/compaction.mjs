@@ -1,7 +1,9 @@
 // What compaction costs and gives: write amplification under steady updates in the background, how fast a
 // run reads the log, how long single calls take beside one, and how far a writer that never pauses gets ahead of it.
 //
-//   node bench/compaction.mjs [records]      default 300,000; needs a built package
+//   node bench/compaction.mjs [records] [part ...]      default 300,000 and all parts; needs a built package
+//
+// Parts: speed, without-pause, uniform, zipf.
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -129,8 +131,13 @@ async function withoutPause(segmentSizeBytes) {
   rmSync(directory, { recursive: true, force: true })
 }
 
-for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) await speed(segmentSizeBytes)
-for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) await withoutPause(segmentSizeBytes)
-await amplification('uniform', () => Math.floor(Math.random() * records))
-const draw = zipf(records)
-await amplification('zipf 0.99', draw)
+const parts = process.argv.slice(3)
+const isWanted = (part) => parts.length === 0 || parts.includes(part)
+for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) {
+  if (isWanted('speed')) await speed(segmentSizeBytes)
+}
+for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) {
+  if (isWanted('without-pause')) await withoutPause(segmentSizeBytes)
+}
+if (isWanted('uniform')) await amplification('uniform', () => Math.floor(Math.random() * records))
+if (isWanted('zipf')) await amplification('zipf 0.99', zipf(records))

@@ -21,6 +21,7 @@ import { isMainThread } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
 import { betweenCheckpoints } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
+import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
@@ -28,8 +29,9 @@ import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { segmentBytesOf } from './estimate.js'
+import { excessBehindDrop, excessOf, isWithinBound, roomBelowBound } from './occupancy.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
-import { chooseVictim, excessOf } from './victims.js'
+import { chooseVictim } from './victims.js'
 import { WriterPace } from './writer-pace.js'
 
 export interface CompactionReport {
@@ -72,7 +74,9 @@ const sliceMsMax = 3
 const backgroundPauseMs = 1
 const lockPauseMs = 10
 /** Who waits for a checkpoint in another thread looks oftener than that pause is long (checkpoint.ts). */
-const giveWayIntervalMs = 200
+const giveWayIntervalMs = 500
+/** Of copies, given to the medium while the copying goes on. */
+const syncAheadBytes = 2 ** 24
 const timerMsMax = 2 ** 31 - 1
 
 export class Compaction {
@@ -191,8 +195,10 @@ export class Compaction {
         if (before === undefined) break
         await Promise.allSettled([before])
       }
+      compacted.isAwaited = true
       return await this.#begin({ minGarbageRatio, isBackground: false })
     } finally {
+      compacted.isAwaited = false
       clearInterval(waiting)
     }
   }
@@ -253,8 +259,8 @@ export class Compaction {
   #isWorthIt(): boolean {
     const engine = this.#engine
     const segments = surveySegments(engine)
-    const excessBytes = excessOf(segments, engine.control.read(layout.liveBytes))
-    if (excessBytes > 0) return this.#choose(segments, backgroundGarbageRatio) !== undefined
+    const excessBytes = excessOf(engine, segments)
+    if (excessBytes > 0 && this.#choose(segments, excessBytes, backgroundGarbageRatio)) return true
     let deadBytes = 0
     for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
       if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
@@ -264,11 +270,11 @@ export class Compaction {
 
   #choose(
     segments: readonly SurveyedSegment[],
+    excessBytes: number,
     minGarbageRatio: number,
     end: number = Number.POSITIVE_INFINITY,
     done: ReadonlySet<number> = new Set(),
   ): SurveyedSegment | undefined {
-    const excessBytes = excessOf(segments, this.#engine.control.read(layout.liveBytes))
     const excluded = new Set([...done, ...this.#damaged])
     return chooseVictim(segments, { end, excessBytes, excluded, minGarbageRatio })
   }
@@ -330,12 +336,38 @@ export class Compaction {
     if (!isBackground) this.#damaged.clear()
     await drop(patienceBytes)
     let bytesMovedBefore = 0
+    /** Copied as a whole since the last drop. */
+    let waitingCount = 0
+    let syncing: Promise<void> | undefined
+    let bytesMovedAtSync = 0
+    let syncFailure: { readonly error: unknown } | undefined
+    /** The sync of the next drop finds little left to do. */
+    const syncAhead = (): void => {
+      if (syncing !== undefined || tally.bytesMoved - bytesMovedAtSync < syncAheadBytes) return
+      bytesMovedAtSync = tally.bytesMoved
+      syncing = sync(engine)
+        .catch((error: unknown) => {
+          syncFailure = { error }
+        })
+        .finally(() => {
+          syncing = undefined
+        })
+    }
+    const endSyncAhead = async (): Promise<void> => {
+      await syncing
+      if (syncFailure !== undefined) throw syncFailure.error
+    }
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
-      const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
+      const segments = surveySegments(engine)
+      const excessBytes = isBackground
+        ? excessOf(engine, segments)
+        : excessBehindDrop(engine, segments)
+      const victim = this.#choose(segments, excessBytes, minGarbageRatio, end, done)
       if (victim === undefined) break
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
         bytesMovedBefore = tally.bytesMoved
+        waitingCount = 0
         await drop(patienceBytes)
         continue
       }
@@ -343,16 +375,32 @@ export class Compaction {
       try {
         const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
         if (isCopied) copied.add(victim.segmentNumber)
+        if (isCopied) waitingCount++
       } catch (error) {
+        if (isFull(error) && waitingCount > 0) {
+          // What is there twice is the room that this one needs.
+          done.delete(victim.segmentNumber)
+          waitingCount = 0
+          await drop(0)
+          continue
+        }
+        await endSyncAhead()
         if (!isDamage(error)) throw error
         this.#damaged.add(victim.segmentNumber)
         damage.push(error)
       }
-      // Each drop costs two flushes; on the other hand, what is copied and not dropped yet is there twice.
+      // Each drop costs two flushes, and maybe a checkpoint; on the other hand, what is copied and not dropped
+      // yet is there twice: of a run that was asked for as long as that stays within the bound.
       if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
+      if (!isBackground && isWithinBound(engine)) {
+        syncAhead()
+        continue
+      }
       bytesMovedBefore = tally.bytesMoved
+      waitingCount = 0
       await drop(patienceBytes)
     }
+    await endSyncAhead()
     if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground ? patienceBytes : 0)
     const result = report()
     if (segmentsDropped > 0) engine.compacted.runCount++
@@ -409,10 +457,10 @@ export class Compaction {
   /** The more the store takes above its bound, because others write faster than this works. */
   #pace(): Pace {
     const engine = this.#engine
-    const liveBytes = engine.control.read(layout.liveBytes)
-    const excessBytes = excessOf(surveySegments(engine), liveBytes) - engine.log.segmentSizeBytes
-    if (excessBytes <= liveBytes / 8) return { pauseMs: backgroundPauseMs, sliceMs }
-    return { pauseMs: 0, sliceMs: excessBytes <= liveBytes / 3 ? sliceMs : sliceMsMax }
+    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
+    const excessBytes = excessOf(engine, surveySegments(engine))
+    if (excessBytes <= roomBytes / 2) return { pauseMs: backgroundPauseMs, sliceMs }
+    return { pauseMs: 0, sliceMs: excessBytes <= roomBytes ? sliceMs : sliceMsMax }
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
@@ -455,6 +503,10 @@ function isMine(engine: Engine): boolean {
 
 function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
   return !isClosed && !isReadOnly && !control.isPoisoned
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'STORE_FULL'
 }
 
 function isDamage(error: unknown): boolean {

@@ -79,15 +79,21 @@ export function* copyRecords(
       tally.recordsMoved++
       tally.bytesMoved += bytes
     }
-    const flush = (): void => {
+    // Where the window of the reader began when the first record of the turn was read.
+    let windowStart = 0
+    const flush = (isInWindow: boolean): void => {
       if (count === 0) return
       moveHeld(
         engine,
         () => {
           if (log.words[slot] === undefined) log.mapSlot(slot)
-          const words = log.words[slot]
+          // Below the boundary they are the same bytes; those of the window are in the processor's cache.
+          const words = isInWindow ? reader.words : log.words[slot]
+          const first = isInWindow ? windowStart : 0
           fetchHomes(engine, hashes, count)
-          for (let place = 0; place < count; place++) move(words, offsets[place] * 2, place)
+          for (let place = 0; place < count; place++) {
+            move(words, (offsets[place] - first) * 2, place)
+          }
         },
         tally,
       )
@@ -98,19 +104,22 @@ export function* copyRecords(
         const type = recordType(reader.words, reader.start)
         if (type !== typePut && type !== typeTombstone) return
         if (tally.isHeld) return
+        const window = offset - reader.start / 2
+        if (window !== windowStart) flush(false)
+        windowStart = window
         offsets[count] = offset
         hashes[count] = hashRecord(engine, reader.words, reader.start)
-        // Not the bytes that were read: those of the mapping, which are the same, below the boundary.
         if (isShared || !reader.isWhole) count++
         else moveHeld(engine, () => move(reader.words, reader.start, count), tally)
-        if (count === recordsPerTurn || !reader.isWhole) flush()
+        if (!reader.isWhole) flush(false)
+        else if (count === recordsPerTurn) flush(true)
       },
       damage: (offset, _end, what) => {
         throw corrupt(path, offset * 8, what)
       },
       isWholeAfterAll: () => false,
     })
-    flush()
+    flush(false)
   } finally {
     file.close()
   }

@@ -1,36 +1,15 @@
 /**
  * Which segment to compact next: where most is to be gained for what has to be copied, and of equals the
- * older one, whose records have shown that they stay (the cost-benefit rule of log-structured file
- * systems: M. Rosenblum, J. Ousterhout, "The design and implementation of a log-structured file system",
- * 1992).
+ * older one, whose records have shown that they stay. That is the cost-benefit rule of log-structured file
+ * systems (M. Rosenblum, J. Ousterhout, "The design and implementation of a log-structured file system",
+ * 1992) less reading, which costs little here, and with the root of the age, which tells less here: what is
+ * written most is updated in place, and makes no garbage.
  *
  * Tombstones are not gained where an older segment has dead puts: they would have to be copied. Where most
  * of what is left to gain are such tombstones, the oldest segment with dead puts comes next, however
  * little it gives back itself: behind the last of these no tombstone is needed any more.
  */
 import { gainOf, type SurveyedSegment } from './survey.js'
-
-/**
- * The sealed segments are to take at most so many times what is live: a little below the bound of 2, so that
- * what others write while it is brought back there stays within.
- */
-const sizeFactor = 1.8
-
-/**
- * Bytes that the sealed segments have above that. Pinned ones do not count, nor do those that are dead as a
- * whole and only wait to be dropped; tombstones that are remembered count as live.
- */
-export function excessOf(segments: readonly SurveyedSegment[], liveBytes: number): number {
-  let sizeBytes = 0
-  let keptBytes = liveBytes
-  for (const segment of segments) {
-    if (!segment.isComplete || segment.isPinned) continue
-    if (segment.liveBytes === 0 && segment.tombstoneBytes === 0) continue
-    sizeBytes += segment.sizeBytes
-    if (!segment.keepsTombstones) keptBytes += segment.tombstoneBytes
-  }
-  return sizeBytes - sizeFactor * keptBytes
-}
 
 export interface VictimRule {
   /** Segments of which this part can be given back are compacted, whatever the excess. */
@@ -47,10 +26,12 @@ export function chooseVictim(
   { end, excessBytes, excluded, minGarbageRatio }: VictimRule,
 ): SurveyedSegment | undefined {
   const candidates = segments.filter(
-    ({ isComplete, isPinned, kind, segmentNumber }) =>
+    ({ isComplete, isPinned, kind, liveBytes, segmentNumber, tombstoneBytes }) =>
       kind === 'log' &&
       isComplete &&
       !isPinned &&
+      // What is dead as a whole is not read: it only waits to be dropped.
+      (liveBytes > 0 || tombstoneBytes > 0) &&
       segmentNumber < end &&
       !excluded.has(segmentNumber),
   )
@@ -89,7 +70,7 @@ function bestOf(candidates: readonly SurveyedSegment[]): SurveyedSegment | undef
     const age = 1 + newest - segment.segmentNumber
     const { sizeBytes } = segment
     const gain = gainOf(segment)
-    const score = (gain / (2 * sizeBytes - gain)) * Math.sqrt(age)
+    const score = (gain / (sizeBytes - gain + 1)) * Math.sqrt(age)
     if (score <= bestScore) continue
     best = segment
     bestScore = score

@@ -3,7 +3,7 @@
  * only where a thread or another process compacts meanwhile.
  *
  * From where the sealed segments take twice what is live it waits for some milliseconds every 2 MiB of log, the
- * longer the more they take; from {@link farPart} above that on until compaction has caught up, though no longer
+ * longer the more they take; from {@link farSegments} above that on until compaction has caught up, though no longer
  * than {@link waitMsMax} at a time. So neither who writes less than compaction can take waits, nor a burst of a
  * segment or two, and who writes without a pause is slowed down.
  *
@@ -13,12 +13,12 @@
 import { pause } from '../base/pause.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
+import { excessOf, roomBelowBound } from './occupancy.js'
 import { surveySegments } from './survey.js'
-import { excessOf } from './victims.js'
 
-/** Of the live bytes: sealed segments this far above what starts compaction are twice what is live … */
-const boundPart = 0.2
-/** … and this far above that, writers wait for compaction. */
+/** So many segments above twice what is live writers wait for compaction … */
+const farSegments = 2
+/** … or, where that is less, this part of what is live. */
 const farPart = 0.2
 /** Smaller stores are given the same room. */
 const liveSegmentsMin = 4
@@ -57,19 +57,13 @@ export class WriterPace {
     return this.#lag > 0 && this.#waitsInVain < waitsInVainMax
   }
 
-  /** Also by what is dead and waits to be dropped: that takes its space, too. */
   #measure(): number {
-    const { control, log } = this.#engine
-    const liveBytes = control.read(layout.liveBytes)
-    const segments = surveySegments(this.#engine)
-    let excessBytes = excessOf(segments, liveBytes)
-    for (const segment of segments) {
-      const { isComplete, isPinned, sizeBytes, tombstoneBytes } = segment
-      const isDead = segment.liveBytes === 0 && tombstoneBytes === 0
-      if (isComplete && !isPinned && isDead) excessBytes += sizeBytes
-    }
-    const sizeBytes = Math.max(liveBytes, liveSegmentsMin * log.segmentSizeBytes)
-    return (excessBytes / sizeBytes - boundPart) / farPart
+    const engine = this.#engine
+    const { segmentSizeBytes } = engine.log
+    const liveBytes = engine.control.read(layout.liveBytes)
+    const sizeBytes = Math.max(liveBytes, liveSegmentsMin * segmentSizeBytes)
+    const excessBytes = excessOf(engine, surveySegments(engine)) - roomBelowBound(engine, sizeBytes)
+    return excessBytes / Math.min(farSegments * segmentSizeBytes, farPart * sizeBytes)
   }
 
   wait(): void {

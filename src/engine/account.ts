@@ -99,13 +99,17 @@ export function accountReplace(
 }
 
 /**
- * The record of the lookup is live in another place, of `sizeDoubles`. In its old one it is dead for the
- * space only: a snapshot that needs it finds it in the new one.
+ * The record of the lookup, of `spanDoubles`, is live in another place, of `sizeDoubles`. In its old one it is
+ * dead for the space only: a snapshot that needs it finds it in the new one.
  */
-export function accountMove({ control, lookup, log }: Engine, sizeDoubles: number): void {
+export function accountMove(
+  { control, lookup, log }: Engine,
+  spanDoubles: number,
+  sizeDoubles: number,
+): void {
   const { doubles, next } = control
-  const { offset, recordWords, slot } = lookup
-  const spanBytes = recordSpan(recordWords, offset << 1) << 3
+  const { slot } = lookup
+  const spanBytes = spanDoubles * 8
   doubles[next + layout.liveBytes] += sizeDoubles * 8 - spanBytes
   doubles[next + layout.pendingDeadSlot] = slot
   doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + spanBytes

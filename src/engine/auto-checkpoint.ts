@@ -28,6 +28,8 @@ const replayBytesMin = 2 ** 26
 /** What makes one due after {@link agedMs}, as a part of what makes one due at once. */
 const agedPart = 1 / 4
 const agedMs = 10 * 60_000
+/** While somebody waits for a compaction, which makes one at its end: no other within its first seconds. */
+const compactingFactor = 8
 /** The newest, and one to fall back on. */
 const kept = 2
 /** After a failure, as on a full disk. */
@@ -75,7 +77,8 @@ export class AutoCheckpoint {
   }
 
   #isDueBehind(newest: Newest | undefined): boolean {
-    const { max, now } = this.#replayBytes(newest)
+    const { max: maxAlone, now } = this.#replayBytes(newest)
+    const max = this.#engine.compacted.isAwaited ? maxAlone * compactingFactor : maxAlone
     if (now >= max) return true
     const ageMs = newest === undefined ? agedMs : this.#engine.platform.nowMs() - newest.createdAtMs
     return now >= max * agedPart && ageMs >= agedMs

@@ -186,14 +186,28 @@ async function writeImage(
   target.writeKeyspaces(keyspaces)
   target.writeExpiries(expiries)
   const image = new CheckpointImage(engine, moment)
-  let synced = 0
-  for (const _ of image.take(target)) {
-    await new Promise(setImmediate)
-    requireGoingOn()
-    if (target.sizeBytes - synced < syncStepBytes) continue
-    synced = target.sizeBytes
-    await file.sync()
+  // The image goes on meanwhile; the caller's sync, of all of it, comes behind these.
+  let syncing: Promise<unknown> = Promise.resolve()
+  let failure: { readonly error: unknown } | undefined
+  const noteFailure = (error: unknown): void => {
+    failure = { error }
   }
+  let synced = 0
+  try {
+    for (const _ of image.take(target)) {
+      await new Promise(setImmediate)
+      requireGoingOn()
+      if (target.sizeBytes - synced < syncStepBytes) continue
+      synced = target.sizeBytes
+      await syncing
+      if (failure !== undefined) throw failure.error
+      syncing = file.sync().catch(noteFailure)
+    }
+  } finally {
+    // No file is closed under its sync: another one may get its descriptor.
+    await syncing
+  }
+  if (failure !== undefined) throw failure.error
   const header = target.finish(
     segments.map((segment, slot) => ({ ...segment, entries: image.entryCounts[slot] })),
     {

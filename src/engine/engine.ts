@@ -93,6 +93,8 @@ export interface RecoveryReport {
 export interface Compacted {
   /** Runs that dropped something. */
   runCount: number
+  /** True while somebody waits for a run, which makes a checkpoint at its end. */
+  isAwaited: boolean
   /** Of the background, until a run succeeds: the next `compact()`, or `close()`, reports it. */
   failure: unknown
   /** That does it in the background; undefined where none does, or this one itself. */
@@ -193,6 +195,7 @@ export class Engine {
   isMapped = true
   readonly compacted: Compacted = {
     runCount: 0,
+    isAwaited: false,
     failure: undefined,
     thread: undefined,
     stop: undefined,

@@ -13,9 +13,9 @@
  *
  * A copy is never updated in place (put.ts): a snapshot may show it that was opened before it was made.
  */
+import { copyWords } from '../base/copy-words.js'
 import * as layout from '../format/control-layout.js'
 import {
-  checksumWord,
   expiresAtDouble,
   flagExpiry,
   flagInBatch,
@@ -79,7 +79,7 @@ export function moveRecord(
   offsetBefore: number,
   keepsTombstones: boolean,
 ): number {
-  const { log } = engine
+  const { expiries, log } = engine
   const type = recordType(words, start)
   const isEntry = probePlace(engine, hash, slotBefore, offsetBefore)
   if (!isEntry) {
@@ -87,7 +87,8 @@ export function moveRecord(
     takeKey(engine, words, start)
     if (probe(engine, hash, recordKeyspace(words, start))) return 0
   }
-  const sizeDoubles = recordSpan(words, start) - (words[start + keySizeWord] >>> 16)
+  const spanDoubles = recordSpan(words, start)
+  const sizeDoubles = spanDoubles - (words[start + keySizeWord] >>> 16)
   const flags = (recordFlags(words, start) & ~flagInBatch) | flagMoved
   const keySizeBytes = recordKeySize(words, start)
   const wantsPlace = type === typePut && isAligned(recordValueSize(words, start), flags)
@@ -101,11 +102,28 @@ export function moveRecord(
     const paddingChecksum = padding === 0 ? 0 : writePadding(log, target, padding)
     // The writer's own tail runs ahead; the state's passes both records by one commit.
     advanceTail(log, padding)
-    writeCopy(engine, words, start, { flags, keySizeBytes, sizeDoubles, slack })
+    writeCopy(
+      engine,
+      words,
+      start,
+      kindWordOf(type, flags, recordKeyspace(words, start)),
+      sizeDoubles,
+    )
+    target.words[(target.offset << 1) + keySizeWord] = keySizeBytes | (slack << 16)
+    // Before it is reachable: what expires here is looked for here.
+    if ((flags & flagExpiry) !== 0) {
+      const expiresAtMs = target.doubles[target.offset + expiresAtDouble]
+      expiries.note(log, log.tailSlot, target.offset, expiresAtMs)
+    }
+    const checksum = seal(target, sizeDoubles)
     if (log.isAppendOnly) log.writeThrough(slot, offset, padding + sizeDoubles)
     const address = log.starts[slotBefore] + offsetBefore
-    const move = { address, hash, isEntry, padding, paddingChecksum, type }
-    announceMove(engine, move, sizeDoubles + slack)
+    announceAppend(engine, address, sizeDoubles + slack, checksum, padding, paddingChecksum)
+    if (type === typeTombstone) accountOverhead(engine.control, sizeDoubles + slack, true)
+    if (isEntry) {
+      announceReplace(engine, hash, log.tailSlot, log.tailOffset)
+      if (type !== typeTombstone) accountMove(engine, spanDoubles, sizeDoubles + slack)
+    }
   } catch (error) {
     log.words[slot].fill(0, offset * 2, (offset + padding + sizeDoubles) * 2)
     log.adoptTail()
@@ -117,59 +135,38 @@ export function moveRecord(
   return (sizeDoubles + slack) * 8
 }
 
-interface CopyShape {
-  readonly flags: number
-  readonly keySizeBytes: number
-  /** Without slack. */
-  readonly sizeDoubles: number
-  readonly slack: number
-}
-
-function writeCopy(engine: Engine, words: Int32Array, start: number, shape: CopyShape): void {
-  const { expiries, log } = engine
-  const { flags, keySizeBytes, sizeDoubles, slack } = shape
+/** All of it but its size with slack, and its checksum. `sizeDoubles`: without slack. */
+function writeCopy(
+  { log }: Engine,
+  words: Int32Array,
+  start: number,
+  kind: number,
+  sizeDoubles: number,
+): void {
   targetTail(log, target, false)
-  const { offset } = target
-  const to = offset * 2
-  target.words.set(words.subarray(start, start + sizeDoubles * 2), to)
-  target.words[to + kindWord] = kindWordOf(
-    recordType(words, start),
-    flags,
-    recordKeyspace(words, start),
-  )
-  target.words[to + keySizeWord] = keySizeBytes | (slack << 16)
-  // Before it is reachable: what expires here is looked for here.
-  if ((flags & flagExpiry) !== 0) {
-    expiries.note(log, log.tailSlot, offset, target.doubles[offset + expiresAtDouble])
-  }
-  seal(target, sizeDoubles)
+  const to = target.offset << 1
+  copyWords(target.words, to, words, start, sizeDoubles << 1)
+  target.words[to + kindWord] = kind
 }
 
-interface Move {
-  readonly address: number
-  readonly hash: number
-  /** The index leads to the record. */
-  readonly isEntry: boolean
-  /** 8-byte words of the padding before it, and its checksum. */
-  readonly padding: number
-  readonly paddingChecksum: number
-  readonly type: number
-}
-
-/** `sizeDoubles`: with slack. */
-function announceMove(engine: Engine, move: Move, sizeDoubles: number): void {
-  const { control, log } = engine
-  const { address, hash, isEntry, padding, type } = move
+/**
+ * `address`: of what is copied. `sizeDoubles`: with slack. `padding`: 8-byte words of the padding record before it,
+ * 0 for none.
+ */
+function announceAppend(
+  { control }: Engine,
+  address: number,
+  sizeDoubles: number,
+  checksum: number,
+  padding: number,
+  paddingChecksum: number,
+): void {
   const { doubles, next } = control
   const last = control.get(layout.lastRecord)
   const to = control.get(layout.tail) + padding
   control.begin()
-  if (padding !== 0) accountPadding(control, padding, move.paddingChecksum)
-  accountAppend(control, sizeDoubles, target.words[target.offset * 2 + checksumWord])
+  if (padding !== 0) accountPadding(control, padding, paddingChecksum)
+  accountAppend(control, sizeDoubles, checksum)
   doubles[next + layout.lastRecord] = last === address ? to : last
   doubles[next + layout.movedRecords] += 1
-  if (type === typeTombstone) accountOverhead(control, sizeDoubles, true)
-  if (!isEntry) return
-  announceReplace(engine, hash, log.tailSlot, log.tailOffset)
-  if (type !== typeTombstone) accountMove(engine, sizeDoubles)
 }

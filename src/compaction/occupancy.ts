@@ -1,0 +1,62 @@
+/**
+ * How near the sealed segments are to the bound of what files may take: twice what is live, and two segments, of
+ * which one is written to and one prepared.
+ *
+ * Compaction begins as late as the bound allows: each segment less of room would be garbage less in all that are
+ * compacted, and so more to copy (`bench/compaction.mjs`, zipf 0.99: 1.44 written for each one with a tenth less room).
+ */
+import type { Engine } from '../engine/engine.js'
+import { fileBytesOf } from '../engine/file-bytes.js'
+import * as layout from '../format/control-layout.js'
+import type { SurveyedSegment } from './survey.js'
+
+const boundFactor = 2
+const boundSegments = 2
+/** Of the live bytes: a small store begins no further below the bound. */
+const roomPart = 0.2
+
+/**
+ * What is left up to the bound where compaction begins: for what others write until it gives something back, and
+ * for the copies of what waits for a checkpoint, of which half may live (see `patienceBytes` in compaction.ts).
+ */
+export function roomBelowBound({ index, log }: Engine, liveBytes: number): number {
+  return Math.min(log.segmentSizeBytes + index.sizeBytes / 2, roomPart * liveBytes)
+}
+
+/**
+ * Bytes that the sealed segments have above where compaction begins. Pinned ones do not count; tombstones that are
+ * remembered count as live. What is dead as a whole may have to wait for a checkpoint, and takes its space until then.
+ */
+export function excessOf(engine: Engine, segments: readonly SurveyedSegment[]): number {
+  return excess(engine, segments, true)
+}
+
+/** {@link excessOf} as it is when all that is dead as a whole is dropped. */
+export function excessBehindDrop(engine: Engine, segments: readonly SurveyedSegment[]): number {
+  return excess(engine, segments, false)
+}
+
+/** All files, what is dead and still there included. */
+export function isWithinBound(engine: Engine): boolean {
+  const liveBytes = engine.control.read(layout.liveBytes)
+  return (
+    fileBytesOf(engine) <= boundFactor * liveBytes + boundSegments * engine.log.segmentSizeBytes
+  )
+}
+
+function excess(
+  engine: Engine,
+  segments: readonly SurveyedSegment[],
+  isDeadCounted: boolean,
+): number {
+  let sizeBytes = 0
+  let keptBytes = engine.control.read(layout.liveBytes)
+  for (const segment of segments) {
+    const { isComplete, isPinned, keepsTombstones, liveBytes, tombstoneBytes } = segment
+    if (!isComplete || isPinned) continue
+    if (!isDeadCounted && liveBytes === 0 && tombstoneBytes === 0) continue
+    sizeBytes += segment.sizeBytes
+    if (!keepsTombstones) keptBytes += tombstoneBytes
+  }
+  return sizeBytes - (boundFactor * keptBytes - roomBelowBound(engine, keptBytes))
+}
