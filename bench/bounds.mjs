@@ -7,7 +7,7 @@
 // clock allows (`operationsPerSecond`) has been done. The load is not: it takes turns and no pauses.
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { open } from 'varve'
 import { createRandom } from './compare/prng.mjs'
 import { createScratchDirectory } from './compare/scratch.mjs'
