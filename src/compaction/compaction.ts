@@ -102,6 +102,10 @@ export class Compaction {
     engine.compacted.stop = () => this.#stop()
   }
 
+  get isRunning(): boolean {
+    return this.#running !== undefined
+  }
+
   get isPaused(): boolean {
     return Atomics.load(this.#pause, 0) === 1
   }
