@@ -3,8 +3,9 @@
 //
 //   node bench/bounds.mjs [gigabytes] [kind…]      default 4, all kinds; needs a built package
 //
-// The writer is paced as a server is: a group of some hundred operations, then the event loop, until what the
-// clock allows (`operationsPerSecond`) has been done. The load is not: it takes turns and no pauses.
+// The writer is paced as a server is: a group of some hundred operations, then the event loop until the next one is
+// due (`operationsPerSecond`); what it is late by up to a tenth of a second, it makes up for. The load is not paced: it
+// takes turns and no pauses.
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
@@ -16,6 +17,8 @@ const [gigabytes = '4', ...wantedKinds] = process.argv.slice(2)
 const valueSizeBytes = 1000
 const operationsPerSecond = 30_000
 const groupSize = 300
+const groupMs = (groupSize / operationsPerSecond) * 1000
+const lateMsMax = 100
 const lookIntervalMs = 50
 /** What a record takes beside its value: header, key, the rounding to 8 bytes. */
 const overheadBytes = 48
@@ -77,6 +80,7 @@ async function run(kind) {
 
   const { segmentSizeBytes, tail, liveBytes: loadedBytes } = store.stats()
   const startedAtMs = performance.now()
+  let dueAtMs = startedAtMs
   let lookedAtMs = startedAtMs
   let waitedMs = 0
   let aboveMs = 0
@@ -94,7 +98,8 @@ async function run(kind) {
   for (let index = 0; index < count; index++) {
     operate(store, index)
     if (index % groupSize !== 0) continue
-    const aheadMs = (index / operationsPerSecond) * 1000 - (performance.now() - startedAtMs)
+    dueAtMs = Math.max(dueAtMs + groupMs, performance.now() - lateMsMax)
+    const aheadMs = dueAtMs - performance.now()
     if (aheadMs > 1) {
       waitedMs += aheadMs
       await sleep(aheadMs)

@@ -2,7 +2,7 @@
 // pauses. After each tenth: files, JavaScript heap, memory, descriptors, mappings, threads. Exit code 1 where the
 // last tenth is above the first by more than is said in `tolerances`.
 //
-//   node --expose-gc bench/steady.mjs [operations] [seed]     default 36,000,000 (10,000 a second for an hour)
+//   node --expose-gc bench/steady.mjs [operations] [seed]     default 18,000,000 (5,000 a second for an hour)
 //
 // An operation is a get, put, update, delete, put with a time to live, or a transaction; beside them, every some
 // groups, ranges, snapshots that are opened, read and closed, watchers that come and go, values as streams, values in
@@ -14,9 +14,10 @@ import { open } from 'varve'
 import { createRandom } from './compare/prng.mjs'
 import { createScratchDirectory } from './compare/scratch.mjs'
 
-const operations = Number(process.argv[2] ?? 36_000_000)
+const operations = Number(process.argv[2] ?? 18_000_000)
 const random = createRandom(Number(process.argv[3] ?? 11))
-const keyCount = 200_000
+const keyCount = 100_000
+const archiveCount = 10_000
 const sessionCount = 10_000
 const groupSize = 200
 const segmentSizeBytes = 2 ** 22
@@ -64,12 +65,12 @@ function operate(index) {
   else if (which < 80) store.delete(name)
   else if (which < 90)
     store.put(`session-${random(sessionCount)}`, { index }, { ttlMs: 1 + random(1000) })
-  else if (which < 95) archive.put(name, index)
+  else if (which < 95) archive.put(key(random(archiveCount)), index)
   else if (which < 98) store.increment(`counter-${random(100)}`)
   else {
     store.transaction((tx) => {
       tx.put(name, { index, note })
-      tx.keyspace('archive').delete(key(random(keyCount)))
+      tx.keyspace('archive').delete(key(random(archiveCount)))
     })
   }
 }

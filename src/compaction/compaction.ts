@@ -19,7 +19,7 @@
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
-import { betweenCheckpoints } from '../engine/checkpoint.js'
+import { betweenCheckpoints, isCheckpointBeingMade } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
 import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
@@ -67,6 +67,8 @@ const lookIntervalMs = 250
 /** After a failure, or where somebody walks along the log. */
 const restMs = 5000
 const sliceMs = 0.5
+/** Of what lives, as much waits for a checkpoint before the background makes one. */
+const waitingPart = 1 / 16
 /** Where the store grows faster than that allows. */
 const sliceMsMax = 3
 const backgroundPauseMs = 1
@@ -254,9 +256,20 @@ export class Compaction {
     return this.#damaged
   }
 
+  /**
+   * What a checkpoint pins for as long as it is made counts as if it were not pinned: beside a busy writer one
+   * follows the other, and there would never be anything to do. A run waits for its end.
+   */
   #isWorthIt(): boolean {
     const engine = this.#engine
     const segments = surveySegments(engine)
+    if (this.#isWorth(segments)) return true
+    const unpinned = segments.map((segment) => ({ ...segment, isPinned: false }))
+    return this.#isWorth(unpinned) && isCheckpointBeingMade(engine)
+  }
+
+  #isWorth(segments: readonly SurveyedSegment[]): boolean {
+    const engine = this.#engine
     const excessBytes = excessOf(segments, engine.control.read(layout.liveBytes))
     if (excessBytes > 0) return this.#choose(segments, backgroundGarbageRatio) !== undefined
     let deadBytes = 0
@@ -323,7 +336,10 @@ export class Compaction {
       isPostponed: isHeld || tally.isHeld,
     })
     // A checkpoint writes as much as the index takes; who waits for the run has it done sooner with fewer.
-    const patienceBytes = engine.index.sizeBytes * (isBackground ? 1 : 4)
+    const liveBytes = engine.control.read(layout.liveBytes)
+    const patienceBytes = isBackground
+      ? Math.max(engine.index.sizeBytes, liveBytes * waitingPart)
+      : engine.index.sizeBytes * 4
     const drop = async (mayWaitBytes: number): Promise<void> => {
       const result = await dropSegments(engine, copied, mayWaitBytes)
       segmentsDropped += result.segmentsDropped
@@ -334,9 +350,16 @@ export class Compaction {
     if (!isBackground) this.#damaged.clear()
     await drop(patienceBytes)
     let bytesMovedBefore = 0
+    let hasWaited = false
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const victim = this.#choose(surveySegments(engine), minGarbageRatio, end, done)
-      if (victim === undefined) break
+      if (victim === undefined) {
+        if (hasWaited || !isCheckpointBeingMade(engine)) break
+        hasWaited = true
+        await this.#awaitCheckpoint(isBackground)
+        continue
+      }
+      hasWaited = false
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
         bytesMovedBefore = tally.bytesMoved
@@ -365,6 +388,11 @@ export class Compaction {
     }
     if (damage.length > 0) throw damage[0]
     return result
+  }
+
+  async #awaitCheckpoint(isBackground: boolean): Promise<void> {
+    do await this.#giveWay(lockPauseMs, isBackground)
+    while (!this.#isOver(isBackground) && isCheckpointBeingMade(this.#engine))
   }
 
   /** As {@link #copy}; waits for whoever makes a checkpoint, and lets them begin now and then. */

@@ -117,6 +117,41 @@ describe(`compaction in the background (VARVE_SEED=${seed})`, () => {
     await store.close()
   })
 
+  test('what only a checkpoint of somebody else pins is compacted behind it', async (t) => {
+    keepAlive(t)
+    const directory = temporaryDirectory(t)
+    const store = open<Buffer>(directory, { ...background, autoCheckpoint: false })
+    const { platform } = engineOf(store)
+    const model: Model = new Map()
+    const random = new Random(seed)
+    // As one that makes a checkpoint does: it has the lock, and pins what there is.
+    const beginCheckpoint = (): (() => void) => {
+      const lock = platform.tryLock(join(directory, checkpointLockFileName), 'exclusive')
+      assert.ok(lock !== undefined)
+      const snapshot = store.snapshot()
+      return () => {
+        snapshot.close()
+        lock.release()
+      }
+    }
+    const endFirst = beginCheckpoint()
+    for (let step = 0; step < 5; step++) write(store, model, random, round)
+    await comesTrue(() => store.attachments().length === 2)
+    endFirst()
+    await comesTrue(() => store.stats().compactions > 0)
+    store.compactionPaused = true
+    const endSecond = beginCheckpoint()
+    for (let step = 0; step < 5; step++) write(store, model, random, round)
+    await store.sync()
+    const compacting = store.compact()
+    await setTimeout(100)
+    endSecond()
+    const { segmentsDropped } = await compacting
+    assert.ok(segmentsDropped > 0)
+    requireModel(store, model, keyCount)
+    await store.close()
+  })
+
   test('a thread that dies in the middle is told of, and others finish what it began', async (t) => {
     keepAlive(t)
     const random = new Random(seed)
