@@ -3,6 +3,7 @@ import { open as openVarve } from '../../dist/store/index.js'
 import { ClassicLevel, openLmdb } from '../compare/peers.mjs'
 
 const batchSize = 1000
+const transactionSize = 50_000
 
 /** @type {Record<string, (directory: string, budgetBytes: number) => object>} */
 export const engines = {
@@ -16,9 +17,10 @@ export const engines = {
       get: (key) => database.get(key),
       prefetch: (keys) => database.prefetch(keys),
       load: async (count, entryOf) => {
-        for (let start = 0; start < count; start += batchSize) {
-          await database.transaction(() => {
-            for (let index = start; index < start + batchSize; index++) {
+        for (let start = 0; start < count; start += transactionSize) {
+          // It waits for the medium.
+          database.transactionSync(() => {
+            for (let index = start; index < Math.min(count, start + transactionSize); index++) {
               const [key, value] = entryOf(index)
               database.put(key, value)
             }

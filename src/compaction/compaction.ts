@@ -93,6 +93,8 @@ export class Compaction {
   /** Its thread does nothing else, and lives until it is told to end. */
   #isOwnThread = false
   #restUntilMs = 0
+  /** Of dead segments, when the last run in the background was over. */
+  #leftBytes = 0
   #gaveWayAtMs = 0
   #wake: (() => void) | undefined
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
@@ -236,6 +238,8 @@ export class Compaction {
     const { compacted } = this.#engine
     compacted.failure = undefined
     if (report.isPostponed) this.#restUntilMs = performance.now() + restMs
+    else if (this.#engine.isMapped && !this.isPaused)
+      this.#leftBytes = deadBytesOf(surveySegments(this.#engine))
     this.onRun?.(report, damaged)
     this.#leaveAlone(damaged)
   }
@@ -271,12 +275,12 @@ export class Compaction {
   #isWorth(segments: readonly SurveyedSegment[]): boolean {
     const engine = this.#engine
     const excessBytes = excessOf(segments, engine.control.read(layout.liveBytes))
-    if (excessBytes > 0) return this.#choose(segments, backgroundGarbageRatio) !== undefined
-    let deadBytes = 0
-    for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
-      if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
-    }
-    return deadBytes >= engine.log.segmentSizeBytes || announcedDrops(engine).length > 0
+    if (excessBytes > 0 && this.#choose(segments, backgroundGarbageRatio) !== undefined) return true
+    const deadBytes = deadBytesOf(segments)
+    // What a run left waits for a checkpoint: for less of it none is made.
+    this.#leftBytes = Math.min(this.#leftBytes, deadBytes)
+    const isMore = deadBytes - this.#leftBytes >= engine.log.segmentSizeBytes
+    return isMore || announcedDrops(engine).length > 0
   }
 
   #choose(
@@ -487,6 +491,15 @@ function isMine(engine: Engine): boolean {
 
 function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
   return !isClosed && !isReadOnly && !control.isPoisoned
+}
+
+/** Of segments that only wait to be dropped. */
+function deadBytesOf(segments: readonly SurveyedSegment[]): number {
+  let deadBytes = 0
+  for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
+    if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
+  }
+  return deadBytes
 }
 
 function isDamage(error: unknown): boolean {

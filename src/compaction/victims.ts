@@ -47,10 +47,12 @@ export function chooseVictim(
   { end, excessBytes, excluded, minGarbageRatio }: VictimRule,
 ): SurveyedSegment | undefined {
   const candidates = segments.filter(
-    ({ isComplete, isPinned, kind, segmentNumber }) =>
+    ({ isComplete, isPinned, kind, liveBytes, segmentNumber, tombstoneBytes }) =>
       kind === 'log' &&
       isComplete &&
       !isPinned &&
+      // Else it only waits to be dropped: for a checkpoint, or for whoever holds the log.
+      liveBytes + tombstoneBytes > 0 &&
       segmentNumber < end &&
       !excluded.has(segmentNumber),
   )
