@@ -66,8 +66,10 @@ async function run(kind) {
   const directory = createScratchDirectory(tmpdir())
   const store = open(directory, { encoding: 'binary' })
   let moved = 0
+  let movedByRun = 0
   store.on('compaction', ({ isDone, bytesMoved }) => {
-    if (isDone) moved += bytesMoved
+    moved += bytesMoved - movedByRun
+    movedByRun = isDone ? 0 : bytesMoved
   })
   store.on('error', (error) => {
     throw error
