@@ -4,13 +4,17 @@
 // The engines take turns, put by put where there is one task, so that what the device does meanwhile
 // meets all of them; `file` is a write and an asynchronous fdatasync, which is what the device takes.
 //
-//   node bench/durable.mjs [--puts 1000] [--rounds 5] [--engines file,varve,lmdb] [--dir <directory>] [--json]
+// With --device-us the syncs of `file` and `varve` wait so long in a thread, and no device is asked.
+//
+//   node bench/durable.mjs [--puts 1000] [--rounds 5] [--engines file,varve,lmdb] [--dir <directory>]
+//     [--device-us <microseconds>] [--json]
 import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createScratchDirectory } from './compare/scratch.mjs'
 import { median } from './compare/statistics.mjs'
+import { standInForDevice } from './durable/device.mjs'
 import { engines } from './durable/engines.mjs'
 import { install } from './install.mjs'
 
@@ -18,11 +22,16 @@ const { values: options } = parseArgs({
   options: {
     puts: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '5' },
-    engines: { type: 'string', default: Object.keys(engines).join() },
+    engines: { type: 'string' },
     dir: { type: 'string', default: tmpdir() },
+    'device-us': { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
+const deviceUs = options['device-us']
+if (deviceUs !== undefined) standInForDevice(Number(deviceUs))
+/** The others' syncs are in compiled code. */
+const engineNames = deviceUs === undefined ? Object.keys(engines) : ['file', 'varve']
 const putCount = Number(options.puts)
 const roundCount = Number(options.rounds)
 const taskCount = 64
@@ -32,7 +41,7 @@ if (!install(compare) || (isNode20 && !install(join(compare, 'node20')))) proces
 
 const directory = createScratchDirectory(options.dir)
 const opened = []
-for (const name of options.engines.split(',')) {
+for (const name of options.engines?.split(',') ?? engineNames) {
   if (!(name in engines)) throw new RangeError(`--engines: '${name}' is none of the engines`)
   const home = join(directory, name)
   mkdirSync(home)
@@ -54,7 +63,7 @@ for (let round = -1; round < roundCount; round++) {
   }
   for (const { engine, putsPerSecond } of opened) {
     const start = process.hrtime.bigint()
-    let left = isMeasured ? putCount * 10 : 1000
+    let left = putCount * 20
     const total = left
     const task = async () => {
       while (left > 0) {

@@ -1,6 +1,7 @@
 // Puts that have reached the medium when they are answered, by each engine's own means for that.
-import { open as openFile } from 'node:fs/promises'
+import { closeSync, fdatasync, openSync, write } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { open as openVarve } from '../../dist/store/index.js'
 
 /**
@@ -13,15 +14,17 @@ import { open as openVarve } from '../../dist/store/index.js'
 export const engines = {
   // What the device takes at the least: the bytes at the end of one file, and fdatasync.
   async file(directory) {
-    const file = await openFile(join(directory, 'file'), 'w')
+    const fd = openSync(join(directory, 'file'), 'w')
+    const writeAt = promisify(write)
+    const sync = promisify((callback) => fdatasync(fd, callback))
     let offset = 0
     return {
       async put(_key, value) {
         offset += value.length
-        await file.write(value, 0, value.length, offset - value.length)
-        await file.datasync()
+        await writeAt(fd, value, 0, value.length, offset - value.length)
+        await sync()
       },
-      close: () => file.close(),
+      close: () => closeSync(fd),
     }
   },
 

@@ -44,18 +44,19 @@ export function sizeAhead(index: HashIndex, keyCount: number): void {
 /** Images of so many buckets: a longer chain is not split. */
 const images = new Int32Array(64 * imageWords)
 
-/** Splits a bucket where new keys made one due. On a full disk the table keeps its size. */
+/** Splits buckets as long as new keys made one due. On a full disk the table keeps its size. */
 export function growBuilt(index: HashIndex): void {
   const { control } = index
   const { doubles, state } = control
   const entryCount = doubles[state + layout.records] + doubles[state + layout.tombstones]
-  if (!isSplitDue(index, entryCount)) return
-  const plan = planSplit(index, images, 0, images.length)
-  if (plan === undefined) return
-  writeImages(index, images, 0, plan.imageCount)
-  doubles[state + layout.bucketCount] = plan.newHome + 1
-  doubles[state + layout.overflowEnd] = plan.overflowEnd
-  doubles[state + layout.overflowFree] = plan.overflowFree
-  index.publishBucketCount(plan.newHome + 1)
-  index.adoptBucketCount()
+  while (isSplitDue(index, entryCount)) {
+    const plan = planSplit(index, images, 0, images.length)
+    if (plan === undefined) return
+    writeImages(index, images, 0, plan.imageCount)
+    doubles[state + layout.bucketCount] = plan.newHome + 1
+    doubles[state + layout.overflowEnd] = plan.overflowEnd
+    doubles[state + layout.overflowFree] = plan.overflowFree
+    index.publishBucketCount(plan.newHome + 1)
+    index.adoptBucketCount()
+  }
 }

@@ -5,8 +5,8 @@
  * Properties checked: every write has a version and a sequence above all before it, a batch one for
  *   each of its operations; the last write of a key is found, by its own version, also where
  *   another boot finds it in the log; an older record never takes the place of a newer one.
- * Kept by: the `Math.max` of append-record.ts, put.ts and version-clock.ts; in replay.ts those of
- *   `layout.version` and `layout.sequence`, and `isNewest`.
+ * Kept by: the `Math.max` of append-record.ts, put.ts and version-clock.ts; in replay.ts the maxima
+ *   of `gather` and `former >= sequence`.
  * (No commands of other stores, no compaction and no remembered deletes yet: one store's versions
  * and sequences rise together, and only the order of puts is free.)
  */

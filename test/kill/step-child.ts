@@ -1,12 +1,9 @@
 /**
  * Checks the directory that the run before left, then does something and kills itself at the n-th
- * step of it: see every-step.test.ts. Steps are the beginnings and commits of control states, and
- * every call that changes files.
+ * step of it: see every-step.test.ts.
  */
 import fs, { appendFileSync, existsSync, readFileSync } from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import { Control } from '../../src/control/control.js'
 import { open, type StoreOptions } from '../../src/store/index.js'
 import { copyStore, removeDirectory } from '../support/directory.js'
 import {
@@ -18,6 +15,7 @@ import {
   stateAfter,
 } from '../support/state.js'
 import { changes, put } from './step-changes.js'
+import { killAtStep } from './steps.js'
 import { segmentSizeBytes } from './workloads.js'
 
 export interface StepSetup {
@@ -85,60 +83,6 @@ async function checkFormer(directory: string): Promise<void> {
   await copy.close()
 }
 
-/** From here on the n-th step is the last. */
-function arm(lastStep: number): void {
-  let step = 0
-  const hit = (): void => {
-    if (++step === lastStep) process.kill(process.pid, 'SIGKILL')
-  }
-  for (const name of ['begin', 'commit'] as const) {
-    const original = Control.prototype[name]
-    Control.prototype[name] = function around(this: Control): void {
-      hit()
-      original.call(this)
-      hit()
-    }
-  }
-  const calls = [
-    'openSync',
-    'renameSync',
-    'unlinkSync',
-    'ftruncateSync',
-    'fsyncSync',
-    'fdatasyncSync',
-    'mkdirSync',
-    'fdatasync',
-    'fsync',
-  ] as const
-  for (const name of calls) {
-    const original = fs[name] as (...args: unknown[]) => unknown
-    const around = (...args: unknown[]): unknown => {
-      // Opening to read changes nothing.
-      if (name === 'openSync' && ((args[1] as number) & fs.constants.O_CREAT) === 0) {
-        return original(...args)
-      }
-      hit()
-      const result = original(...args)
-      hit()
-      return result
-    }
-    Object.assign(fs, { [name]: around })
-  }
-  const { writeSync } = fs
-  const tear = (fd: number, bytes: Uint8Array, from: number, size: number, at: number): number => {
-    hit()
-    // A write that a kill cuts short.
-    if (step + 1 === lastStep) writeSync(fd, bytes, from, (size * lastStep * 37) % size, at)
-    hit()
-    return writeSync(fd, bytes, from, size, at)
-  }
-  Object.assign(fs, {
-    writeSync: (fd: number, data: Uint8Array | string, from: number, size: number, at: number) =>
-      typeof data === 'string' ? writeSync(fd, data) : tear(fd, data, from ?? 0, size, at),
-  })
-  syncBuiltinESMExports()
-}
-
 async function run(): Promise<void> {
   if (setup.former !== undefined) {
     await checkFormer(setup.former)
@@ -146,26 +90,26 @@ async function run(): Promise<void> {
   }
   writeNow(1, 'checked\n')
   const { directory, held } = setup
-  if (setup.from === 'opening') arm(setup.step)
+  if (setup.from === 'opening') killAtStep(setup.step)
   const store = open<Buffer>(join(directory, 'store'), options)
   if (setup.from === 'opening') {
     writeNow(1, 'finished\n')
     return process.kill(process.pid, 'SIGKILL') as unknown as Promise<void>
   }
   for (const [index, change] of changes.entries()) {
-    if (setup.from === 'writing' && index === held) arm(setup.step)
+    if (setup.from === 'writing' && index === held) killAtStep(setup.step)
     await applyChange(store, change)
     appendFileSync(countFile(directory), '.')
   }
   if (setup.from === 'checkpointing') {
     // One that is there before, and one that is made while the log grows.
     await store.checkpoint()
-    arm(setup.step)
+    killAtStep(setup.step)
     // The last change once more.
     await Promise.all([store.checkpoint(), applyChange(store, changes[changes.length - 1])])
     store.pruneCheckpoints(1)
   }
-  if (setup.from === 'closing') arm(setup.step)
+  if (setup.from === 'closing') killAtStep(setup.step)
   await store.close()
   writeNow(1, 'finished\n')
 }

@@ -9,6 +9,7 @@ process.env.VARVE_THOROUGH = '1'
 // Imported only now: they ask for it when they are loaded.
 await import('../kill/every-store.test.js')
 await import('../kill/every-step.test.js')
+await import('../kill/move.test.js')
 await import('../kill/random-kill.test.js')
 await import('../damage/bit-flips.test.js')
 await import('../damage/files.test.js')
