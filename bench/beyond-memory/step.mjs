@@ -8,8 +8,8 @@ import { engines } from './engines.mjs'
 
 const { step, ...task } = JSON.parse(process.argv[2])
 const { directory, engineName, recordCount, valueSizeBytes } = task
-/** Prime to any number of records that is a multiple of thousand: what is read often lies anywhere. */
-const stride = 7_368_787
+/** Prime to any number of records that is a multiple of thousand: they are loaded in the order of their keys, and what is read often lies anywhere. */
+const stride = 1_299_709
 const getsMax = 4_000_000
 const keysPerTurn = 64
 
@@ -26,10 +26,9 @@ async function load() {
   const noise = Buffer.from(Array.from({ length: 2 ** 20 }, () => random(256)))
   await engine.load(recordCount, (index) => {
     const start = random(noise.length - valueSizeBytes)
-    const record = (index * stride) % recordCount
     const value = Buffer.from(noise.subarray(start, start + valueSizeBytes))
-    value.writeUInt32LE(record)
-    return [keyOf(record), value]
+    value.writeUInt32LE(index)
+    return [keyOf(index), value]
   })
   await engine.close()
   process.send('loaded')
@@ -40,8 +39,7 @@ async function read() {
   if (joinPath !== undefined) writeFileSync(joinPath, String(process.pid))
   const random = createRandom(seed)
   const draw = createZipf(recordCount, () => random(2 ** 32) / 2 ** 32)
-  // By another stride than they were loaded in.
-  const records = () => (draw() * 1_299_709) % recordCount
+  const records = () => (draw() * stride) % recordCount
   const durations = new Float32Array(getsMax).fill(1)
   // As much garbage as there is going to be: the heap takes its size before the limit is set.
   for (let group = 0; group < 20_000; group++)
@@ -109,7 +107,7 @@ function mappedLogBytes() {
   let isSegment = false
   for (const line of readFileSync('/proc/self/smaps', 'utf8').split('\n')) {
     if (/^[0-9a-f]+-[0-9a-f]+ /.test(line))
-      isSegment = line.includes(directory) && /log-/.test(line)
+      isSegment = line.includes(directory) && line.includes("segment-")
     else if (isSegment && line.startsWith('Rss:')) bytes += Number(line.split(/\s+/)[1]) * 1024
   }
   return bytes
