@@ -4,7 +4,7 @@
 //   node bench/beyond-memory.mjs [--records N] [--value-bytes N] [--budget-bytes N] [--rounds N] [--stores PATH]
 //
 // Each engine has a process of its own, in a control group whose limit is what the process has for itself when the
-// store is open, 16 MB for that to grow, and the budget: caches, indexes, and pages of files come out of it. Before it begins, the
+// store has been open for a second, 16 MB for that to grow, and the budget: caches, indexes, and pages of files come out of it. Before it begins, the
 // system is told to drop the pages of the store's files, which would else be counted to whoever brought them in. Where
 // no such group can be made it says so; then only Varve keeps to the budget.
 import { execFileSync } from 'node:child_process'

@@ -1,7 +1,7 @@
 // One step of the measurement, in a process of its own. Answers its parent with messages.
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createRandom } from '../compare/prng.mjs'
 import { createZipf } from '../compare/zipf.mjs'
 import { engines } from './engines.mjs'
@@ -64,6 +64,8 @@ async function read() {
     }
   }
 
+  // What works beside it has begun by then.
+  await sleep(1000)
   globalThis.gc()
   process.send('open')
   await once(process, 'message')
@@ -107,7 +109,7 @@ function mappedLogBytes() {
   let isSegment = false
   for (const line of readFileSync('/proc/self/smaps', 'utf8').split('\n')) {
     if (/^[0-9a-f]+-[0-9a-f]+ /.test(line))
-      isSegment = line.includes(directory) && line.includes("segment-")
+      isSegment = line.includes(directory) && line.includes('segment-')
     else if (isSegment && line.startsWith('Rss:')) bytes += Number(line.split(/\s+/)[1]) * 1024
   }
   return bytes
