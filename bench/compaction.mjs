@@ -9,28 +9,13 @@ import { tmpdir } from 'node:os'
 import { setImmediate as turn } from 'node:timers/promises'
 import { open } from 'varve'
 import { createScratchDirectory } from './compare/scratch.mjs'
+import { createZipf } from './compare/zipf.mjs'
 
 const records = Number(process.argv[2] ?? 300_000)
 const value = Buffer.alloc(100, 7)
 const options = { encoding: 'binary', segmentSizeBytes: 2 ** 22, syncIntervalMs: 0 }
 const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
 const key = (index) => `key-${String(index).padStart(12, '0')}`
-
-/** Zipf with exponent 0.99 over `count`, by rejection-inversion of the usual approximation. */
-function zipf(count) {
-  const theta = 0.99
-  let zeta = 0
-  for (let rank = 1; rank <= count; rank++) zeta += 1 / rank ** theta
-  const alpha = 1 / (1 - theta)
-  const eta = (1 - (2 / count) ** (1 - theta)) / (1 - (1 + 0.5 ** theta) / zeta)
-  return () => {
-    const u = Math.random()
-    const uz = u * zeta
-    if (uz < 1) return 0
-    if (uz < 1 + 0.5 ** theta) return 1
-    return Math.floor(count * (eta * u - eta + 1) ** alpha)
-  }
-}
 
 function quantile(sorted, q) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
@@ -140,4 +125,4 @@ for (const segmentSizeBytes of [2 ** 22, 2 ** 26]) {
   if (isWanted('without-pause')) await withoutPause(segmentSizeBytes)
 }
 if (isWanted('uniform')) await amplification('uniform', () => Math.floor(Math.random() * records))
-if (isWanted('zipf')) await amplification('zipf 0.99', zipf(records))
+if (isWanted('zipf')) await amplification('zipf 0.99', createZipf(records))

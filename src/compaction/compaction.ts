@@ -19,7 +19,7 @@
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { StoreError } from '../base/errors.js'
-import { betweenCheckpoints } from '../engine/checkpoint.js'
+import { betweenCheckpoints, isCheckpointBeingMade } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
 import { sync } from '../engine/sync.js'
 import * as layout from '../format/control-layout.js'
@@ -29,7 +29,13 @@ import { Compactor } from './compactor.js'
 import { type CopyTally, copyRecords } from './copy-records.js'
 import { dropSegments, removeLeftovers } from './drop-segments.js'
 import { segmentBytesOf } from './estimate.js'
-import { excessBehindDrop, excessOf, isWithinBound, roomBelowBound } from './occupancy.js'
+import {
+  excessBehindDrop,
+  excessOf,
+  isWithinBound,
+  patienceBytesOf,
+  roomBelowBound,
+} from './occupancy.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
 import { chooseVictim } from './victims.js'
 import { WriterPace } from './writer-pace.js'
@@ -95,6 +101,8 @@ export class Compaction {
   /** Its thread does nothing else, and lives until it is told to end. */
   #isOwnThread = false
   #restUntilMs = 0
+  /** Of dead segments, when the last run in the background was over. */
+  #leftBytes = 0
   #gaveWayAtMs = 0
   #wake: (() => void) | undefined
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
@@ -104,6 +112,10 @@ export class Compaction {
     this.#engine = engine
     this.#pause = pause
     engine.compacted.stop = () => this.#stop()
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined
   }
 
   get isPaused(): boolean {
@@ -236,6 +248,8 @@ export class Compaction {
     const { compacted } = this.#engine
     compacted.failure = undefined
     if (report.isPostponed) this.#restUntilMs = performance.now() + restMs
+    else if (this.#engine.isMapped && !this.isPaused)
+      this.#leftBytes = deadBytesOf(surveySegments(this.#engine))
     this.onRun?.(report, damaged)
     this.#leaveAlone(damaged)
   }
@@ -256,16 +270,27 @@ export class Compaction {
     return this.#damaged
   }
 
+  /**
+   * What a checkpoint pins for as long as it is made counts as if it were not pinned: beside a busy writer one
+   * follows the other, and there would never be anything to do. A run waits for its end.
+   */
   #isWorthIt(): boolean {
     const engine = this.#engine
     const segments = surveySegments(engine)
+    if (this.#isWorth(segments)) return true
+    const unpinned = segments.map((segment) => ({ ...segment, isPinned: false }))
+    return this.#isWorth(unpinned) && isCheckpointBeingMade(engine)
+  }
+
+  #isWorth(segments: readonly SurveyedSegment[]): boolean {
+    const engine = this.#engine
     const excessBytes = excessOf(engine, segments)
     if (excessBytes > 0 && this.#choose(segments, excessBytes, backgroundGarbageRatio)) return true
-    let deadBytes = 0
-    for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
-      if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
-    }
-    return deadBytes >= engine.log.segmentSizeBytes || announcedDrops(engine).length > 0
+    const deadBytes = deadBytesOf(segments)
+    // What a run left waits for a checkpoint: for less of it none is made.
+    this.#leftBytes = Math.min(this.#leftBytes, deadBytes)
+    const isMore = deadBytes - this.#leftBytes >= engine.log.segmentSizeBytes
+    return isMore || announcedDrops(engine).length > 0
   }
 
   #choose(
@@ -324,8 +349,10 @@ export class Compaction {
       durationMs: performance.now() - startedAtMs,
       isPostponed: isHeld || tally.isHeld,
     })
-    // A checkpoint writes as much as the index takes; who waits for the run has it done sooner with fewer.
-    const patienceBytes = engine.index.sizeBytes * (isBackground ? 1 : 4)
+    // Who waits for the run has it done sooner with fewer checkpoints.
+    const patienceBytes = isBackground
+      ? patienceBytesOf(engine, engine.control.read(layout.liveBytes))
+      : engine.index.sizeBytes * 4
     const drop = async (mayWaitBytes: number): Promise<void> => {
       const result = await dropSegments(engine, copied, mayWaitBytes)
       segmentsDropped += result.segmentsDropped
@@ -357,13 +384,20 @@ export class Compaction {
       await syncing
       if (syncFailure !== undefined) throw syncFailure.error
     }
+    let hasWaited = false
     while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
       const segments = surveySegments(engine)
       const excessBytes = isBackground
         ? excessOf(engine, segments)
         : excessBehindDrop(engine, segments)
       const victim = this.#choose(segments, excessBytes, minGarbageRatio, end, done)
-      if (victim === undefined) break
+      if (victim === undefined) {
+        if (hasWaited || !isCheckpointBeingMade(engine)) break
+        hasWaited = true
+        await this.#awaitCheckpoint(isBackground)
+        continue
+      }
+      hasWaited = false
       // Only tombstones count in it, and none if what was copied so far goes first.
       if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
         bytesMovedBefore = tally.bytesMoved
@@ -409,6 +443,11 @@ export class Compaction {
     }
     if (damage.length > 0) throw damage[0]
     return result
+  }
+
+  async #awaitCheckpoint(isBackground: boolean): Promise<void> {
+    do await this.#giveWay(lockPauseMs, isBackground)
+    while (!this.#isOver(isBackground) && isCheckpointBeingMade(this.#engine))
   }
 
   /** As {@link #copy}; waits for whoever makes a checkpoint, and lets them begin now and then. */
@@ -507,6 +546,15 @@ function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
 
 function isFull(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'STORE_FULL'
+}
+
+/** Of segments that only wait to be dropped. */
+function deadBytesOf(segments: readonly SurveyedSegment[]): number {
+  let deadBytes = 0
+  for (const { isComplete, isPinned, liveBytes, sizeBytes } of segments) {
+    if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
+  }
+  return deadBytes
 }
 
 function isDamage(error: unknown): boolean {

@@ -7,12 +7,9 @@ import { memoryPath, openStore } from '../recovery/open-store.js'
 import { Compaction } from './compaction.js'
 import { type CompactorMessage, type CompactorSetup, toPosted } from './compactor.js'
 
-/** Without anything to do; starting another one takes some 50 ms. */
-const idleMsMax = 10_000
-const idleLookMs = 1000
-
 const setup = workerData as CompactorSetup
-const { directory, lockTimeoutMs, mayEnd, memory, memoryBudgetBytes, pause, syncIntervalMs } = setup
+const { directory, idleMsMax, lockTimeoutMs, mayEnd, memory, memoryBudgetBytes } = setup
+const { pause, syncIntervalMs } = setup
 loadLibc()
 // The helper thread that makes room for what this one writes: it may be ended from then on, too.
 awaitPreparer()
@@ -51,9 +48,10 @@ compaction.onRun = (report, damaged) => {
 }
 tell({ kind: 'open' })
 
+// A run may take longer than that, of a large store or beside a busy machine.
 const idle = setInterval(() => {
-  if (performance.now() - busyAtMs > idleMsMax) void end()
-}, idleLookMs)
+  if (!compaction.isRunning && performance.now() - busyAtMs > idleMsMax) void end()
+}, idleMsMax / 10)
 parentPort?.once('message', () => void end())
 compaction.startFor()
 

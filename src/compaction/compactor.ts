@@ -29,6 +29,8 @@ export interface CompactorSetup {
   readonly syncIntervalMs: number
   readonly lockTimeoutMs: number
   readonly memoryBudgetBytes: number | undefined
+  /** So long without a run, and it ends. */
+  readonly idleMsMax: number
   /** A word: 1 while it is paused. */
   readonly pause: Int32Array
   /** A word: 1 as soon as the thread may be ended. */
@@ -92,6 +94,7 @@ export class Compactor {
       syncIntervalMs,
       lockTimeoutMs,
       memoryBudgetBytes,
+      idleMsMax: this.#engine.compacted.idleMsMax,
       pause: this.#pause,
       mayEnd,
     }

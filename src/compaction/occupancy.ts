@@ -14,13 +14,21 @@ const boundFactor = 2
 const boundSegments = 2
 /** Of the live bytes: a small store begins no further below the bound. */
 const roomPart = 0.2
+/** Of the live bytes: as much waits for a checkpoint before the background makes one. */
+const waitingPart = 1 / 16
+
+/** So many bytes wait for a checkpoint before the background makes one, which writes as much as the index takes. */
+export function patienceBytesOf({ index }: Engine, liveBytes: number): number {
+  return Math.max(index.sizeBytes, waitingPart * liveBytes)
+}
 
 /**
  * What is left up to the bound where compaction begins: for what others write until it gives something back, and
- * for the copies of what waits for a checkpoint, of which half may live (see `patienceBytes` in compaction.ts).
+ * for the copies of what waits for a checkpoint, of which half may live.
  */
-export function roomBelowBound({ index, log }: Engine, liveBytes: number): number {
-  return Math.min(log.segmentSizeBytes + index.sizeBytes / 2, roomPart * liveBytes)
+export function roomBelowBound(engine: Engine, liveBytes: number): number {
+  const waitingBytes = patienceBytesOf(engine, liveBytes)
+  return Math.min(engine.log.segmentSizeBytes + waitingBytes / 2, roomPart * liveBytes)
 }
 
 /**

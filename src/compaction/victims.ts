@@ -30,8 +30,8 @@ export function chooseVictim(
       kind === 'log' &&
       isComplete &&
       !isPinned &&
-      // What is dead as a whole is not read: it only waits to be dropped.
-      (liveBytes > 0 || tombstoneBytes > 0) &&
+      // Else it only waits to be dropped: for a checkpoint, or for whoever holds the log.
+      liveBytes + tombstoneBytes > 0 &&
       segmentNumber < end &&
       !excluded.has(segmentNumber),
   )

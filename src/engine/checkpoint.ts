@@ -81,6 +81,14 @@ export async function betweenCheckpoints<T>(
   }
 }
 
+/** True where somebody makes one at this moment, which pins the store as it was when that began. */
+export function isCheckpointBeingMade(engine: Engine): boolean {
+  if (engine.checkpointing !== undefined) return !engine.isMovingRecords
+  const lock = tryLock(engine)
+  lock?.release()
+  return lock === undefined
+}
+
 /** Undefined where another one has the lock. */
 async function whileLocked<T>(engine: Engine, action: () => Promise<T>): Promise<T | undefined> {
   const lock = tryLock(engine)

@@ -99,6 +99,8 @@ export interface Compacted {
   failure: unknown
   /** That does it in the background; undefined where none does, or this one itself. */
   thread: Worker | undefined
+  /** After this long without anything to do the thread ends; starting another one takes some 50 ms. */
+  idleMsMax: number
   /** Ends what is under way; set while there is something that could be. */
   stop: (() => Promise<void>) | undefined
 }
@@ -196,6 +198,7 @@ export class Engine {
   readonly compacted: Compacted = {
     runCount: 0,
     isAwaited: false,
+    idleMsMax: 10_000,
     failure: undefined,
     thread: undefined,
     stop: undefined,

@@ -30,6 +30,8 @@ const pauseMsMin = 0.05
 const pauseMsMax = 1
 /** How long an owner is waited for before it is asked whether it lives. */
 const msBeforeDeathCheck = 2
+/** A step of the wait takes no longer, unless this thread stood still itself, with its process or machine: that is no wait. */
+const stepMsMax = 100
 /** From here on the wait is worth an event. */
 const msBeforeWaitEvent = 100
 
@@ -66,7 +68,8 @@ export function mend(engine: Engine): void {
 }
 
 interface Wait {
-  readonly startedAtMs: number
+  lookedAtMs: number
+  waitedMs: number
   pauseMs: number
   deathCheckAtMs: number
   isReported: boolean
@@ -134,11 +137,12 @@ function requireNotOwn(engine: Engine, word: number): void {
 
 function beginWait(engine: Engine, word: number): Wait {
   requireNotOwn(engine, word)
-  const startedAtMs = performance.now()
+  const nowMs = performance.now()
   return {
-    startedAtMs,
+    lookedAtMs: nowMs,
+    waitedMs: 0,
     pauseMs: pauseMsMin,
-    deathCheckAtMs: startedAtMs + msBeforeDeathCheck,
+    deathCheckAtMs: nowMs + msBeforeDeathCheck,
     isReported: false,
   }
 }
@@ -146,7 +150,9 @@ function beginWait(engine: Engine, word: number): Wait {
 /** One step of waiting. True where the owner was dead and this one is the writer now. */
 function waitForOwner(engine: Engine, word: number, wait: Wait): boolean {
   const nowMs = performance.now()
-  const waitedMs = nowMs - wait.startedAtMs
+  wait.waitedMs += Math.min(nowMs - wait.lookedAtMs, stepMsMax)
+  wait.lookedAtMs = nowMs
+  const { waitedMs } = wait
   if (nowMs >= wait.deathCheckAtMs) {
     if (takeOver(engine, word)) return true
     wait.deathCheckAtMs = nowMs + msBeforeDeathCheck

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { lifecycleFileName } from '../../src/format/file-names.js'
+import { checkpointLockFileName, lifecycleFileName } from '../../src/format/file-names.js'
 import { open, type Store } from '../../src/store/index.js'
 import { temporaryDirectory } from '../support/directory.js'
 import { atEnd } from '../support/ending.js'
@@ -90,6 +90,65 @@ describe(`compaction in the background (VARVE_SEED=${seed})`, () => {
     assert.equal(store.attachments().length, 1)
     assert.equal(threadOf(store), undefined)
     lock.release()
+    await store.close()
+  })
+
+  test('a thread ends when it has nothing to do, and not in the middle of a run', async (t) => {
+    keepAlive(t)
+    const directory = temporaryDirectory(t)
+    const store = open<Buffer>(directory, { ...background, autoCheckpoint: false })
+    const idleMsMax = 500
+    engineOf(store).compacted.idleMsMax = idleMsMax
+    // While somebody makes a checkpoint a run waits.
+    const { platform } = engineOf(store)
+    const lock = platform.tryLock(join(directory, checkpointLockFileName), 'exclusive')
+    assert.ok(lock !== undefined)
+    const model: Model = new Map()
+    const random = new Random(seed)
+    for (let step = 0; step < 5; step++) write(store, model, random, round)
+    await comesTrue(() => store.attachments().length === 2)
+    const thread = threadOf(store)
+    await setTimeout(4 * idleMsMax)
+    assert.ok(thread !== undefined)
+    assert.equal(threadOf(store), thread)
+    lock.release()
+    await comesTrue(() => store.stats().compactions > 0)
+    await comesTrue(() => threadOf(store) === undefined)
+    await store.close()
+  })
+
+  test('what only a checkpoint of somebody else pins is compacted behind it', async (t) => {
+    keepAlive(t)
+    const directory = temporaryDirectory(t)
+    const store = open<Buffer>(directory, { ...background, autoCheckpoint: false })
+    const { platform } = engineOf(store)
+    const model: Model = new Map()
+    const random = new Random(seed)
+    // As one that makes a checkpoint does: it has the lock, and pins what there is.
+    const beginCheckpoint = (): (() => void) => {
+      const lock = platform.tryLock(join(directory, checkpointLockFileName), 'exclusive')
+      assert.ok(lock !== undefined)
+      const snapshot = store.snapshot()
+      return () => {
+        snapshot.close()
+        lock.release()
+      }
+    }
+    const endFirst = beginCheckpoint()
+    for (let step = 0; step < 5; step++) write(store, model, random, round)
+    await comesTrue(() => store.attachments().length === 2)
+    endFirst()
+    await comesTrue(() => store.stats().compactions > 0)
+    store.compactionPaused = true
+    const endSecond = beginCheckpoint()
+    for (let step = 0; step < 5; step++) write(store, model, random, round)
+    await store.sync()
+    const compacting = store.compact()
+    await setTimeout(100)
+    endSecond()
+    const { segmentsDropped } = await compacting
+    assert.ok(segmentsDropped > 0)
+    requireModel(store, model, keyCount)
     await store.close()
   })
 
