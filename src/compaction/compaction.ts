@@ -2,13 +2,8 @@
  * Compaction of one attachment: runs that give back the space of dead records, one at a time, when asked or
  * in the background.
  *
- * A run drops what is dead as a whole, and copies what lives in other segments to the tail until they
- * are dead, too. It works in slices of the event loop, each half a millisecond long (three where others write
- * faster than it works), and takes the writer's word for some records at a time. Of all that have the store open
- * one compacts: whoever has the lock on a file of its own. It may die anywhere: the next one finds what it
- * announced in the slot table.
- *
- * Its own memory is a window of a segment and a few numbers for each segment, whatever the store holds.
+ * Of all that have the store open one compacts: whoever has the lock on a file of its own. It may die anywhere:
+ * the next one finds what it announced in the slot table. What a run does, run.ts says.
  *
  * In the background it is looked after some times a second, by the one that does the background work of
  * all, and at each segment that this one begins, so that it also begins while the event loop stands still.
@@ -18,71 +13,35 @@
  */
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
-import { StoreError } from '../base/errors.js'
-import { betweenCheckpoints, isCheckpointBeingMade } from '../engine/checkpoint.js'
+import { isCheckpointBeingMade } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
-import { sync } from '../engine/sync.js'
-import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import { Compactor } from './compactor.js'
-import { type CopyTally, copyRecords } from './copy-records.js'
-import { dropSegments, removeLeftovers } from './drop-segments.js'
+import { removeLeftovers } from './drop-segments.js'
 import { segmentBytesOf } from './estimate.js'
+import { excessOf } from './occupancy.js'
 import {
-  excessBehindDrop,
-  excessOf,
-  isWithinBound,
-  patienceBytesOf,
-  roomBelowBound,
-} from './occupancy.js'
+  type CompactionEvent,
+  type CompactionReport,
+  CompactionRun,
+  type RunOptions,
+} from './run.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
 import { chooseVictim } from './victims.js'
 import { WriterPace } from './writer-pace.js'
-
-export interface CompactionReport {
-  /** Bytes of all segment files, before and after. */
-  readonly bytesBefore: number
-  readonly bytesAfter: number
-  readonly segmentsDropped: number
-  /** Live records that were copied out of segments that were worth it, and their bytes. */
-  readonly recordsMoved: number
-  readonly bytesMoved: number
-  readonly durationMs: number
-  /**
-   * True where it ended early because somebody walks along the log: a `scan`, a `verify` or a `backup` that
-   * is under way.
-   */
-  readonly isPostponed: boolean
-}
-
-export interface CompactionEvent extends CompactionReport {
-  /** False while the run goes on. */
-  readonly isDone: boolean
-}
-
-export interface RunOptions {
-  readonly minGarbageRatio: number
-  readonly isBackground: boolean
-}
 
 /** The part of a segment that can be given back from which on it is compacted when asked. */
 export const minGarbageRatioDefault = 0.5
 /** In the background the whole store decides, unless next to nothing would have to be copied. */
 const backgroundGarbageRatio = 0.95
 
+const anySegment = { end: Number.POSITIVE_INFINITY, minGarbageRatio: backgroundGarbageRatio }
+
 const lookIntervalMs = 250
 /** After a failure, or where somebody walks along the log. */
 const restMs = 5000
-const sliceMs = 0.5
-/** Where the store grows faster than that allows. */
-const sliceMsMax = 3
-const backgroundPauseMs = 1
 const lockPauseMs = 10
-/** Who waits for a checkpoint in another thread looks oftener than that pause is long (checkpoint.ts). */
-const giveWayIntervalMs = 500
-/** Of copies, given to the medium while the copying goes on. */
-const syncAheadBytes = 2 ** 24
 const timerMsMax = 2 ** 31 - 1
 
 export class Compaction {
@@ -103,7 +62,6 @@ export class Compaction {
   #restUntilMs = 0
   /** Of dead segments, when the last run in the background was over. */
   #leftBytes = 0
-  #gaveWayAtMs = 0
   #wake: (() => void) | undefined
   /** Numbers of segments in which a record does not verify: the background leaves them alone. */
   readonly #damaged: Set<number> = new Set()
@@ -285,7 +243,8 @@ export class Compaction {
   #isWorth(segments: readonly SurveyedSegment[]): boolean {
     const engine = this.#engine
     const excessBytes = excessOf(engine, segments)
-    if (excessBytes > 0 && this.#choose(segments, excessBytes, backgroundGarbageRatio)) return true
+    const rule = { ...anySegment, excessBytes, excluded: this.#damaged }
+    if (excessBytes > 0 && chooseVictim(segments, rule) !== undefined) return true
     const deadBytes = deadBytesOf(segments)
     // What a run left waits for a checkpoint: for less of it none is made.
     this.#leftBytes = Math.min(this.#leftBytes, deadBytes)
@@ -293,23 +252,16 @@ export class Compaction {
     return isMore || announcedDrops(engine).length > 0
   }
 
-  #choose(
-    segments: readonly SurveyedSegment[],
-    excessBytes: number,
-    minGarbageRatio: number,
-    end: number = Number.POSITIVE_INFINITY,
-    done: ReadonlySet<number> = new Set(),
-  ): SurveyedSegment | undefined {
-    const excluded = new Set([...done, ...this.#damaged])
-    return chooseVictim(segments, { end, excessBytes, excluded, minGarbageRatio })
-  }
-
   async #run(options: RunOptions): Promise<CompactionReport> {
     const lock = await this.#lock(options.isBackground)
     if (lock === undefined) return nothingDone(this.#engine)
     try {
       removeLeftovers(this.#engine)
-      return await this.#runLocked(options)
+      return await new CompactionRun(this.#engine, options, this.#damaged, {
+        isOver: () => this.#isOver(options.isBackground),
+        giveWay: (ms) => this.#giveWay(ms, options.isBackground),
+        onProgress: (event) => this.onProgress?.(event),
+      }).run()
     } finally {
       lock.release()
     }
@@ -325,181 +277,6 @@ export class Compaction {
       await this.#giveWay(lockPauseMs, false)
       if (this.#isOver(isBackground)) return undefined
     }
-  }
-
-  async #runLocked(options: RunOptions): Promise<CompactionReport> {
-    const engine = this.#engine
-    const { isBackground, minGarbageRatio } = options
-    const startedAtMs = performance.now()
-    const bytesBefore = segmentBytesOf(engine)
-    const tally: CopyTally = { recordsMoved: 0, bytesMoved: 0, isHeld: false }
-    let segmentsDropped = 0
-    let isHeld = false
-    const copied = new Set<number>()
-    // What this run fills itself is not looked at again: some of a segment always stays unused.
-    const end = engine.control.read(layout.nextSegmentNumber)
-    const done = new Set<number>()
-    const damage: unknown[] = []
-    const report = (): CompactionReport => ({
-      bytesBefore,
-      bytesAfter: engine.isMapped ? segmentBytesOf(engine) : bytesBefore,
-      segmentsDropped,
-      recordsMoved: tally.recordsMoved,
-      bytesMoved: tally.bytesMoved,
-      durationMs: performance.now() - startedAtMs,
-      isPostponed: isHeld || tally.isHeld,
-    })
-    // Who waits for the run has it done sooner with fewer checkpoints.
-    const patienceBytes = isBackground
-      ? patienceBytesOf(engine, engine.control.read(layout.liveBytes))
-      : engine.index.sizeBytes * 4
-    const drop = async (mayWaitBytes: number): Promise<void> => {
-      const result = await dropSegments(engine, copied, mayWaitBytes)
-      segmentsDropped += result.segmentsDropped
-      isHeld = result.isHeld
-      if (result.segmentsDropped > 0) this.onProgress?.({ ...report(), isDone: false })
-    }
-
-    if (!isBackground) this.#damaged.clear()
-    await drop(patienceBytes)
-    let bytesMovedBefore = 0
-    /** Copied as a whole since the last drop. */
-    let waitingCount = 0
-    let syncing: Promise<void> | undefined
-    let bytesMovedAtSync = 0
-    let syncFailure: { readonly error: unknown } | undefined
-    /** The sync of the next drop finds little left to do. */
-    const syncAhead = (): void => {
-      if (syncing !== undefined || tally.bytesMoved - bytesMovedAtSync < syncAheadBytes) return
-      bytesMovedAtSync = tally.bytesMoved
-      syncing = sync(engine)
-        .catch((error: unknown) => {
-          syncFailure = { error }
-        })
-        .finally(() => {
-          syncing = undefined
-        })
-    }
-    const endSyncAhead = async (): Promise<void> => {
-      await syncing
-      if (syncFailure !== undefined) throw syncFailure.error
-    }
-    let hasWaited = false
-    while (!this.#isOver(isBackground) && !isHeld && !tally.isHeld) {
-      const segments = surveySegments(engine)
-      const excessBytes = isBackground
-        ? excessOf(engine, segments)
-        : excessBehindDrop(engine, segments)
-      const victim = this.#choose(segments, excessBytes, minGarbageRatio, end, done)
-      if (victim === undefined) {
-        if (hasWaited || !isCheckpointBeingMade(engine)) break
-        hasWaited = true
-        await this.#awaitCheckpoint(isBackground)
-        continue
-      }
-      hasWaited = false
-      // Only tombstones count in it, and none if what was copied so far goes first.
-      if (victim.liveBytes === 0 && tally.bytesMoved > bytesMovedBefore) {
-        bytesMovedBefore = tally.bytesMoved
-        waitingCount = 0
-        await drop(patienceBytes)
-        continue
-      }
-      done.add(victim.segmentNumber)
-      try {
-        const isCopied = await this.#copyBetweenCheckpoints(victim, tally, isBackground)
-        if (isCopied) copied.add(victim.segmentNumber)
-        if (isCopied) waitingCount++
-      } catch (error) {
-        if (isFull(error) && waitingCount > 0) {
-          // What is there twice is the room that this one needs.
-          done.delete(victim.segmentNumber)
-          waitingCount = 0
-          await drop(0)
-          continue
-        }
-        await endSyncAhead()
-        if (!isDamage(error)) throw error
-        this.#damaged.add(victim.segmentNumber)
-        damage.push(error)
-      }
-      // Each drop costs two flushes, and maybe a checkpoint; on the other hand, what is copied and not dropped
-      // yet is there twice: of a run that was asked for as long as that stays within the bound.
-      if (tally.bytesMoved - bytesMovedBefore < engine.log.segmentSizeBytes / 2) continue
-      if (!isBackground && isWithinBound(engine)) {
-        syncAhead()
-        continue
-      }
-      bytesMovedBefore = tally.bytesMoved
-      waitingCount = 0
-      await drop(patienceBytes)
-    }
-    await endSyncAhead()
-    if (!this.#isOver(isBackground) && !isHeld) await drop(isBackground ? patienceBytes : 0)
-    const result = report()
-    if (segmentsDropped > 0) engine.compacted.runCount++
-    if (segmentsDropped > 0 || tally.recordsMoved > 0) {
-      this.onProgress?.({ ...result, isDone: true })
-    }
-    if (damage.length > 0) throw damage[0]
-    return result
-  }
-
-  async #awaitCheckpoint(isBackground: boolean): Promise<void> {
-    do await this.#giveWay(lockPauseMs, isBackground)
-    while (!this.#isOver(isBackground) && isCheckpointBeingMade(this.#engine))
-  }
-
-  /** As {@link #copy}; waits for whoever makes a checkpoint, and lets them begin now and then. */
-  async #copyBetweenCheckpoints(
-    victim: SurveyedSegment,
-    tally: CopyTally,
-    isBackground: boolean,
-  ): Promise<boolean> {
-    if (performance.now() - this.#gaveWayAtMs > giveWayIntervalMs) {
-      await this.#giveWay(lockPauseMs, isBackground)
-      this.#gaveWayAtMs = performance.now()
-    }
-    while (!this.#isOver(isBackground)) {
-      const isCopied = await betweenCheckpoints(this.#engine, () =>
-        this.#copy(victim, tally, isBackground),
-      )
-      if (isCopied !== undefined) return isCopied
-      await this.#giveWay(lockPauseMs, isBackground)
-      this.#gaveWayAtMs = performance.now()
-    }
-    return false
-  }
-
-  /** True where all that counts in the segment was copied. */
-  async #copy(victim: SurveyedSegment, tally: CopyTally, isBackground: boolean): Promise<boolean> {
-    const steps = copyRecords(this.#engine, victim, tally)
-    const asked = { pauseMs: 0, sliceMs }
-    let pace = isBackground ? this.#pace() : asked
-    let sliceEndMs = performance.now() + pace.sliceMs
-    try {
-      for (;;) {
-        const isEnd = steps.next().done === true
-        if (tally.isHeld) return false
-        if (isEnd) return true
-        if (performance.now() < sliceEndMs) continue
-        await this.#giveWay(pace.pauseMs, isBackground)
-        if (this.#isOver(isBackground)) return false
-        if (isBackground) pace = this.#pace()
-        sliceEndMs = performance.now() + pace.sliceMs
-      }
-    } finally {
-      steps.return()
-    }
-  }
-
-  /** The more the store takes above its bound, because others write faster than this works. */
-  #pace(): Pace {
-    const engine = this.#engine
-    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
-    const excessBytes = excessOf(engine, surveySegments(engine))
-    if (excessBytes <= roomBytes / 2) return { pauseMs: backgroundPauseMs, sliceMs }
-    return { pauseMs: 0, sliceMs: excessBytes <= roomBytes ? sliceMs : sliceMsMax }
   }
 
   /** A turn of the event loop at least. In the background it keeps no process alive. */
@@ -528,11 +305,6 @@ export class Compaction {
   }
 }
 
-interface Pace {
-  readonly pauseMs: number
-  readonly sliceMs: number
-}
-
 const alone: FileLock = { release: () => undefined, share: () => undefined }
 
 /** One that is alone does all background work; of several the one on duty. */
@@ -544,10 +316,6 @@ function isAble({ control, isClosed, isReadOnly }: Engine): boolean {
   return !isClosed && !isReadOnly && !control.isPoisoned
 }
 
-function isFull(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'STORE_FULL'
-}
-
 /** Of segments that only wait to be dropped. */
 function deadBytesOf(segments: readonly SurveyedSegment[]): number {
   let deadBytes = 0
@@ -555,10 +323,6 @@ function deadBytesOf(segments: readonly SurveyedSegment[]): number {
     if (isComplete && !isPinned && liveBytes === 0) deadBytes += sizeBytes
   }
   return deadBytes
-}
-
-function isDamage(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'STORE_CORRUPT'
 }
 
 function nothingDone(engine: Engine): CompactionReport {

@@ -12,7 +12,7 @@ import { Worker } from 'node:worker_threads'
 import { StoreError, type StoreErrorCode } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import type { MemoryHandle } from '../platform/platform.js'
-import type { CompactionEvent, CompactionReport } from './compaction.js'
+import type { CompactionEvent, CompactionReport } from './run.js'
 
 export interface CompactorListener {
   readonly onProgress: (event: CompactionEvent) => void

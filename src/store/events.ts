@@ -1,6 +1,6 @@
 /** What a store tells its user beside the results of calls. */
 import { shown } from '../base/shown.js'
-import type { CompactionEvent } from '../compaction/compaction.js'
+import type { CompactionEvent } from '../compaction/run.js'
 import type { Attachment } from '../control/attachments.js'
 
 export interface StoreEvents {

@@ -7,8 +7,8 @@ export {
   type StoreErrorCode,
   type StoreErrorDetails,
 } from '../base/errors.js'
-export type { CompactionEvent, CompactionReport } from '../compaction/compaction.js'
 export type { CompactionEstimate, SegmentEstimate } from '../compaction/estimate.js'
+export type { CompactionEvent, CompactionReport } from '../compaction/run.js'
 export type { Attachment } from '../control/attachments.js'
 export type { Outcome } from '../engine/apply-command.js'
 export type { CheckpointInfo } from '../engine/checkpoints.js'

@@ -4,12 +4,9 @@
 import { EventEmitter } from 'node:events'
 import { type BackupReport, backup } from '../backup/backup.js'
 import { shown } from '../base/shown.js'
-import {
-  Compaction,
-  type CompactionReport,
-  minGarbageRatioDefault,
-} from '../compaction/compaction.js'
+import { Compaction, minGarbageRatioDefault } from '../compaction/compaction.js'
 import { type CompactionEstimate, estimateCompaction } from '../compaction/estimate.js'
+import type { CompactionReport } from '../compaction/run.js'
 import type { Attachment } from '../control/attachments.js'
 import { BatchDraft } from '../engine/batch-draft.js'
 import { checkpoint } from '../engine/checkpoint.js'
