@@ -1,10 +1,6 @@
-/**
- * Steps that a process can be killed at: the beginnings and commits of control states, and every call that
- * changes files.
- */
+/** Steps that a process can be killed at: those of step-trap.ts, and the middle of every write. */
 import fs from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
-import { Control } from '../../src/control/control.js'
+import { trapSteps } from '../support/step-trap.js'
 
 /** From here on the n-th step of this process is its last. */
 export function killAtStep(lastStep: number): void {
@@ -12,42 +8,8 @@ export function killAtStep(lastStep: number): void {
   const hit = (): void => {
     if (++step === lastStep) process.kill(process.pid, 'SIGKILL')
   }
-  for (const name of ['begin', 'commit'] as const) {
-    const original = Control.prototype[name]
-    Control.prototype[name] = function around(this: Control): void {
-      hit()
-      original.call(this)
-      hit()
-    }
-  }
-  const calls = [
-    'openSync',
-    'renameSync',
-    'unlinkSync',
-    'ftruncateSync',
-    'fsyncSync',
-    'fdatasyncSync',
-    'mkdirSync',
-    'fdatasync',
-    'fsync',
-  ] as const
-  for (const name of calls) {
-    const original = fs[name] as (...args: unknown[]) => unknown
-    const around = (...args: unknown[]): unknown => {
-      // Opening to read changes nothing.
-      if (name === 'openSync' && ((args[1] as number) & fs.constants.O_CREAT) === 0) {
-        return original(...args)
-      }
-      hit()
-      const result = original(...args)
-      hit()
-      return result
-    }
-    Object.assign(fs, { [name]: around })
-  }
   const { writeSync } = fs
   const tear = (fd: number, bytes: Uint8Array, from: number, size: number, at: number): number => {
-    hit()
     // A write that a kill cuts short.
     if (step + 1 === lastStep) writeSync(fd, bytes, from, (size * lastStep * 37) % size, at)
     hit()
@@ -57,5 +19,5 @@ export function killAtStep(lastStep: number): void {
     writeSync: (fd: number, data: Uint8Array | string, from: number, size: number, at: number) =>
       typeof data === 'string' ? writeSync(fd, data) : tear(fd, data, from ?? 0, size, at),
   })
-  syncBuiltinESMExports()
+  trapSteps(hit)
 }
