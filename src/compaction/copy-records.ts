@@ -13,7 +13,7 @@ import { corrupt } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave, mend } from '../engine/exclusive.js'
 import { freezeRecord } from '../engine/freeze.js'
-import { moveRecord } from '../engine/move-record.js'
+import { moveRecords } from '../engine/move-record.js'
 import { fetchHomes } from '../engine/probe.js'
 import { hashRecord } from '../engine/take-key.js'
 import { segmentFileName } from '../format/file-names.js'
@@ -61,24 +61,10 @@ export function* copyRecords(
     // Of the records of a turn: where they begin in the segment, in 8-byte words, and the hashes of their keys.
     const offsets = new Float64Array(recordsPerTurn)
     const hashes = new Int32Array(recordsPerTurn)
+    const offsetsInPart = new Int32Array(recordsPerTurn)
+    const starts = new Int32Array(recordsPerTurn)
     let count = 0
-    const move = (words: Int32Array, wordsStart: number, place: number): void => {
-      const part = Math.floor(offsets[place] / log.segmentWords)
-      const offset = offsets[place] - part * log.segmentWords
-      const hash = hashes[place]
-      const bytes = moveRecord(
-        engine,
-        words,
-        wordsStart,
-        hash,
-        slot + part,
-        offset,
-        keepsTombstones,
-      )
-      if (bytes === 0) return
-      tally.recordsMoved++
-      tally.bytesMoved += bytes
-    }
+    let part = 0
     // Where the window of the reader began when the first record of the turn was read.
     let windowStart = 0
     const flush = (isInWindow: boolean): void => {
@@ -86,14 +72,30 @@ export function* copyRecords(
       moveHeld(
         engine,
         () => {
-          if (log.words[slot] === undefined) log.mapSlot(slot)
+          const partSlot = slot + part
+          const partStart = part * log.segmentWords
+          if (log.words[partSlot] === undefined) log.mapSlot(partSlot)
           // Below the boundary they are the same bytes; those of the window are in the processor's cache.
-          const words = isInWindow ? reader.words : log.words[slot]
-          const first = isInWindow ? windowStart : 0
-          fetchHomes(engine, hashes, count)
+          const words = isInWindow ? reader.words : log.words[partSlot]
+          const first = isInWindow ? windowStart : partStart
           for (let place = 0; place < count; place++) {
-            move(words, (offsets[place] - first) * 2, place)
+            starts[place] = (offsets[place] - first) * 2
+            offsetsInPart[place] = offsets[place] - partStart
           }
+          fetchHomes(engine, hashes, count)
+          moveRecords(
+            engine,
+            {
+              words,
+              starts,
+              hashes,
+              count,
+              slot: partSlot,
+              offsets: offsetsInPart,
+              keepsTombstones,
+            },
+            tally,
+          )
         },
         tally,
       )
@@ -105,14 +107,14 @@ export function* copyRecords(
         if (type !== typePut && type !== typeTombstone) return
         if (tally.isHeld) return
         const window = offset - reader.start / 2
-        if (window !== windowStart) flush(false)
+        const partOfRecord = Math.floor(offset / log.segmentWords)
+        if (window !== windowStart || partOfRecord !== part) flush(false)
         windowStart = window
+        part = partOfRecord
         offsets[count] = offset
-        hashes[count] = hashRecord(engine, reader.words, reader.start)
-        if (isShared || !reader.isWhole) count++
-        else moveHeld(engine, () => move(reader.words, reader.start, count), tally)
+        hashes[count++] = hashRecord(engine, reader.words, reader.start)
         if (!reader.isWhole) flush(false)
-        else if (count === recordsPerTurn) flush(true)
+        else if (!isShared || count === recordsPerTurn) flush(true)
       },
       damage: (offset, _end, what) => {
         throw corrupt(path, offset * 8, what)

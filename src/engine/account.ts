@@ -100,7 +100,8 @@ export function accountReplace(
 
 /**
  * The record of the lookup, of `spanDoubles`, is live in another place, of `sizeDoubles`. In its old one it is
- * dead for the space only: a snapshot that needs it finds it in the new one.
+ * dead for the space only: a snapshot that needs it finds it in the new one. Of several in one change all lie in
+ * the same slot.
  */
 export function accountMove(
   { control, lookup, log }: Engine,
@@ -111,6 +112,10 @@ export function accountMove(
   const { slot } = lookup
   const spanBytes = spanDoubles * 8
   doubles[next + layout.liveBytes] += sizeDoubles * 8 - spanBytes
+  if (doubles[next + layout.pendingDeadSlot] === slot) {
+    doubles[next + layout.pendingDeadBytes] += spanBytes
+    return
+  }
   doubles[next + layout.pendingDeadSlot] = slot
   doubles[next + layout.pendingDeadBytes] = log.slots.get(slot, slotDeadBytes) + spanBytes
   doubles[next + layout.pendingDeadSequence] = log.slots.get(slot, slotDeadSequence)

@@ -175,6 +175,7 @@ export const pendingDeadSequence = 51
 export const pendingLiveValueSlot = 52
 /** First slot of a dropped segment that is freed, -1 for none. */
 export const pendingFreedSlot = 54
+export const pendingMoveCount = 55
 /** 1 where, besides, the patches in the redo area go into pages of the ordered index. */
 export const pendingOrder = 53
 
@@ -188,6 +189,16 @@ export const changeLink = 2
 export const changeInPlace = 3
 /** The bucket images in the redo area go where they say: a split. */
 export const changeBuckets = 4
+/** `pendingMoveCount` entries get the words that the redo area has for them. */
+export const changeMoves = 5
+// Of each of these, in 32-bit words: its home bucket, its bucket (an overflow bucket as its negative number), its first
+// word there, and its words to be.
+export const moveHome = 0
+export const moveBucket = 1
+export const moveEntry = 2
+export const moveLow = 3
+export const moveHigh = 4
+export const moveWords = 5
 /**
  * Who has the store open: an entry for each thread that does, with a lock file of its own that the
  * operating system frees when the thread or process is gone.
