@@ -23,7 +23,7 @@
  * index that name a dropped segment stay good where entries into it are left out: whatever counted in it
  * was superseded or copied later in the log.
  */
-import { StoreError } from '../base/errors.js'
+import { StoreError, systemErrorCode } from '../base/errors.js'
 import { applyPending } from '../engine/apply.js'
 import { isOrderBeingBuilt } from '../engine/build-order.js'
 import { checkpoint } from '../engine/checkpoint.js'
@@ -240,8 +240,8 @@ function manifestOf(engine: Engine, former: Manifest): Manifest {
 }
 
 /** Steps 4 and 5. */
-function free(engine: Engine): DropResult {
-  const { attachments, control, log, platform } = engine
+async function free(engine: Engine): Promise<DropResult> {
+  const { attachments, control, log } = engine
   const names = exclusively(engine, () => {
     if (attachments.isLogHeld()) return undefined
     const dropped = announcedDrops(engine)
@@ -260,12 +260,18 @@ function free(engine: Engine): DropResult {
     return freed
   })
   if (names === undefined) return { segmentsDropped: 0, isHeld: true }
-  for (const name of names) {
-    const path = log.path(name)
-    // An opening may have removed it.
-    if (platform.exists(path)) platform.remove(path)
-  }
+  await Promise.all(names.map((name) => remove(engine, log.path(name))))
   return { segmentsDropped: names.length, isHeld: false }
+}
+
+/** Others write meanwhile, and the store may be closed: nothing refers to the file any more. */
+async function remove({ platform }: Engine, path: string): Promise<void> {
+  try {
+    await platform.removeAsync(path)
+  } catch (error) {
+    // An opening may have removed it.
+    if (systemErrorCode(error) !== 'ENOENT') throw error
+  }
 }
 
 /** What `usedBytes` has counted of a segment. */

@@ -71,7 +71,7 @@ const checkpointPauseMs = 10
 /** Who waits for a checkpoint in another thread looks oftener than that pause is long (checkpoint.ts). */
 const giveWayIntervalMs = 500
 /** Of copies, given to the medium while the copying goes on. */
-const syncAheadBytes = 2 ** 24
+const syncAheadBytes = 2 ** 23
 /** In indexes, the most that waits for a checkpoint of a run that somebody waits for. */
 const patienceIndexes = 4
 
@@ -246,6 +246,7 @@ export class CompactionRun {
         if (this.#tally.isHeld) return false
         if (isEnd) return true
         if (performance.now() < sliceEndMs) continue
+        if (!this.#options.isBackground) this.#syncAhead()
         await this.#host.giveWay(pace.pauseMs)
         if (this.#host.isOver()) return false
         pace = this.#pace()

@@ -151,6 +151,7 @@ function platformOf(libc: Libc, directory: MemoryDirectory): Platform {
     },
     rename: (from, to) => directory.rename(find(from), basename(to)),
     remove: (path) => directory.remove(find(path)),
+    removeAsync: async (path) => directory.remove(find(path)),
     syncDirectory: () => undefined,
     syncDirectoryAsync: () => Promise.resolve(),
     lock(path) {

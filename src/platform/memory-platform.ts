@@ -156,6 +156,10 @@ export function createMemoryPlatform(): Platform {
       find(path)
       files.delete(path)
     },
+    async removeAsync(path) {
+      find(path)
+      files.delete(path)
+    },
     syncDirectory: () => undefined,
     syncDirectoryAsync: () => Promise.resolve(),
     lock: (): Lock => ({ release: () => undefined }),

@@ -21,6 +21,7 @@ import {
   readSync,
   renameSync,
   statSync,
+  unlink,
   unlinkSync,
   writeSync,
 } from 'node:fs'
@@ -224,6 +225,12 @@ export const nodeDirectories = {
   rename: (from: string, to: string): void => renameSync(from, to),
 
   remove: (path: string): void => unlinkSync(path),
+
+  removeAsync(path: string): Promise<void> {
+    return new Promise((done, failed) => {
+      unlink(path, (error) => (error ? failed(error) : done()))
+    })
+  },
 
   syncDirectory(path: string): void {
     if (process.platform === 'win32') return

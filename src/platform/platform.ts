@@ -138,6 +138,8 @@ export interface Platform {
   createAddressSpace(rangeSizeBytes: number): MappingSpace | undefined
   rename(from: string, to: string): void
   remove(path: string): void
+  /** The same off the calling thread: giving back the blocks of a large file takes milliseconds. */
+  removeAsync(path: string): Promise<void>
   syncDirectory(path: string): void
   syncDirectoryAsync(path: string): Promise<void>
   /** True where other threads and processes can have the same files mapped at the same time. */

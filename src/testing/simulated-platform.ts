@@ -171,6 +171,7 @@ export function createSimulatedPlatform(disk: SimulatedDisk): Platform {
     createAddressSpace: () => undefined,
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
+    removeAsync: async (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
     syncDirectoryAsync: (path) => disk.syncDirectoryAsync(path),
     lock(path, mode): Lock {

@@ -18,6 +18,7 @@ const changingCalls = [
   'closeSync',
   'fdatasync',
   'fsync',
+  'unlink',
 ] as const
 
 /** From now on, and for good, `onStep` runs before and after every step. */
