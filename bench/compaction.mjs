@@ -6,6 +6,7 @@
 // Parts: speed, without-pause, uniform, zipf.
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { open } from 'varve'
 import { createScratchDirectory } from './compare/scratch.mjs'
@@ -82,8 +83,9 @@ async function amplification(name, next) {
 /** What is read is what is dropped: all that lives in a segment was copied out of it. */
 async function speed(segmentSizeBytes) {
   const runs = []
+  const scratch = createScratchDirectory(tmpdir())
   for (let run = 0; run < speedRuns; run++) {
-    const directory = createScratchDirectory(tmpdir())
+    const directory = join(scratch, String(run))
     const store = open(directory, { ...options, segmentSizeBytes, autoCompact: false })
     for (let index = 0; index < records; index++) store.put(key(index), value)
     await store.sync()
@@ -93,8 +95,8 @@ async function speed(segmentSizeBytes) {
     const read = report.segmentsDropped * segmentSizeBytes
     runs.push({ ...report, read, speed: (read / report.durationMs / 2 ** 20) * 1000 })
     await store.close()
-    rmSync(directory, { recursive: true, force: true })
   }
+  rmSync(scratch, { recursive: true, force: true })
   const speeds = runs.map((run) => run.speed)
   const { bytesAfter, bytesBefore, bytesMoved, read } = runs[0]
   console.log(

@@ -11,7 +11,7 @@
  * 4. With the writer's word in hand the slots are freed, and the generation raised by which everybody
  *    who has a segment mapped sees that it is gone. Not while somebody walks along the log: what began
  *    between 2 and 4 may have read the former manifest.
- * 5. The files are removed.
+ * 5. The files are removed, by threads of Node's pool: nobody refers to them any more.
  *
  * A slot is freed as every change of more than one word is made: announced by a commit, then applied. Killed
  * before 2, nothing happened. Killed between 2 and 4, the next to compact goes on at 3. Killed between 4

@@ -121,9 +121,9 @@ describe('a segment', () => {
       fillSegment(store)
     }
     const platform = log.platform as { -readonly [K in keyof Platform]: Platform[K] }
-    const { remove } = platform
+    const { removeAsync } = platform
     let removed = 0
-    platform.remove = (path) => {
+    platform.removeAsync = async (path) => {
       const number = Number(basename(path).split('-')[1])
       assert.ok(control.read(layout.durable) >= control.read(layout.tail))
       const manifest = readManifest(log.platform, directory, log.storeId)
@@ -131,11 +131,11 @@ describe('a segment', () => {
       assert.ok(!manifest.segments.some(({ segmentNumber }) => segmentNumber === number))
       assert.equal(log.slotOf(number), -1)
       removed++
-      remove(path)
+      await removeAsync(path)
     }
     await store.compact(all)
     assert.ok(removed >= 3)
-    platform.remove = remove
+    platform.removeAsync = removeAsync
     await store.close()
   })
 
