@@ -90,7 +90,9 @@ async function run(kind) {
   const look = () => {
     const { fileBytes, liveBytes } = store.compactionEstimate()
     const nowMs = performance.now()
-    const part = fileBytes / (2 * liveBytes + 2 * segmentSizeBytes)
+    // The bound is promised from four segments of live data on.
+    const isPromised = liveBytes >= 4 * segmentSizeBytes
+    const part = isPromised ? fileBytes / (2 * liveBytes + 2 * segmentSizeBytes) : 0
     if (part > 1) aboveMs += nowMs - lookedAtMs
     if (part > highest.part) {
       Object.assign(highest, { part, fileBytes, liveBytes, atMs: nowMs - startedAtMs })

@@ -29,7 +29,7 @@ import {
 } from './run.js'
 import { announcedDrops, type SurveyedSegment, surveySegments } from './survey.js'
 import { chooseVictim } from './victims.js'
-import { WriterPace } from './writer-pace.js'
+import { WriterPace, whileWriting } from './writer-pace.js'
 
 /** The part of a segment that can be given back from which on it is compacted when asked. */
 export const minGarbageRatioDefault = 0.5
@@ -102,14 +102,9 @@ export class Compaction {
       })
     }
     this.#startTimer(() => isMine(engine))
-    engine.log.rollListeners.push(() => this.#whileWriting(() => this.#lookWhileWriting()))
-    const pace = new WriterPace(engine, () => this.#isHelped())
-    const wait = (): void => this.#whileWriting(() => pace.wait())
-    engine.log.roomListeners.push(() =>
-      this.#whileWriting(() => {
-        if (pace.look()) engine.afterWrite = wait
-      }),
-    )
+    engine.log.rollListeners.push(() => whileWriting(engine, () => this.#lookWhileWriting()))
+    engine.pace = new WriterPace(engine, () => this.#isHelped())
+    engine.log.roomListeners.push(() => engine.pace.askToPut())
   }
 
   /** Looks after it in the background from now on, for another one. */
@@ -139,15 +134,6 @@ export class Compaction {
     const engine = this.#engine
     if (this.#compactor === undefined || this.#isStopped) return
     if (isAble(engine) && engine.background.tryDuty()) this.#look()
-  }
-
-  /** What fails here must fail in no write. */
-  #whileWriting(action: () => void): void {
-    try {
-      action()
-    } catch (error) {
-      this.#engine.onError?.(error)
-    }
   }
 
   /** Throws what the background met before, once. */

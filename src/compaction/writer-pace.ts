@@ -1,17 +1,20 @@
 /**
- * Holding a writer back that fills the log faster than compaction gives space back: between two of its writes, and
- * only where a thread or another process compacts meanwhile.
+ * Holding back who makes garbage faster than compaction gives space back: between two writes, and only where a
+ * thread or another process compacts meanwhile.
  *
- * From where the sealed segments take twice what is live it waits for some milliseconds every 2 MiB of log, the
- * longer the more they take; from {@link farSegments} above that on until compaction has caught up, though no longer
- * than {@link waitMsMax} at a time. So neither who writes less than compaction can take waits, nor a burst of a
- * segment or two, and who writes without a pause is slowed down.
+ * - Who puts waits for some milliseconds at every 2 MiB of log from where the sealed segments take twice what is
+ *   live, the longer the more they take; from {@link farSegments} above that on until compaction has caught up,
+ *   though no longer than {@link waitMsMax} at a time. So neither who writes less than compaction can take
+ *   waits, nor a burst of a segment or two, and who writes without a pause is slowed down.
+ * - Who deletes lowers what files may take by twice of what he deletes, and does so faster than anybody puts: he
+ *   is held back from half the way between where compaction begins and the bound, at every {@link deleteStrideBytes}.
  *
- * How far it is, is looked at where a segment is begun, with the writer's word in hand; the wait comes when
- * the word was given back, because compaction needs it.
+ * How far it is, is looked at with the writer's word in hand; the wait comes when the word was given back, because
+ * compaction needs it.
  */
 import { pause } from '../base/pause.js'
 import type { Engine } from '../engine/engine.js'
+import type { Pace } from '../engine/pace.js'
 import * as layout from '../format/control-layout.js'
 import { excessOf, roomBelowBound } from './occupancy.js'
 import { surveySegments } from './survey.js'
@@ -27,15 +30,23 @@ const waitMsMax = 100
 /** Until then a thread that compacts has long begun. */
 const waitsInVainMax = 30
 const lookIntervalMs = 2
+const deleteStrideBytes = 2 ** 19
+/** At the bound, for each stride: 25 MB of deletes a second are left. */
+const deletePauseMs = 20
+const measuredPart = 1 / 4
 
-export class WriterPace {
+export class WriterPace implements Pace {
+  askBelowBytes = Number.NEGATIVE_INFINITY
   readonly #engine: Engine
   /** True where somebody compacts while this thread stands still. */
   readonly #isHelped: () => boolean
   #tailSlot = -1
+  #liveBytes = 0
   /** Below 0 where there is room, 1 where compaction is far behind. */
   #lag = -1
-  /** Waits at the bound that brought nothing, one after the other: after some, nobody waits again before there was room. */
+  /** Below 0 where compaction need not have begun, 1 at the bound. */
+  #deleteLag = -1
+  /** Waits that brought nothing, one after the other: after some, nobody waits again before there was room. */
   #waitsInVain = 0
 
   constructor(engine: Engine, isHelped: () => boolean) {
@@ -43,40 +54,82 @@ export class WriterPace {
     this.#isHelped = isHelped
   }
 
-  /**
-   * Somebody writes on, with the writer's word in hand, and gives it back soon. True where {@link wait} is to be
-   * called then.
-   */
-  look(): boolean {
-    const { log } = this.#engine
-    if (log.tailSlot !== this.#tailSlot) {
-      this.#tailSlot = log.tailSlot
-      this.#lag = this.#isHelped() ? this.#measure() : -1
+  askToPut(): void {
+    whileWriting(this.#engine, () => this.#look())
+    if (this.#lag > 0 && this.#isOfUse()) this.#engine.afterWrite = this.#waitToPut
+  }
+
+  askToDelete(): void {
+    whileWriting(this.#engine, () => this.#look())
+    if (this.#deleteLag > 0 && this.#isOfUse()) this.#engine.afterWrite = this.#waitToDelete
+  }
+
+  #isOfUse(): boolean {
+    return this.#waitsInVain < waitsInVainMax
+  }
+
+  /** Measures only once in a part of a segment: that takes the longer the more segments there are. */
+  #look(): void {
+    const { control, log } = this.#engine
+    const liveBytes = control.get(layout.liveBytes)
+    this.askBelowBytes = liveBytes - deleteStrideBytes
+    const changedBytes = Math.abs(liveBytes - this.#liveBytes)
+    if (log.tailSlot === this.#tailSlot && changedBytes < log.segmentSizeBytes * measuredPart)
+      return
+    this.#tailSlot = log.tailSlot
+    this.#liveBytes = liveBytes
+    this.#measure()
+  }
+
+  #measure(): void {
+    this.#lag = -1
+    this.#deleteLag = -1
+    if (this.#isHelped()) {
+      const engine = this.#engine
+      const { segmentSizeBytes } = engine.log
+      const liveBytes = engine.control.read(layout.liveBytes)
+      const sizeBytes = Math.max(liveBytes, liveSegmentsMin * segmentSizeBytes)
+      const roomBytes = roomBelowBound(engine, sizeBytes)
+      const excessBytes = excessOf(engine, surveySegments(engine))
+      const farBytes = Math.min(farSegments * segmentSizeBytes, farPart * sizeBytes)
+      this.#lag = (excessBytes - roomBytes) / farBytes
+      this.#deleteLag = excessBytes / (roomBytes / 2) - 1
     }
-    if (this.#lag <= 0) this.#waitsInVain = 0
-    return this.#lag > 0 && this.#waitsInVain < waitsInVainMax
+    if (this.#deleteLag <= 0) this.#waitsInVain = 0
   }
 
-  #measure(): number {
-    const engine = this.#engine
-    const { segmentSizeBytes } = engine.log
-    const liveBytes = engine.control.read(layout.liveBytes)
-    const sizeBytes = Math.max(liveBytes, liveSegmentsMin * segmentSizeBytes)
-    const excessBytes = excessOf(engine, surveySegments(engine)) - roomBelowBound(engine, sizeBytes)
-    return excessBytes / Math.min(farSegments * segmentSizeBytes, farPart * sizeBytes)
+  readonly #waitToPut = (): void => {
+    if (this.#lag < 1) pause(pauseMsMax * this.#lag)
+    else this.#waitUntil(() => this.#lag < 1)
   }
 
-  wait(): void {
-    if (this.#lag < 1) {
-      pause(pauseMsMax * this.#lag)
-    } else {
-      const endMs = performance.now() + waitMsMax
-      const before = this.#lag
-      while (this.#lag >= 1 && this.#isHelped() && performance.now() < endMs) {
+  readonly #waitToDelete = (): void => {
+    const endMs = performance.now() + this.#deletePauseMs()
+    this.#waitUntil(() => performance.now() >= endMs)
+  }
+
+  #deletePauseMs(): number {
+    return Math.min(deletePauseMs * this.#deleteLag, waitMsMax)
+  }
+
+  #waitUntil(isDone: () => boolean): void {
+    const endMs = performance.now() + waitMsMax
+    const before = this.#deleteLag
+    whileWriting(this.#engine, () => {
+      do {
         pause(lookIntervalMs)
-        this.#lag = this.#measure()
-      }
-      this.#waitsInVain = this.#lag < before ? 0 : this.#waitsInVain + 1
-    }
+        this.#measure()
+      } while (!isDone() && this.#deleteLag > 0 && performance.now() < endMs)
+    })
+    this.#waitsInVain = this.#deleteLag < before ? 0 : this.#waitsInVain + 1
+  }
+}
+
+/** What fails in `action` must fail in no write: it is told. */
+export function whileWriting(engine: Engine, action: () => void): void {
+  try {
+    action()
+  } catch (error) {
+    engine.onError?.(error)
   }
 }

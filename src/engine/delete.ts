@@ -5,6 +5,7 @@ import { entryOf, liveEntry } from './announce-record.js'
 import { appendRecord, draft, noBytes, ownVersion } from './append-record.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
+import { askForDeletes } from './pace.js'
 import { hashKey, probe } from './probe.js'
 import { anyVersion, holds } from './put.js'
 import { scheduleSync } from './sync.js'
@@ -42,6 +43,7 @@ function removeHeld(engine: Engine, keyspaceId: number, condition: number): bool
   if (entry !== liveEntry || isExpiredFound(engine)) return false
   if (condition !== anyVersion && !holds(engine, true, condition)) return false
   removeFound(engine, keyspaceId, hash, ownVersion)
+  askForDeletes(engine)
   return true
 }
 

@@ -22,6 +22,7 @@ import { Key } from './key.js'
 import { Lookup } from './lookup.js'
 import { MemoryBudget } from './memory-budget.js'
 import type { OwnOrder } from './own-order.js'
+import { noPace, type Pace } from './pace.js'
 import { Pins } from './pins.js'
 import type { RangeMemory } from './range-memory.js'
 import { SyncQueue } from './sync-queue.js'
@@ -203,12 +204,16 @@ export class Engine {
     thread: undefined,
     stop: undefined,
   }
-  /** Called once by who gives the writer's word back: see compaction/writer-pace.ts. */
+  /** See compaction/writer-pace.ts. */
+  pace: Pace = noPace()
+  /** Called once by who gives the writer's word back. */
   afterWrite: (() => void) | undefined
   /** See sweep-tombstones.ts. */
   isSweepScheduled = false
   /** See expiry.ts. */
   isExpiryScheduled = false
+  /** Rows of the expiry table before it were looked at not long ago: a hint. */
+  expiryRow = 0
   /** The latest time at which a record was found expired by one that may not say so in the control file. */
   ownSeenMs = 0
   /** The registry's generation for which no dropped keyspace is left in the indexes; see sweep-keyspaces.ts. */

@@ -40,8 +40,11 @@ import { scheduleSync } from './sync.js'
 import { takeKey } from './take-key.js'
 import { isDue, noteSeen, timeNow } from './time.js'
 
-/** Records that are taken out while others wait: some 500 microseconds. */
+/** Records that are taken out while others wait, and that are looked at for it: some 500 microseconds. */
 const expiredAtOnce = 256
+const walkedAtOnce = 4096
+/** Slices in one turn of the event loop take no longer, but for the last: a busy loop has few turns. */
+const turnMs = 2
 
 /** Takes out everything that is due now. False where this one may not, or cannot. */
 function expireAll(engine: Engine): boolean {
@@ -57,7 +60,7 @@ function expireAll(engine: Engine): boolean {
   }
 }
 
-/** Takes out what is due between turns of the event loop, a slice at a time. */
+/** Takes out what is due between turns of the event loop, some slices at a time. */
 export function scheduleExpiry(engine: Engine): void {
   if (engine.isClosed || engine.isExpiryScheduled || engine.control.isPoisoned) return
   if (!isDue(engine, timeNow(engine))) return
@@ -66,7 +69,12 @@ export function scheduleExpiry(engine: Engine): void {
     engine.isExpiryScheduled = false
     if (engine.isClosed) return
     try {
-      expireSlice(engine, timeNow(engine))
+      const endMs = performance.now() + turnMs
+      let nowMs = timeNow(engine)
+      do {
+        expireSlice(engine, nowMs)
+        nowMs = timeNow(engine)
+      } while (isDue(engine, nowMs) && performance.now() < endMs)
       scheduleExpiry(engine)
     } catch (error) {
       engine.onError?.(error)
@@ -77,7 +85,7 @@ export function scheduleExpiry(engine: Engine): void {
 function expireSlice(engine: Engine, nowMs: number): void {
   enter(engine)
   try {
-    expireHeld(engine, nowMs, expiredAtOnce)
+    expireHeld(engine, nowMs)
   } catch (error) {
     mend(engine)
     throw error
@@ -87,28 +95,35 @@ function expireSlice(engine: Engine, nowMs: number): void {
   scheduleSync(engine)
 }
 
-/** Takes out up to `count` records that are due; the next slice begins where this one ends. */
-function expireHeld(engine: Engine, nowMs: number, count: number): void {
+/** The next slice begins where this one ends. */
+function expireHeld(engine: Engine, nowMs: number): void {
   const { control, expiries, log } = engine
   noteSeen(engine, nowMs)
   const tail = control.get(layout.tail)
-  let left = count
-  for (const stretch of expiries.due(log, nowMs)) {
+  let expired = 0
+  let walked = 0
+  for (const stretch of expiries.due(log, nowMs, engine.expiryRow)) {
+    engine.expiryRow = stretch.row
+    // Of a stretch all is looked at: what is left of it is known only then.
+    if (walked >= walkedAtOnce) return
     let earliestMs = noExpiry
     const walk = walkOf(engine, stretch, tail)
     while (walk.next()) {
+      walked++
       if (!isExpiring(engine, walk)) continue
       const expiresAtMs = log.doubles[walk.slot][walk.offset + expiresAtDouble]
       if (expiresAtMs > nowMs) {
         earliestMs = sooner(earliestMs, expiresAtMs)
         continue
       }
-      if (!isNewest(engine, walk)) continue
-      if (left-- === 0) return
+      if (expiresAtMs <= stretch.settledMs || !isNewest(engine, walk)) continue
+      if (expired === expiredAtOnce) return
       expireFound(engine, walk)
+      expired++
     }
-    expiries.settle(stretch.row, earliestMs)
+    expiries.settle(stretch.row, nowMs, earliestMs)
   }
+  engine.expiryRow = 0
   expiries.settleAll(log)
 }
 
@@ -165,13 +180,14 @@ function countDue(
   const { control, expiries, log } = engine
   const tail = control.read(layout.tail)
   const sums: [number, number, number] = [0, 0, 0]
-  for (const stretch of expiries.due(log, nowMs)) {
+  for (const stretch of expiries.due(log, nowMs, 0)) {
     const walk = walkOf(engine, stretch, tail)
     while (walk.next()) {
       if (!isExpiring(engine, walk)) continue
       const { offset, slot } = walk
       const words = log.words[slot]
-      if (log.doubles[slot][offset + expiresAtDouble] > nowMs) continue
+      const expiresAtMs = log.doubles[slot][offset + expiresAtDouble]
+      if (expiresAtMs > nowMs || expiresAtMs <= stretch.settledMs) continue
       if (!isCounted(recordKeyspace(words, offset * 2))) continue
       if (!isNewest(engine, walk)) continue
       sums[0]++

@@ -12,6 +12,7 @@ import {
   slotKind,
   slotNumber,
   slotSizeBytes,
+  slotTombstoneBytes,
 } from '../log/slot-table.js'
 import type { Engine, RecoveryReport } from './engine.js'
 import { readCounts } from './expiry.js'
@@ -29,6 +30,11 @@ export interface StoreStats {
   readonly liveBytes: number
   /** Bytes of superseded and deleted records, markers included. */
   readonly garbageBytes: number
+  /**
+   * Of `garbageBytes`, what deletes left: compaction keeps of it what is remembered, and what keeps an older
+   * record from coming back.
+   */
+  readonly tombstoneBytes: number
   /** `garbageBytes` as a part of all record bytes, 0 to 1. */
   readonly garbageRatio: number
   /**
@@ -98,7 +104,11 @@ export function stats(engine: Engine): StoreStats {
   )
   const oldest = attachments.lowestPin()
   const residency = measureResidency(engine)
-  const { segments, usedBytes, pinnedBytes } = measureSegments(engine, state, oldest)
+  const { segments, usedBytes, pinnedBytes, tombstoneBytes } = measureSegments(
+    engine,
+    state,
+    oldest,
+  )
   const liveBytes = state[layout.liveBytes]
   const garbageBytes = usedBytes - liveBytes
   const logBytes = state[layout.tail] - state[layout.readOnly]
@@ -109,6 +119,7 @@ export function stats(engine: Engine): StoreStats {
     valueBytes: state[layout.valueBytes] - unnamed[2] - due[2],
     liveBytes,
     garbageBytes,
+    tombstoneBytes,
     garbageRatio: usedBytes === 0 ? 0 : garbageBytes / usedBytes,
     fileBytes: fileBytesOf(engine),
     indexBytes: index.sizeBytes + order.sizeBytes + (engine.ownOrder?.index.sizeBytes ?? 0),
@@ -143,13 +154,15 @@ interface Measures {
   /** Bytes of records, live or dead, and of values in segments of their own. */
   usedBytes: number
   pinnedBytes: number
+  tombstoneBytes: number
 }
 
 function measureSegments(engine: Engine, state: Float64Array, lowestPin: number): Measures {
   const { log } = engine
   const unread = unreadSegments(engine)
   const { slots } = log
-  const measures = { segments: 0, usedBytes: 0, pinnedBytes: 0 }
+  const tombstoneBytes = state[layout.tailTombstoneBytes]
+  const measures = { segments: 0, usedBytes: 0, pinnedBytes: 0, tombstoneBytes }
   for (let slot = 0; slot < state[layout.slotEnd]; slot++) {
     const kind = slots.get(slot, slotKind)
     if (slots.get(slot, slotNumber) === 0 || kind === kindPart) continue
@@ -158,6 +171,7 @@ function measureSegments(engine: Engine, state: Float64Array, lowestPin: number)
     if (kind === kindValue) measures.usedBytes += sizeBytes
     if (kind === kindLog)
       measures.usedBytes += endBytesOf(log, slot, state) - segmentHeaderSizeBytes
+    measures.tombstoneBytes += slots.get(slot, slotTombstoneBytes)
     const isKept = isPinned(log, slot, lowestPin) || unread.has(slots.get(slot, slotNumber))
     if (isKept) measures.pinnedBytes += deadBytesOf(log, slot)
   }

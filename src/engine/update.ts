@@ -15,6 +15,7 @@ import { removeFound } from './delete.js'
 import type { Engine } from './engine.js'
 import { beginCallback, endCallback, enter, leave, mend } from './exclusive.js'
 import { Key } from './key.js'
+import { askForDeletes } from './pace.js'
 import { hashKey, probe } from './probe.js'
 import { noSlack, putFound, sizeOfValue, slackInPlace, updateInPlace } from './put.js'
 import { createReferenceHeld } from './reference.js'
@@ -144,6 +145,7 @@ function writeFound(
 ): void {
   if (value === undefined) {
     removeFound(engine, keyspaceId, hash, ownVersion)
+    askForDeletes(engine)
     return
   }
   const sizeBytes = sizeOfValue(value)

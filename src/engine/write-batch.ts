@@ -68,6 +68,7 @@ import { applyRecords, type EntryPlaces, noPlace } from './apply-batch.js'
 import type { BatchDraft, EncodedOperation } from './batch-draft.js'
 import type { Engine } from './engine.js'
 import { enter, leave, mend } from './exclusive.js'
+import { askForDeletes } from './pace.js'
 import { fetchAhead, hashKey, probe } from './probe.js'
 import { grow } from './publish.js'
 import {
@@ -185,6 +186,7 @@ function writePlanned(engine: Engine, batch: PlannedBatch): void {
   writeFrame(engine, batch, placeRecords(batch, log.tailOffset))
   applyRecords(engine, facts.hashes, count, facts)
   for (let grown = 0; grown < count; grown++) grow(engine)
+  askForDeletes(engine)
 }
 
 /** Brings a value that needs a segment of its own there. */

@@ -8,9 +8,10 @@
  *      0 |    8 | earliestMs: f64; no record of the stretch that expires does so before; 0 for none
  *      8 |    8 | firstOffset: f64; no record of it that expires begins before, in 8-byte words of the slot
  *     16 |    8 | segmentNumber: f64, of the segment; a row of another one in the slot means nothing
- *     24 |    8 | reserved: 0
+ *     24 |    8 | settledMs: f64; what of it expires up to then is out of the indexes; 0 where nothing is known
  *
- * A row is set before the record that it speaks for is reachable, and may say too much: that something
+ * Without the last of them all that has expired would be looked up again each time that something of its
+ * stretch does, until compaction comes by. A row is set before the record that it speaks for is reachable, and may say too much: that something
  * is due where nothing is. So a kill at any instruction leaves it true. Rows are changed with the
  * writer's word in hand.
  */
@@ -27,6 +28,7 @@ const rowDoubles = 4
 const earliest = 0
 const firstOffset = 1
 const segmentNumber = 2
+const settled = 3
 
 /** 8-byte words of a stretch: 64 KiB. */
 const stretchShift = 13
@@ -40,6 +42,8 @@ export interface DueStretch {
   readonly row: number
   readonly start: number
   readonly end: number
+  /** See the table. */
+  readonly settledMs: number
 }
 
 /** What a row says; see above. */
@@ -81,7 +85,9 @@ export class ExpiryTable {
       piece[start + earliest] = noExpiry
       piece[start + firstOffset] = offset
       piece[start + segmentNumber] = number
+      piece[start + settled] = 0
     }
+    if (expiresAtMs <= piece[start + settled]) piece[start + settled] = 0
     if (offset < piece[start + firstOffset]) piece[start + firstOffset] = offset
     piece[start + earliest] = sooner(piece[start + earliest], expiresAtMs)
     doubles[layout.nextExpiryDouble] = sooner(doubles[layout.nextExpiryDouble], expiresAtMs)
@@ -98,12 +104,12 @@ export class ExpiryTable {
     Atomics.store(words, layout.expiryRowEndWord, row + 1)
   }
 
-  /** Every stretch in which something may be due. */
-  *due(log: Log, nowMs: number): Generator<DueStretch> {
+  /** Every stretch in which something may be due, from a row on. */
+  *due(log: Log, nowMs: number, fromRow: number): Generator<DueStretch> {
     const perSlot = rowsPerSlot(log)
     const rowEnd = Atomics.load(this.#control.words, layout.expiryRowEndWord)
     this.region.ensure(rowEnd)
-    for (let row = 0; row < rowEnd; row++) {
+    for (let row = fromRow; row < rowEnd; row++) {
       const piece = this.region.doubles[pieceOf(row, firstShift)]
       const start = indexInPiece(row, firstShift) * rowDoubles
       const earliestMs = piece[start + earliest]
@@ -114,7 +120,8 @@ export class ExpiryTable {
       const base = number * log.segmentWords
       const inSlot = row - slot * perSlot
       const end = base + Math.min(log.segmentWords, (inSlot + 1) * stretchWords)
-      yield { row, start: base + piece[start + firstOffset], end }
+      const settledMs = piece[start + settled]
+      yield { row, start: base + piece[start + firstOffset], end, settledMs }
     }
   }
 
@@ -146,16 +153,19 @@ export class ExpiryTable {
     piece[start + earliest] = fields.earliestMs
     piece[start + firstOffset] = fields.firstOffset
     piece[start + segmentNumber] = fields.segmentNumber
+    piece[start + settled] = 0
     doubles[layout.nextExpiryDouble] = sooner(doubles[layout.nextExpiryDouble], fields.earliestMs)
   }
 
-  /** What is left of a stretch whose due records are gone. */
-  settle(row: number, earliestMs: number): void {
+  /** What is left of a stretch of which all that was due at `nowMs` is gone. */
+  settle(row: number, nowMs: number, earliestMs: number): void {
     const piece = this.region.doubles[pieceOf(row, firstShift)]
-    piece[indexInPiece(row, firstShift) * rowDoubles + earliest] = earliestMs
+    const start = indexInPiece(row, firstShift) * rowDoubles
+    piece[start + settled] = nowMs
+    piece[start + earliest] = earliestMs
   }
 
-  /** Once nothing is due any more: when the next one is. */
+  /** Once all rows were looked at: when the next one is due. */
   settleAll(log: Log): void {
     const perSlot = rowsPerSlot(log)
     const rowEnd = this.#control.words[layout.expiryRowEndWord]

@@ -23,6 +23,10 @@ export class LogWalk {
   offset = 0
   type = 0
   #span = 0
+  /** Of the slot at hand: the address behind it. */
+  #slotEnd = 0
+  /** The slots were looked at when it was this one. */
+  #slotGeneration = -1
 
   /**
    * Records from `address` on that begin below `end`. Where records of an earlier boot are among them
@@ -47,15 +51,12 @@ export class LogWalk {
     this.address += this.#span
     this.#span = 0
     while (this.address < this.end) {
-      const place = this.#find()
-      if (place !== undefined) {
-        const { slot, offset } = place
+      if (this.#isInSlot() || this.#find()) {
+        const { offset, slot } = this
         const words = log.words[slot]
         const isInside = offset * 2 < words.length && this.address < this.#segmentEnd
         const type = isInside ? recordType(words, offset * 2) : typeNone
         if (type !== typeNone) {
-          this.slot = slot
-          this.offset = offset
           this.type = type
           this.#span = type === typeBatch ? batchFrameSizeWords : recordSpan(words, offset * 2)
           return true
@@ -69,12 +70,27 @@ export class LogWalk {
     return false
   }
 
-  /** Undefined where the segment was dropped: nothing in it counts. */
-  #find(): { slot: number; offset: number } | undefined {
+  /** Most records lie in the slot of the one before. */
+  #isInSlot(): boolean {
+    const log = this.#log
+    log.refreshSlots()
+    if (this.address >= this.#slotEnd || log.slotGeneration !== this.#slotGeneration) return false
+    this.offset = this.address - log.starts[this.slot]
+    return true
+  }
+
+  /** False where the segment was dropped: nothing in it counts. */
+  #find(): boolean {
     const log = this.#log
     const slot = log.slotOf(Math.floor(this.address / log.segmentWords))
-    if (slot === -1 || log.slots.get(log.firstSlotOf(slot), slotKind) !== kindLog) return undefined
-    return log.find(this.address)
+    if (slot === -1 || log.slots.get(log.firstSlotOf(slot), slotKind) !== kindLog) return false
+    const place = log.find(this.address)
+    if (place === undefined) return false
+    this.slot = place.slot
+    this.offset = place.offset
+    this.#slotEnd = this.address - place.offset + log.segmentWords
+    this.#slotGeneration = log.slotGeneration
+    return true
   }
 
   /** Where the records of the log segment behind the one at hand begin. */

@@ -9,6 +9,7 @@ import { hashKey } from '../engine/probe.js'
 import { takeTurn } from '../engine/read.js'
 import { beforeAllTime, findHashedAt } from '../engine/snapshot.js'
 import { takeKey } from '../engine/take-key.js'
+import * as layout from '../format/control-layout.js'
 import {
   flagReference,
   referenceChecksumWord,
@@ -30,6 +31,7 @@ import {
 import { firstRecordOffset } from '../log/roll.js'
 import { SegmentReader } from '../log/segment-reader.js'
 import { type SegmentVisitor, walkSegment } from '../log/segment-walk.js'
+import { slotTombstoneBytes } from '../log/slot-table.js'
 import type { Verification } from './verification.js'
 import type { ExpectedSegment } from './verify-files.js'
 
@@ -66,6 +68,8 @@ class LogVisitor implements SegmentVisitor {
   readonly #segments: ReadableSegments
   #segment: ExpectedSegment | undefined
   #references: Reference[] = []
+  /** Of the segment at hand. */
+  #tombstoneBytes = 0
   readonly #trail = new MarkerTrail()
 
   constructor(verification: Verification, segments: ReadableSegments) {
@@ -75,7 +79,9 @@ class LogVisitor implements SegmentVisitor {
 
   *walk(segment: ExpectedSegment): Generator<void, void> {
     const { engine, problems } = this.#verification
+    const problemCount = problems.count
     this.#segment = segment
+    this.#tombstoneBytes = 0
     const partCount = Math.ceil(segment.sizeBytes / engine.log.segmentSizeBytes)
     this.#trail.enter({ ...segment, partCount }, segment.path)
     // The one before may be among those that cannot be read, and that was said of it.
@@ -102,6 +108,7 @@ class LogVisitor implements SegmentVisitor {
     } finally {
       file.close()
     }
+    if (problems.count === problemCount) this.#compareTombstones(segment)
     const references = this.#references
     this.#references = []
     for (const reference of references) yield* this.#verifyValue(reference)
@@ -112,8 +119,25 @@ class LogVisitor implements SegmentVisitor {
     const type = recordType(words, start)
     if (!this.#trail.follow(reader, this.#path)) this.#refuseMarker(offset)
     if (type !== typePut && type !== typeTombstone) return
+    if (type === typeTombstone) this.#tombstoneBytes += reader.span * 8
     const isLive = this.#verification.isIndexUsable && this.#isLive(reader, offset)
     if ((recordFlags(words, start) & flagReference) !== 0) this.#refer(reader, offset, isLive)
+  }
+
+  /** By what is counted compaction knows that there is something that it may not leave out (I8). */
+  #compareTombstones({ segmentNumber, path }: ExpectedSegment): void {
+    const { engine, isPinned, problems, state } = this.#verification
+    const { log } = engine
+    const slot = log.slotOf(segmentNumber)
+    if (!isPinned && !this.#verification.isUnchanged()) return
+    // A copy of its own has no tail that is written to.
+    const isTail = !engine.isCopy && log.firstSlotOf(state[layout.tailSlot]) === slot
+    const counted = isTail
+      ? state[layout.tailTombstoneBytes]
+      : log.slots.get(slot, slotTombstoneBytes)
+    if (counted === this.#tombstoneBytes) return
+    const what = `of its tombstones ${counted} bytes are counted, it has ${this.#tombstoneBytes}`
+    problems.add(path, 0, what)
   }
 
   damage(offset: number, _end: number, what: string): void {

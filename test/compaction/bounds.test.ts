@@ -94,6 +94,24 @@ describe(`compaction keeps a store small (VARVE_SEED=${seed})`, () => {
     await store.close()
   })
 
+  test('who deletes without a pause is held back until a thread that compacts has caught up', async (t) => {
+    const store = open<Buffer>(temporaryDirectory(t), { ...options, autoCompact: true })
+    const keyCount = 60_000
+    const value = Buffer.alloc(1000, 7)
+    for (let index = 0; index < keyCount; index++) store.put(`key ${index}`, value)
+    let highest = 0
+    for (let count = 0; count < 45_000; count++) {
+      // Out of all segments alike.
+      store.delete(`key ${(count * 7919) % keyCount}`)
+      if (count % 100 !== 0) continue
+      const { fileBytes, liveBytes } = store.stats()
+      highest = Math.max(highest, fileBytes / liveBytes)
+    }
+    // It would be 4 at the end; a little above 2 where nothing else keeps the processors.
+    assert.ok(highest < 3.5, `${highest} times what is live`)
+    await store.close()
+  })
+
   test('a segment that is dead as a whole is dropped, and one that lives is left alone', async (t) => {
     const directory = temporaryDirectory(t)
     const store = open<Buffer>(directory, options)

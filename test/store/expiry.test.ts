@@ -266,6 +266,25 @@ for (const path of ['mmap', 'file', ':memory:'] as const) {
       await store.close()
     })
 
+    test('what is written with a time that is over, behind a look at what had expired, is taken out, too', async (t) => {
+      const clock = ownClock(t)
+      const store = opened(t, path, { encoding: 'binary' })
+      store.put('former', Buffer.alloc(10), { ttlMs: 10 })
+      store.put('stays', Buffer.alloc(10), { ttlMs: hourMs })
+      clock.nowMs += 10
+      assert.equal(store.count(), 1)
+      const { control } = engineOf(store)
+      const recordsLeft = control.read(layout.records)
+      store.put('over', Buffer.alloc(10), { expiresAtMs: clock.nowMs - 5 })
+      store.write([
+        { type: 'put', key: 'of a batch', value: Buffer.alloc(10), expiresAtMs: clock.nowMs - 5 },
+      ])
+      store.put('stays', Buffer.alloc(10), { expiresAtMs: clock.nowMs - 5 })
+      assert.equal(store.count(), 0)
+      assert.equal(control.read(layout.records), recordsLeft - 1)
+      await store.close()
+    })
+
     test('many times of expiry, in no order: counts agree at every moment', async (t) => {
       const clock = ownClock(t)
       const random = new Random(seed)

@@ -11,8 +11,12 @@ const options = { segmentSizeBytes: 2 ** 20, encoding: 'binary', syncIntervalMs:
 
 /** What must not depend on how the store was opened. */
 function lasting(stats: StoreStats): Partial<StoreStats> {
-  const { records, keyBytes, valueBytes, liveBytes, begin, sequence, version, segments } = stats
-  return { records, keyBytes, valueBytes, liveBytes, begin, sequence, version, segments }
+  const { records, keyBytes, valueBytes, liveBytes, tombstoneBytes } = stats
+  const { begin, sequence, version, segments } = stats
+  return {
+    ...{ records, keyBytes, valueBytes, liveBytes, tombstoneBytes },
+    ...{ begin, sequence, version, segments },
+  }
 }
 
 describe('the numbers of a store', () => {
@@ -41,6 +45,31 @@ describe('the numbers of a store', () => {
     const large = store.stats()
     assert.equal(large.segments, 2)
     assert.ok(large.liveBytes - empty.liveBytes >= 300_000)
+    await store.close()
+  })
+
+  test('tombstoneBytes is what deletes left, in the tail and in sealed segments, until compaction takes it', async (t) => {
+    const parent = temporaryDirectory(t)
+    const directory = join(parent, 'store')
+    const store = open<Buffer>(directory, { ...options, autoCompact: false })
+    const names = Array.from({ length: 1000 }, (_, index) => `key ${1000 + index}`)
+    for (const name of names) store.put(name, Buffer.alloc(10))
+    assert.equal(store.stats().tombstoneBytes, 0)
+    for (const name of names.slice(0, 999)) store.delete(name)
+    // A header of 48 bytes, and a key of 8.
+    assert.equal(store.stats().tombstoneBytes, 999 * 56)
+    for (let index = 0; index < 40; index++) store.put('filler', Buffer.alloc(100_000 + index))
+    store.delete('filler')
+    assert.equal(store.stats().tombstoneBytes, 1000 * 56)
+    await store.sync()
+    copyStore(directory, join(parent, 'copy'))
+    const replayed = open<Buffer>(join(parent, 'copy'), options)
+    assert.equal(replayed.stats().lastRecovery.kind, 'replay')
+    assert.equal(replayed.stats().tombstoneBytes, 1000 * 56)
+    await replayed.close()
+    await store.compact({ minGarbageRatio: 0.01 })
+    // That of the filler lies in the segment that is being written to.
+    assert.equal(store.stats().tombstoneBytes, 56)
     await store.close()
   })
 

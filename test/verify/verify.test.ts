@@ -11,8 +11,10 @@ import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { abandon } from '../../src/engine/close.js'
 import * as layout from '../../src/format/control-layout.js'
+import { segmentFileName } from '../../src/format/file-names.js'
 import { wordOf } from '../../src/index/hash-index.js'
 import { recordSpan } from '../../src/log/record-fields.js'
+import { slotNumber, slotTombstoneBytes } from '../../src/log/slot-table.js'
 import type { Platform } from '../../src/platform/platform.js'
 import { salvage } from '../../src/repair/salvage.js'
 import { open, type Store, StoreError } from '../../src/store/index.js'
@@ -404,6 +406,19 @@ describe('damage of an open store', () => {
     assert.deepEqual(
       ofTotals.map(({ file }) => file),
       [join(store.path, 'control')],
+    )
+    control.doubles[control.state + layout.liveBytes] -= 8
+    // Of a sealed segment, and of the tail.
+    const { log } = engineOf(store)
+    log.slots.add(0, slotTombstoneBytes, 56)
+    control.doubles[control.state + layout.tailTombstoneBytes] += 56
+    const tail = log.slots.get(log.firstSlotOf(log.tailSlot), slotNumber)
+    const { problems: ofTombstones } = await store.verify()
+    assert.deepEqual(
+      ofTombstones.map(({ file }) => file),
+      [log.slots.get(0, slotNumber), tail].map((number) =>
+        log.path(segmentFileName('log', number)),
+      ),
     )
     await store.close()
   })
