@@ -8,7 +8,8 @@
  *
  * - A segment is looked at once in a run, and none that the run fills itself: some of a segment always stays unused.
  * - What is copied is there twice until the next drop. Each drop costs two flushes, and maybe a checkpoint: a run
- *   that was asked for drops as seldom as the bound on space allows, the background at each half of a segment.
+ *   that was asked for drops as seldom as the bound on space allows, the background at each half of a segment, and
+ *   behind each segment where it is behind.
  */
 import { StoreError } from '../base/errors.js'
 import { betweenCheckpoints, isCheckpointBeingMade } from '../engine/checkpoint.js'
@@ -138,7 +139,8 @@ export class CompactionRun {
         damage.push(error)
       }
       const bytesWaiting = this.#tally.bytesMoved - this.#bytesMovedAtDrop
-      if (bytesWaiting < engine.log.segmentSizeBytes / 2) continue
+      const isLittle = bytesWaiting < engine.log.segmentSizeBytes / 2
+      if (isLittle && !(isBackground && this.#isBehind())) continue
       if (!isBackground && isWithinBound(engine)) this.#syncAhead()
       else await this.#drop(this.#patienceBytes)
     }
@@ -255,6 +257,13 @@ export class CompactionRun {
     } finally {
       steps.return()
     }
+  }
+
+  /** The sealed segments take more than they may. */
+  #isBehind(): boolean {
+    const engine = this.#engine
+    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
+    return excessOf(engine, surveySegments(engine)) > roomBytes
   }
 
   /** In the background: the more the store takes above its bound, because others write faster than this works. */

@@ -33,7 +33,7 @@ const lookIntervalMs = 2
 const deleteStrideBytes = 2 ** 19
 /** At the bound, for each stride: 25 MB of deletes a second are left. */
 const deletePauseMs = 20
-const measuredPart = 1 / 4
+const measuredPart = 1 / 16
 
 export class WriterPace implements Pace {
   askBelowBytes = Number.NEGATIVE_INFINITY
