@@ -27,7 +27,7 @@ import { LogWalk } from '../log/log-walk.js'
 import { recordKeyspace } from '../log/record-fields.js'
 import type { FileLock } from '../platform/platform.js'
 import type { Engine } from './engine.js'
-import { enter, leave, mend } from './exclusive.js'
+import { exclusively } from './exclusive.js'
 import { requireOwnOrder } from './own-order.js'
 import { hashKey, probe } from './probe.js'
 import { takeKey } from './take-key.js'
@@ -92,18 +92,6 @@ function build(engine: Engine): void {
     })
   }
   engine.onBuilt?.({ keys: order.keyCount, durationMs: performance.now() - startedAtMs })
-}
-
-function exclusively<T>(engine: Engine, action: () => T): T {
-  enter(engine)
-  try {
-    return action()
-  } catch (error) {
-    mend(engine)
-    throw error
-  } finally {
-    leave(engine)
-  }
 }
 
 function collectHomes(engine: Engine, keys: KeyList, first: number): void {

@@ -23,7 +23,7 @@ import { wordOf } from '../index/hash-index.js'
 import { slotNumber } from '../log/slot-table.js'
 import type { CheckpointMoment } from './checkpoint-moment.js'
 import type { Engine } from './engine.js'
-import { exclusively } from './keyspaces.js'
+import { exclusively } from './exclusive.js'
 
 /** Home buckets taken while others wait: some 50 microseconds. */
 const homesAtOnce = 1024

@@ -29,7 +29,8 @@ import {
   slotTombstoneBytes,
 } from '../log/slot-table.js'
 import { type Engine, poisonedError } from './engine.js'
-import { exclusively, readRegistry } from './keyspaces.js'
+import { exclusively } from './exclusive.js'
+import { readRegistry } from './keyspaces.js'
 import { sweepDropped, unsweptIds } from './sweep-keyspaces.js'
 import { scheduleSweep } from './sweep-tombstones.js'
 import { writeMarker } from './sync.js'

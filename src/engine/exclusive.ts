@@ -67,6 +67,20 @@ export function mend(engine: Engine): void {
   }
 }
 
+/** Runs `change` with the writer's word in hand; of a transaction that commits, with the one that it has. */
+export function exclusively<T>(engine: Engine, change: () => T): T {
+  if (engine.isCommitting) return change()
+  enter(engine)
+  try {
+    return change()
+  } catch (error) {
+    mend(engine)
+    throw error
+  } finally {
+    leave(engine)
+  }
+}
+
 interface Wait {
   lookedAtMs: number
   waitedMs: number

@@ -31,7 +31,7 @@ import {
 } from '../log/record-fields.js'
 import { removeFound } from './delete.js'
 import type { Engine } from './engine.js'
-import { enter, leave, mend } from './exclusive.js'
+import { enter, exclusively, leave, mend } from './exclusive.js'
 import { hashKey, probe } from './probe.js'
 import { anyVersion, putHeld } from './put.js'
 import { getBytes } from './read.js'
@@ -83,15 +83,7 @@ export function scheduleExpiry(engine: Engine): void {
 }
 
 function expireSlice(engine: Engine, nowMs: number): void {
-  enter(engine)
-  try {
-    expireHeld(engine, nowMs)
-  } catch (error) {
-    mend(engine)
-    throw error
-  } finally {
-    leave(engine)
-  }
+  exclusively(engine, () => expireHeld(engine, nowMs))
   scheduleSync(engine)
 }
 

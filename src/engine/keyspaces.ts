@@ -11,7 +11,7 @@ import * as layout from '../format/control-layout.js'
 import { systemKeyspaceId } from '../format/record.js'
 import { noExpiry } from '../log/expiry-table.js'
 import type { Engine } from './engine.js'
-import { enter, leave, mend } from './exclusive.js'
+import { exclusively } from './exclusive.js'
 import { anyVersion, putHeld } from './put.js'
 import { getText } from './read.js'
 import { scheduleSync } from './sync.js'
@@ -68,20 +68,6 @@ export function writeRegistry(engine: Engine, registry: KeyspaceRegistry): void 
   }
   putHeld(engine, systemKeyspaceId, text, sizeBytes, undefined, anyVersion, noExpiry)
   Atomics.add(engine.control.words, layout.keyspaceGenerationWord, 1)
-}
-
-/** Runs `change` with the writer's word in hand; of a transaction that commits, with the one that it has. */
-export function exclusively<T>(engine: Engine, change: () => T): T {
-  if (engine.isCommitting) return change()
-  enter(engine)
-  try {
-    return change()
-  } catch (error) {
-    mend(engine)
-    throw error
-  } finally {
-    leave(engine)
-  }
 }
 
 /**

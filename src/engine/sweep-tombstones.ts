@@ -12,7 +12,7 @@ import { recordKeyspace } from '../log/record-fields.js'
 import { applyPending } from './apply.js'
 import { isOrderBeingBuilt } from './build-order.js'
 import type { Engine } from './engine.js'
-import { enter, leave, mend } from './exclusive.js'
+import { exclusively } from './exclusive.js'
 import { announceOrderedRemove } from './order.js'
 import { hashKey, probe } from './probe.js'
 import { announceRemove } from './publish.js'
@@ -29,7 +29,8 @@ export function scheduleSweep(engine: Engine): void {
   sweepDropped(engine)
   if (engine.control.read(layout.tombstones) === 0) return
   if (rememberMs(engine) === Number.POSITIVE_INFINITY) return
-  if (!sweepSlice(engine) || engine.isSweepScheduled) return
+  const isMore = exclusively(engine, () => sweepSlice(engine))
+  if (!isMore || engine.isSweepScheduled) return
   engine.isSweepScheduled = true
   setImmediate(() => {
     engine.isSweepScheduled = false
@@ -43,18 +44,6 @@ export function scheduleSweep(engine: Engine): void {
 
 /** True where there may be more to do. */
 function sweepSlice(engine: Engine): boolean {
-  enter(engine)
-  try {
-    return sweepHeld(engine)
-  } catch (error) {
-    mend(engine)
-    throw error
-  } finally {
-    leave(engine)
-  }
-}
-
-function sweepHeld(engine: Engine): boolean {
   const { attachments, control, log } = engine
   // It would keep the keys. Whoever does the background work of all sweeps later.
   if (isOrderBeingBuilt(engine)) return false
