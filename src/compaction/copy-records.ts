@@ -13,7 +13,7 @@ import { corrupt } from '../base/errors.js'
 import type { Engine } from '../engine/engine.js'
 import { enter, leave, mend } from '../engine/exclusive.js'
 import { freezeRecord } from '../engine/freeze.js'
-import { moveRecords } from '../engine/move-record.js'
+import { type MoveTally, moveRecords } from '../engine/move-record.js'
 import { fetchHomes } from '../engine/probe.js'
 import { hashRecord } from '../engine/take-key.js'
 import { segmentFileName } from '../format/file-names.js'
@@ -28,9 +28,7 @@ import type { SurveyedSegment } from './survey.js'
 /** A tenth of a millisecond: whoever else writes waits no longer. */
 const recordsPerTurn = 64
 
-export interface CopyTally {
-  recordsMoved: number
-  bytesMoved: number
+export interface CopyTally extends MoveTally {
   /** Somebody walks along the log: the copying stopped, and may begin again later. */
   isHeld: boolean
 }
@@ -58,10 +56,10 @@ export function* copyRecords(
     freezeRecord(engine, segmentNumber * log.segmentWords + end - 1)
     const { keepsTombstones } = victim
     const isShared = platform.kind !== 'file'
-    // Of the records of a turn: where they begin in the segment, in 8-byte words, and the hashes of their keys.
-    const offsets = new Float64Array(recordsPerTurn)
+    // Of the records of a turn, all of one part of the segment: where they begin there, in 8-byte words, the hashes
+    // of their keys, and where they begin in the memory that they are copied from.
+    const offsets = new Int32Array(recordsPerTurn)
     const hashes = new Int32Array(recordsPerTurn)
-    const offsetsInPart = new Int32Array(recordsPerTurn)
     const starts = new Int32Array(recordsPerTurn)
     let count = 0
     let part = 0
@@ -79,23 +77,11 @@ export function* copyRecords(
           const words = isInWindow ? reader.words : log.words[partSlot]
           const first = isInWindow ? windowStart : partStart
           for (let place = 0; place < count; place++) {
-            starts[place] = (offsets[place] - first) * 2
-            offsetsInPart[place] = offsets[place] - partStart
+            starts[place] = (partStart + offsets[place] - first) * 2
           }
           fetchHomes(engine, hashes, count)
-          moveRecords(
-            engine,
-            {
-              words,
-              starts,
-              hashes,
-              count,
-              slot: partSlot,
-              offsets: offsetsInPart,
-              keepsTombstones,
-            },
-            tally,
-          )
+          const records = { words, starts, hashes, count, slot: partSlot, offsets }
+          moveRecords(engine, { ...records, keepsTombstones }, tally)
         },
         tally,
       )
@@ -111,7 +97,7 @@ export function* copyRecords(
         if (window !== windowStart || partOfRecord !== part) flush(false)
         windowStart = window
         part = partOfRecord
-        offsets[count] = offset
+        offsets[count] = offset - part * log.segmentWords
         hashes[count++] = hashRecord(engine, reader.words, reader.start)
         if (!reader.isWhole) flush(false)
         else if (!isShared || count === recordsPerTurn) flush(true)

@@ -261,19 +261,24 @@ export class CompactionRun {
 
   /** The sealed segments take more than they may. */
   #isBehind(): boolean {
-    const engine = this.#engine
-    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
-    return excessOf(engine, surveySegments(engine)) > roomBytes
+    const { excessBytes, roomBytes } = this.#occupancy()
+    return excessBytes > roomBytes
   }
 
   /** In the background: the more the store takes above its bound, because others write faster than this works. */
   #pace(): Pace {
     if (!this.#options.isBackground) return { pauseMs: 0, sliceMs }
-    const engine = this.#engine
-    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
-    const excessBytes = excessOf(engine, surveySegments(engine))
+    const { excessBytes, roomBytes } = this.#occupancy()
     if (excessBytes <= roomBytes / 2) return { pauseMs: backgroundPauseMs, sliceMs }
     return { pauseMs: 0, sliceMs: excessBytes <= roomBytes ? sliceMs : sliceMsMax }
+  }
+
+  #occupancy(): { excessBytes: number; roomBytes: number } {
+    const engine = this.#engine
+    return {
+      excessBytes: excessOf(engine, surveySegments(engine)),
+      roomBytes: roomBelowBound(engine, engine.control.read(layout.liveBytes)),
+    }
   }
 
   /** The sync of the next drop finds little left to do. */

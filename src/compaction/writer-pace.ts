@@ -33,6 +33,7 @@ const lookIntervalMs = 2
 const deleteStrideBytes = 2 ** 19
 /** At the bound, for each stride: 25 MB of deletes a second are left. */
 const deletePauseMs = 20
+/** Of a segment: so much more or less has to live until it is measured again. */
 const measuredPart = 1 / 16
 
 export class WriterPace implements Pace {

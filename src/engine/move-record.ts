@@ -21,6 +21,7 @@
  *
  * A copy is never updated in place (put.ts): a snapshot may show it that was opened before it was made.
  */
+import { assert } from '../base/assert.js'
 import { copyWords } from '../base/copy-words.js'
 import type { Control } from '../control/control.js'
 import { entryHigh, entryLow } from '../format/bucket.js'
@@ -90,15 +91,12 @@ export interface MoveTally {
   bytesMoved: number
 }
 
-/** Of the group that is being written: where it begins. */
-let groupSlot = 0
-let groupOffset = 0
-/** Records of it, and entries that its state announces. */
+/** Of the group that is being written: its records, and the entries that its state announces. */
 let groupCount = 0
 let groupEntries = 0
 
 /** So many entries fit the redo area. */
-export const movesMax: number = Math.floor(layout.redoSizeBytes / 4 / layout.moveWords)
+const movesMax = Math.floor(layout.redoSizeBytes / 4 / layout.moveWords)
 
 /**
  * Copies those of up to {@link movesMax} records that are what the index has for their keys. A tombstone without an
@@ -112,6 +110,7 @@ export const movesMax: number = Math.floor(layout.redoSizeBytes / 4 / layout.mov
  */
 export function moveRecords(engine: Engine, request: MoveRequest, tally: MoveTally): void {
   const { count, hashes, keepsTombstones, offsets, slot, starts, words } = request
+  assert(count <= movesMax, `${count} records fit one group`)
   groupCount = 0
   groupEntries = 0
   try {
@@ -162,7 +161,7 @@ function moveRecord(
     commitMoves(engine)
     makeRoom(log, roomDoubles, engine.epoch, true)
   }
-  if (groupCount === 0) beginMoves(engine)
+  if (groupCount === 0) control.begin()
   groupCount++
   const offset = log.tailOffset
   const padding = wantsPlace ? paddingBefore(offset, keySizeBytes, flags) : 0
@@ -191,12 +190,6 @@ function moveRecord(
   return (sizeDoubles + slack) * 8
 }
 
-function beginMoves({ control, log }: Engine): void {
-  groupSlot = log.tailSlot
-  groupOffset = log.tailOffset
-  control.begin()
-}
-
 /** Steps 2 and 3, if there is a group. */
 function commitMoves(engine: Engine): void {
   if (groupCount === 0) return
@@ -204,7 +197,7 @@ function commitMoves(engine: Engine): void {
   const { doubles, next, state } = control
   if (log.isAppendOnly) {
     const sizeDoubles = doubles[next + layout.tail] - doubles[state + layout.tail]
-    log.writeThrough(groupSlot, groupOffset, sizeDoubles)
+    log.writeThrough(log.tailSlot, log.tailOffset - sizeDoubles, sizeDoubles)
   }
   if (groupEntries > 0) {
     doubles[next + layout.pendingKind] = layout.changeMoves

@@ -11,7 +11,9 @@
  *     24 |    8 | settledMs: f64; what of it expires up to then is out of the indexes; 0 where nothing is known
  *
  * Without the last of them all that has expired would be looked up again each time that something of its
- * stretch does, until compaction comes by. A row is set before the record that it speaks for is reachable, and may say too much: that something
+ * stretch does, until compaction comes by.
+ *
+ * A row is set before the record that it speaks for is reachable, and may say too much: that something
  * is due where nothing is. So a kill at any instruction leaves it true. Rows are changed with the
  * writer's word in hand.
  */

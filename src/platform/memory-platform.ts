@@ -126,6 +126,11 @@ export function createMemoryPlatform(): Platform {
     return file
   }
 
+  const remove = (path: string): void => {
+    find(path)
+    files.delete(path)
+  }
+
   return {
     kind: 'memory',
     hasDirectory: false,
@@ -152,14 +157,8 @@ export function createMemoryPlatform(): Platform {
       files.set(to, find(from))
       files.delete(from)
     },
-    remove(path) {
-      find(path)
-      files.delete(path)
-    },
-    async removeAsync(path) {
-      find(path)
-      files.delete(path)
-    },
+    remove,
+    removeAsync: async (path) => remove(path),
     syncDirectory: () => undefined,
     syncDirectoryAsync: () => Promise.resolve(),
     lock: (): Lock => ({ release: () => undefined }),

@@ -51,7 +51,7 @@ function verifyHome(verification: Verification, home: number): void {
     return suspicionsOf(engine, home)
   })
   // Without the writer's word only what stands still is believed.
-  if (!verification.isPinned && !verification.isUnchanged()) return
+  if (!verification.isComparable()) return
   for (const { file, address, what } of found) {
     problems.add(file, address, what)
     if (what === leadsOut || what === leadsNowhere) verification.isIndexUsable = false

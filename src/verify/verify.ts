@@ -110,7 +110,7 @@ function* steps(verification: Verification): Generator<void, void> {
   yield* verifyLog(verification, segments)
   if (!verification.isIndexUsable) return
   verification.dropUnnamed()
-  if (verification.isPinned || verification.isUnchanged()) {
+  if (verification.isComparable()) {
     yield* verifyOrder(verification)
     yield* verifyCounts(verification, segments)
   }

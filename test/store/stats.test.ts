@@ -13,10 +13,8 @@ const options = { segmentSizeBytes: 2 ** 20, encoding: 'binary', syncIntervalMs:
 function lasting(stats: StoreStats): Partial<StoreStats> {
   const { records, keyBytes, valueBytes, liveBytes, tombstoneBytes } = stats
   const { begin, sequence, version, segments } = stats
-  return {
-    ...{ records, keyBytes, valueBytes, liveBytes, tombstoneBytes },
-    ...{ begin, sequence, version, segments },
-  }
+  const counts = { records, keyBytes, valueBytes, liveBytes, tombstoneBytes }
+  return { ...counts, begin, sequence, version, segments }
 }
 
 describe('the numbers of a store', () => {
