@@ -14,6 +14,7 @@ import { StoreError, systemErrorCode } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { manifestFileName, manifestNextFileName } from '../format/file-names.js'
 import { decodeManifest, encodeManifest } from '../format/manifest.js'
+import { dropPrepared } from '../log/prepared-segment.js'
 import { readWhole, replaceFile } from '../platform/whole-file.js'
 import type { Engine } from './engine.js'
 import { keepTime } from './expiry.js'
@@ -51,7 +52,7 @@ export async function close(engine: Engine): Promise<void> {
   }
   let leftover: unknown
   try {
-    engine.log.dropPrepared()
+    dropPrepared(engine.log)
   } catch (error) {
     // It takes nothing from a proper end: the next opening removes the file.
     leftover = error
@@ -124,7 +125,7 @@ export function abandon(engine: Engine): void {
   engine.isClosed = true
   void engine.compacted.stop?.()
   engine.background.stop()
-  engine.log.dropPrepared()
+  dropPrepared(engine.log)
   engine.session.end(() => {
     const isSynced = control.read(layout.durable) === control.read(layout.tail)
     if (!engine.isReadOnly && isSynced) control.setSessionOpen(false)

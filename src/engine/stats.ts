@@ -38,8 +38,8 @@ export interface StoreStats {
   /** `garbageBytes` as a part of all record bytes, 0 to 1. */
   readonly garbageRatio: number
   /**
-   * Bytes reserved for segments on disk (in memory, for `:memory:`), the one included that this attachment
-   * has prepared to be the next.
+   * Bytes reserved for segments on disk (in memory, for `:memory:`), the one included that is prepared to be
+   * the next.
    */
   readonly fileBytes: number
   readonly indexBytes: number

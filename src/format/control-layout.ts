@@ -30,6 +30,7 @@
  *    936 |    4 | applied: u32; 1 once commands were applied: deletes are remembered
  *    944 |    8 | remember: f64; 1 + how many milliseconds they are asked to be; 0 where nobody asked
  *    952 |    4 | watched: u32; 1 while anybody may be watching: nothing is updated in place then
+ *    956 |    4 | preparedBy: u32; 1 + the attachment that prepares the next segment, 0 where none does
  *    960 |   64 | libraryVersion: text, zero-padded; of the Varve that signed the file
  *   4096 |  512 | state 0
  *   4608 |  512 | state 1
@@ -75,6 +76,7 @@ export const nextExpiryDouble = 116
 export const appliedWord = 234
 export const rememberDouble = 118
 export const watchedWord = 238
+export const preparedByWord = 239
 export const libraryVersionOffset = 960
 
 export const stateDouble = 512

@@ -20,7 +20,7 @@ import { assert } from '../base/assert.js'
 import { StoreError, systemErrorCode } from '../base/errors.js'
 import type { Control } from '../control/control.js'
 import * as layout from '../format/control-layout.js'
-import { preparedFileName, segmentFileName } from '../format/file-names.js'
+import { segmentFileName } from '../format/file-names.js'
 import { segmentSeed } from '../format/segment-header.js'
 import type {
   MapAccess,
@@ -29,6 +29,7 @@ import type {
   Platform,
   PlatformFile,
 } from '../platform/platform.js'
+import type { PreparedSegment } from './prepared-segment.js'
 import type { SlotTable } from './slot-table.js'
 import {
   kindPart,
@@ -46,13 +47,8 @@ export interface LogOptions {
   readonly shift: number
   readonly access: MapAccess
   readonly space: MappingSpace | undefined
-  /** Who prepares segments: see `preparedFileName`. */
+  /** Who prepares segments: see prepared-segment.ts. */
   readonly attachment: number
-}
-
-interface PreparedSegment {
-  readonly file: PlatformFile
-  mapping: Mapping | undefined
 }
 
 export class Log {
@@ -83,7 +79,7 @@ export class Log {
   readonly starts: number[] = []
   readonly #mappings: (Mapping | undefined)[] = []
   readonly #space: MappingSpace | undefined
-  readonly preparedPath: string
+  readonly attachment: number
   /** Open files of segments that may have unsynced bytes, by segment number. */
   readonly openFiles: Map<number, PlatformFile> = new Map()
   /** Flushes of them that are under way: none is closed meanwhile. */
@@ -107,7 +103,7 @@ export class Log {
   tailLimit = 0
   /** Where the tail must not pass without a look at the room and at the next segment. */
   nextCheck = 0
-  /** The next segment, while it is being prepared. */
+  /** The next segment, where this one prepares it. */
   prepared: PreparedSegment | undefined
 
   constructor(options: LogOptions, control: Control, slots: SlotTable) {
@@ -124,7 +120,7 @@ export class Log {
     this.wordMask = this.segmentWords * 2 - 1
     this.segmentSizeBytes = this.segmentWords * 8
     this.#space = options.space
-    this.preparedPath = join(options.directory, preparedFileName(options.attachment))
+    this.attachment = options.attachment
     this.slotGeneration = Atomics.load(control.words, layout.slotGenerationWord)
   }
 
@@ -355,15 +351,6 @@ export class Log {
   /** True where bytes reach the file only through {@link writeThrough}. */
   get isAppendOnly(): boolean {
     return this.platform.kind === 'file'
-  }
-
-  /** Gives up the segment that was being prepared, and its blocks with it. */
-  dropPrepared(): void {
-    if (this.prepared === undefined) return
-    this.prepared.mapping?.discard()
-    this.prepared.file.close()
-    this.prepared = undefined
-    this.platform.remove(this.preparedPath)
   }
 
   close(): void {

@@ -1,8 +1,8 @@
 /**
- * Making segments: the next one ahead of time, and the switch to it when the tail segment is full.
+ * Making segments: the switch to the next one when the tail segment is full.
  *
- * A segment goes through: reserved (blocks), mapped, prefaulted, under the name
- * `prepared-` and the number of the attachment; then renamed to its number, its header written, entered in the slot table,
+ * A segment goes through: reserved (blocks), mapped, prefaulted under another name (prepared-segment.ts); then
+ * renamed to its number, its header written, entered in the slot table,
  * and only then made the tail by the commit of the control state. Killed anywhere before that
  * commit, the file is one that nothing names, and the next opening removes it; its slot has a number
  * that the state has not given out yet, and is freed by repair ({@link freeUncommitted}).
@@ -35,6 +35,7 @@ import {
 } from '../format/segment-header.js'
 import type { Mapping, PlatformFile } from '../platform/platform.js'
 import type { Log } from './log.js'
+import { isNextSecure, prepareNext, secureNext, takePrepared } from './prepared-segment.js'
 import {
   kindLog,
   kindPart,
@@ -61,8 +62,6 @@ import {
  * give the next sync megabytes of untouched pages to write.
  */
 const prefaultSizeBytes = 2 ** 21
-/** A segment this full gets a successor: stores that hold little never take a second one's blocks. */
-const prepareFromPart = 0.25
 
 /**
  * At the end of each segment there is room for the marker of a sync and for the last one of a
@@ -116,40 +115,6 @@ export function makeRoomForMarker(log: Log, epoch: number): void {
   log.control.doubles[layout.writeLimitDouble] = Math.max(log.nextCheck, end)
 }
 
-function isNextSecure({ platform, prepared, segmentSizeBytes }: Log): boolean {
-  if (platform.kind === 'memory') return true
-  return prepared !== undefined && prepared.file.reservedBytes() >= segmentSizeBytes
-}
-
-/** Throws `STORE_FULL` where there are no blocks for a next segment. */
-function secureNext(log: Log): void {
-  if (isNextSecure(log)) return
-  log.prepared ??= { file: log.platform.openFile(log.preparedPath, 'create'), mapping: undefined }
-  try {
-    log.prepared.file.reserve(log.segmentSizeBytes)
-  } catch (error) {
-    // What it got is more than a manifest takes, without which nothing is given back.
-    log.dropPrepared()
-    throw error
-  }
-}
-
-function prepareNext(log: Log): void {
-  if (log.platform.kind !== 'mmap') return
-  if (log.tailOffset < log.segmentWords * prepareFromPart) return
-  if (log.prepared === undefined) {
-    const file = log.platform.openFile(log.preparedPath, 'create')
-    file.reserveAhead(log.segmentSizeBytes)
-    log.prepared = { file, mapping: undefined }
-    return
-  }
-  const { prepared } = log
-  if (prepared.mapping === undefined && prepared.file.reservedBytes() >= log.segmentSizeBytes) {
-    prepared.mapping = log.map(prepared.file, log.segmentSizeBytes)
-    prepared.mapping.prefault(0, Math.min(2 * prefaultSizeBytes, log.segmentSizeBytes))
-  }
-}
-
 /** Goes on in a new segment with room for `sizeDoubles`. */
 export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   const { control } = log
@@ -160,7 +125,8 @@ export function roll(log: Log, sizeDoubles: number, epoch: number): void {
   const slot = freeSlots(log, partCount)
   const path = log.path(segmentFileName('log', number))
   removeUncommitted(log, 'value', number)
-  const { file, mapping } = partCount === 1 ? takePrepared(log, path) : create(log, path, sizeBytes)
+  const taken = partCount === 1 ? takePrepared(log, path) : undefined
+  const { file, mapping } = taken ?? create(log, path, sizeBytes)
   const tailStart = log.control.get(layout.tail) - log.tailOffset
   const previous = log.tailLimit === 0 ? 0 : tailStart / log.segmentWords
   mapping.writeThrough(
@@ -329,18 +295,6 @@ function freeSlots(log: Log, count: number): number {
   }
   reserveSlots(log, slotEnd - free + count)
   return slotEnd - free
-}
-
-function takePrepared(log: Log, path: string): { file: PlatformFile; mapping: Mapping } {
-  const { prepared } = log
-  if (prepared === undefined) return create(log, path, log.segmentSizeBytes)
-  // Reserving again costs little where it is done, and says so where it failed.
-  prepared.file.reserve(log.segmentSizeBytes)
-  const mapping = prepared.mapping ?? log.map(prepared.file, log.segmentSizeBytes)
-  prepared.mapping = mapping
-  log.platform.rename(log.preparedPath, path)
-  log.prepared = undefined
-  return { file: prepared.file, mapping }
 }
 
 function create(

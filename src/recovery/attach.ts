@@ -19,6 +19,7 @@ import {
 /** Takes an entry in a table that nobody else uses, and the writer's word until opening is done. */
 export function attachAlone(files: StoreFiles, parts: VolatileParts): void {
   const { attachments, control } = parts
+  Atomics.store(control.words, layout.preparedByWord, 0)
   if (!files.platform.isShared) return
   attachments.take(files.options.readOnly, files.platform.nowMs())
   Atomics.store(control.words, layout.writerWord, attachments.token | layout.tokenBusy)
@@ -65,7 +66,12 @@ export function attachToLive(files: StoreFiles): Engine | undefined {
 }
 
 /** The segment that the last owner of the entry was preparing when it died. */
-function removeLeftover({ directory, platform }: StoreFiles, { attachments }: VolatileParts): void {
+function removeLeftover(
+  { directory, platform }: StoreFiles,
+  { attachments, control }: VolatileParts,
+): void {
+  const owner = 1 + attachments.own
+  Atomics.compareExchange(control.words, layout.preparedByWord, owner, 0)
   const path = join(directory, preparedFileName(attachments.own))
   if (platform.exists(path)) platform.remove(path)
 }

@@ -57,6 +57,9 @@ async function release({ pool, path }: Shared, ...hosts: Host[]): Promise<void> 
   }
 }
 
+/** Of a store whose attachments are counted: a thread that compacts would be one more. */
+const counted: SharedOptions = { ...smallOptions, autoCompact: false }
+
 /** A host that has the store open. */
 async function holder(
   { pool, path }: Shared,
@@ -147,11 +150,14 @@ describe('C8: an owner that dies or stops with the lock in its hand', () => {
     const setting = shared(t)
     const { path, pool } = setting
     const random = new Random(seed)
-    const survivors = [await holder(setting, 'process'), await holder(setting, 'thread')]
+    const survivors = [
+      await holder(setting, 'process', counted),
+      await holder(setting, 'thread', counted),
+    ]
     let slowestMs = 0
     let idleMs = 0
     for (let round = isThorough ? 100 : 5; round > 0; round--) {
-      const victim = await holder(setting, random.pick(['process', 'thread']))
+      const victim = await holder(setting, random.pick(['process', 'thread']), counted)
       const writing = { path, durationMs: 250, keys: 40 }
       const dying = gone(victim.call('writeFor', { ...writing, prefix: 'v', durationMs: 60_000 }))
       const killing = delay(60 + random.below(80)).then(() => victim.kill())
@@ -364,12 +370,12 @@ describe('H11: threads that end, and processes that begin, in the middle of thin
       const setting = shared(t)
       const { pool, path } = setting
       const random = new Random(seed)
-      const keeper = await holder(setting, 'process')
-      const neighbour = await holder(setting, 'thread')
+      const keeper = await holder(setting, 'process', counted)
+      const neighbour = await holder(setting, 'thread', counted)
       let slowestMs = 0
       for (let round = isThorough ? 200 : 5; round > 0; round--) {
         const thread =
-          task === 'openForEver' ? pool.take('thread') : await holder(setting, 'thread')
+          task === 'openForEver' ? pool.take('thread') : await holder(setting, 'thread', counted)
         const begun = told(thread)
         const dying = gone(thread.call(task, { path, options: smallOptions }))
         await begun

@@ -4,12 +4,13 @@
  *   compacted in it.
  * Properties checked: nothing of a closed store is mapped; behind a recovery no segment is mapped twice;
  *   a segment that was dropped, or prepared and given up, is mapped by nobody.
- * Kept by: `AddressRange` (platform/address-space.ts), `Log.close` and `Log.dropPrepared` (log/log.ts).
+ * Kept by: `AddressRange` (platform/address-space.ts), `Log.close` (log/log.ts) and `dropPrepared` (log/prepared-segment.ts).
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { dropPrepared } from '../../src/log/prepared-segment.js'
 import { open, type Store, type StoreOptions } from '../../src/store/index.js'
 import { copyStore, temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
@@ -80,7 +81,7 @@ describe('blocks of files that are gone', { skip }, () => {
       store.put(`key ${index}`, Buffer.alloc(100))
     }
     assert.ok(mappedNames(directory).includes('prepared-0001'))
-    log.dropPrepared()
+    dropPrepared(log)
     assert.deepEqual(
       mappedNames(directory).filter((name) => name.startsWith('prepared-')),
       [],
