@@ -15,12 +15,13 @@ import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { isCheckpointBeingMade } from '../engine/checkpoint.js'
 import type { Engine } from '../engine/engine.js'
+import * as layout from '../format/control-layout.js'
 import { compactFileName } from '../format/file-names.js'
 import type { FileLock } from '../platform/platform.js'
 import { Compactor } from './compactor.js'
 import { removeLeftovers } from './drop-segments.js'
 import { segmentBytesOf } from './estimate.js'
-import { excessOf } from './occupancy.js'
+import { excessOf, liveSegmentsMin } from './occupancy.js'
 import {
   type CompactionEvent,
   type CompactionReport,
@@ -39,6 +40,8 @@ const backgroundGarbageRatio = 0.95
 const anySegment = { end: Number.POSITIVE_INFINITY, minGarbageRatio: backgroundGarbageRatio }
 
 const lookIntervalMs = 250
+/** A thread that does nothing else; who deletes has 6 MB of garbage more by then. */
+const ownThreadLookIntervalMs = 100
 /** After a failure, or where somebody walks along the log. */
 const restMs = 5000
 const lockPauseMs = 10
@@ -103,7 +106,10 @@ export class Compaction {
     }
     this.#startTimer(() => isMine(engine))
     engine.log.rollListeners.push(() => whileWriting(engine, () => this.#lookWhileWriting()))
-    engine.pace = new WriterPace(engine, () => this.#isHelped())
+    engine.pace = new WriterPace(engine, {
+      isAtWork: () => this.#isHelped(),
+      getReady: () => this.#startThreadAhead(),
+    })
     engine.log.roomListeners.push(() => engine.pace.askToPut())
   }
 
@@ -114,9 +120,10 @@ export class Compaction {
   }
 
   #startTimer(isMine: () => boolean): void {
+    const intervalMs = this.#isOwnThread ? ownThreadLookIntervalMs : lookIntervalMs
     this.#timer = setInterval(() => {
       if (isMine()) this.#look()
-    }, lookIntervalMs)
+    }, intervalMs)
     this.#timer.unref()
   }
 
@@ -134,6 +141,20 @@ export class Compaction {
     const engine = this.#engine
     if (this.#compactor === undefined || this.#isStopped) return
     if (isAble(engine) && engine.background.tryDuty()) this.#look()
+  }
+
+  /**
+   * It takes a quarter of a second to come up: who deletes has the files a segment nearer to the bound by then. Only
+   * who writes asks for it, so a store at rest has no thread that goes and comes; a small store does without.
+   */
+  #startThreadAhead(): void {
+    const engine = this.#engine
+    if (this.#compactor === undefined || this.#compactor.isAtWork || this.isPaused) return
+    if (performance.now() < this.#restUntilMs || this.#isStopped || !isAble(engine)) return
+    const { segmentSizeBytes } = engine.log
+    if (engine.control.read(layout.liveBytes) < liveSegmentsMin * segmentSizeBytes) return
+    if (!this.#isWorthIt(segmentSizeBytes) || !engine.background.tryDuty()) return
+    this.#compactor.start()
   }
 
   /** Throws what the background met before, once. */
@@ -217,18 +238,20 @@ export class Compaction {
   /**
    * What a checkpoint pins for as long as it is made counts as if it were not pinned: beside a busy writer one
    * follows the other, and there would never be anything to do. A run waits for its end.
+   *
+   * `aheadBytes`: as if the segments took so much more.
    */
-  #isWorthIt(): boolean {
+  #isWorthIt(aheadBytes = 0): boolean {
     const engine = this.#engine
     const segments = surveySegments(engine)
-    if (this.#isWorth(segments)) return true
+    if (this.#isWorth(segments, aheadBytes)) return true
     const unpinned = segments.map((segment) => ({ ...segment, isPinned: false }))
-    return this.#isWorth(unpinned) && isCheckpointBeingMade(engine)
+    return this.#isWorth(unpinned, aheadBytes) && isCheckpointBeingMade(engine)
   }
 
-  #isWorth(segments: readonly SurveyedSegment[]): boolean {
+  #isWorth(segments: readonly SurveyedSegment[], aheadBytes: number): boolean {
     const engine = this.#engine
-    const excessBytes = excessOf(engine, segments)
+    const excessBytes = excessOf(engine, segments) + aheadBytes
     const rule = { ...anySegment, excessBytes, excluded: this.#damaged }
     if (excessBytes > 0 && chooseVictim(segments, rule) !== undefined) return true
     const deadBytes = deadBytesOf(segments)

@@ -10,10 +10,14 @@ import { fileBytesOf } from '../engine/file-bytes.js'
 import * as layout from '../format/control-layout.js'
 import type { SurveyedSegment } from './survey.js'
 
+/** The bound is promised from so many segments of live data on. */
+export const liveSegmentsMin = 4
 const boundFactor = 2
 const boundSegments = 2
+/** The one that copies fill, and what others write until what they were copied from is dropped. */
+const roomSegments = 1.125
 /** Of the live bytes: a small store begins no further below the bound. */
-const roomPart = 0.2
+const roomPart = 0.3
 /** Of the live bytes: as much waits for a checkpoint before the background makes one. */
 const waitingPart = 1 / 16
 
@@ -28,7 +32,8 @@ export function patienceBytesOf({ index }: Engine, liveBytes: number): number {
  */
 export function roomBelowBound(engine: Engine, liveBytes: number): number {
   const waitingBytes = patienceBytesOf(engine, liveBytes)
-  return Math.min(engine.log.segmentSizeBytes + waitingBytes / 2, roomPart * liveBytes)
+  const segmentsBytes = roomSegments * engine.log.segmentSizeBytes
+  return Math.min(segmentsBytes + waitingBytes / 2, roomPart * liveBytes)
 }
 
 /**

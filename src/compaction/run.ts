@@ -9,7 +9,7 @@
  * - A segment is looked at once in a run, and none that the run fills itself: some of a segment always stays unused.
  * - What is copied is there twice until the next drop. Each drop costs two flushes, and maybe a checkpoint: a run
  *   that was asked for drops as seldom as the bound on space allows, the background at each half of a segment, and
- *   behind each segment where it is behind.
+ *   behind each segment where it is near the bound.
  */
 import { StoreError } from '../base/errors.js'
 import { betweenCheckpoints, isCheckpointBeingMade } from '../engine/checkpoint.js'
@@ -73,6 +73,8 @@ const checkpointPauseMs = 10
 const giveWayIntervalMs = 500
 /** Of copies, given to the medium while the copying goes on. */
 const syncAheadBytes = 2 ** 23
+/** Near the bound: the next segment that is sealed, by copies or by others, and what is written meanwhile may pass it. */
+const nearSegments = 1.25
 /** In indexes, the most that waits for a checkpoint of a run that somebody waits for. */
 const patienceIndexes = 4
 
@@ -86,6 +88,7 @@ export class CompactionRun {
   readonly #startedAtMs = performance.now()
   readonly #bytesBefore: number
   readonly #patienceBytes: number
+  readonly #nearBytes: number
   /** The first number of a segment that this run may fill itself. */
   readonly #end: number
   readonly #done: Set<number> = new Set()
@@ -112,6 +115,7 @@ export class CompactionRun {
     this.#patienceBytes = options.isBackground
       ? patienceBytesOf(engine, engine.control.read(layout.liveBytes))
       : engine.index.sizeBytes * patienceIndexes
+    this.#nearBytes = nearSegments * engine.log.segmentSizeBytes
     this.#end = engine.control.read(layout.nextSegmentNumber)
     if (!options.isBackground) damaged.clear()
   }
@@ -139,10 +143,10 @@ export class CompactionRun {
         damage.push(error)
       }
       const bytesWaiting = this.#tally.bytesMoved - this.#bytesMovedAtDrop
-      const isLittle = bytesWaiting < engine.log.segmentSizeBytes / 2
-      if (isLittle && !(isBackground && this.#isBehind())) continue
+      const isNear = isBackground && this.#leftBytes() < this.#nearBytes
+      if (bytesWaiting < engine.log.segmentSizeBytes / 2 && !isNear) continue
       if (!isBackground && isWithinBound(engine)) this.#syncAhead()
-      else await this.#drop(this.#patienceBytes)
+      else await this.#drop(isNear ? engine.index.sizeBytes : this.#patienceBytes)
     }
     await this.#endSyncAhead()
     if (!this.#host.isOver() && !this.#isHeld)
@@ -259,26 +263,19 @@ export class CompactionRun {
     }
   }
 
-  /** The sealed segments take more than they may. */
-  #isBehind(): boolean {
-    const { excessBytes, roomBytes } = this.#occupancy()
-    return excessBytes > roomBytes
-  }
-
-  /** In the background: the more the store takes above its bound, because others write faster than this works. */
+  /** In the background: faster where the store is near its bound, and where it is above, others write faster. */
   #pace(): Pace {
     if (!this.#options.isBackground) return { pauseMs: 0, sliceMs }
-    const { excessBytes, roomBytes } = this.#occupancy()
-    if (excessBytes <= roomBytes / 2) return { pauseMs: backgroundPauseMs, sliceMs }
-    return { pauseMs: 0, sliceMs: excessBytes <= roomBytes ? sliceMs : sliceMsMax }
+    const leftBytes = this.#leftBytes()
+    if (leftBytes < 0) return { pauseMs: 0, sliceMs: sliceMsMax }
+    return { pauseMs: leftBytes < this.#nearBytes ? 0 : backgroundPauseMs, sliceMs }
   }
 
-  #occupancy(): { excessBytes: number; roomBytes: number } {
+  /** What the files may still take up to the bound. */
+  #leftBytes(): number {
     const engine = this.#engine
-    return {
-      excessBytes: excessOf(engine, surveySegments(engine)),
-      roomBytes: roomBelowBound(engine, engine.control.read(layout.liveBytes)),
-    }
+    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
+    return roomBytes - excessOf(engine, surveySegments(engine))
   }
 
   /** The sync of the next drop finds little left to do. */

@@ -2,12 +2,12 @@
  * Holding back who makes garbage faster than compaction gives space back: between two writes, and only where a
  * thread or another process compacts meanwhile.
  *
- * - Who puts waits for some milliseconds at every 2 MiB of log from where the sealed segments take twice what is
- *   live, the longer the more they take; from {@link farSegments} above that on until compaction has caught up,
- *   though no longer than {@link waitMsMax} at a time. So neither who writes less than compaction can take
- *   waits, nor a burst of a segment or two, and who writes without a pause is slowed down.
+ * - Who puts waits for some milliseconds at every 2 MiB of log from where {@link nearPart} is left of the way between
+ *   where compaction begins and the bound, the longer the less is left; at the bound until compaction has caught up,
+ *   though no longer than {@link waitMsMax} at a time. So who writes less than compaction can take hardly waits,
+ *   and who writes without a pause is slowed down.
  * - Who deletes lowers what files may take by twice of what he deletes, and does so faster than anybody puts: he
- *   is held back from half the way between where compaction begins and the bound, at every {@link deleteStrideBytes}.
+ *   is held back from half that way on, at every {@link deleteStrideBytes}.
  *
  * How far it is, is looked at with the writer's word in hand; the wait comes when the word was given back, because
  * compaction needs it.
@@ -16,43 +16,46 @@ import { pause } from '../base/pause.js'
 import type { Engine } from '../engine/engine.js'
 import type { Pace } from '../engine/pace.js'
 import * as layout from '../format/control-layout.js'
-import { excessOf, roomBelowBound } from './occupancy.js'
+import { excessOf, liveSegmentsMin, roomBelowBound } from './occupancy.js'
 import { surveySegments } from './survey.js'
 
-/** So many segments above twice what is live writers wait for compaction … */
-const farSegments = 2
-/** … or, where that is less, this part of what is live. */
-const farPart = 0.2
-/** Smaller stores are given the same room. */
-const liveSegmentsMin = 4
+/** Of the way between where compaction begins and the bound. */
+const nearPart = 1 / 4
 const pauseMsMax = 10
 const waitMsMax = 100
 /** Until then a thread that compacts has long begun. */
 const waitsInVainMax = 30
 const lookIntervalMs = 2
 const deleteStrideBytes = 2 ** 19
-/** At the bound, for each stride: 25 MB of deletes a second are left. */
-const deletePauseMs = 20
+/** At the bound, for each stride: 12 MB of deletes a second are left. */
+const deletePauseMs = 40
 /** Of a segment: so much more or less has to live until it is measured again. */
 const measuredPart = 1 / 16
+
+/** Whoever compacts beside the one that writes. */
+export interface PaceHelper {
+  /** True where it does while this thread stands still. */
+  isAtWork(): boolean
+  /** Something was written or deleted: there may be something to compact soon. */
+  getReady(): void
+}
 
 export class WriterPace implements Pace {
   askBelowBytes = Number.NEGATIVE_INFINITY
   readonly #engine: Engine
-  /** True where somebody compacts while this thread stands still. */
-  readonly #isHelped: () => boolean
+  readonly #helper: PaceHelper
   #tailSlot = -1
   #liveBytes = 0
-  /** Below 0 where there is room, 1 where compaction is far behind. */
+  /** Below 0 where there is room, 1 at the bound. */
   #lag = -1
   /** Below 0 where compaction need not have begun, 1 at the bound. */
   #deleteLag = -1
   /** Waits that brought nothing, one after the other: after some, nobody waits again before there was room. */
   #waitsInVain = 0
 
-  constructor(engine: Engine, isHelped: () => boolean) {
+  constructor(engine: Engine, helper: PaceHelper) {
     this.#engine = engine
-    this.#isHelped = isHelped
+    this.#helper = helper
   }
 
   askToPut(): void {
@@ -69,31 +72,31 @@ export class WriterPace implements Pace {
     return this.#waitsInVain < waitsInVainMax
   }
 
-  /** Measures only once in a part of a segment: that takes the longer the more segments there are. */
+  /** Where there is room, once in a part of a segment: measuring takes the longer the more segments there are. */
   #look(): void {
     const { control, log } = this.#engine
     const liveBytes = control.get(layout.liveBytes)
     this.askBelowBytes = liveBytes - deleteStrideBytes
     const changedBytes = Math.abs(liveBytes - this.#liveBytes)
-    if (log.tailSlot === this.#tailSlot && changedBytes < log.segmentSizeBytes * measuredPart)
-      return
+    const isLittle = changedBytes < log.segmentSizeBytes * measuredPart
+    if (this.#lag <= 0 && log.tailSlot === this.#tailSlot && isLittle) return
     this.#tailSlot = log.tailSlot
     this.#liveBytes = liveBytes
+    this.#helper.getReady()
     this.#measure()
   }
 
   #measure(): void {
     this.#lag = -1
     this.#deleteLag = -1
-    if (this.#isHelped()) {
+    if (this.#helper.isAtWork()) {
       const engine = this.#engine
       const { segmentSizeBytes } = engine.log
       const liveBytes = engine.control.read(layout.liveBytes)
       const sizeBytes = Math.max(liveBytes, liveSegmentsMin * segmentSizeBytes)
       const roomBytes = roomBelowBound(engine, sizeBytes)
       const excessBytes = excessOf(engine, surveySegments(engine))
-      const farBytes = Math.min(farSegments * segmentSizeBytes, farPart * sizeBytes)
-      this.#lag = (excessBytes - roomBytes) / farBytes
+      this.#lag = 1 - (roomBytes - excessBytes) / (roomBytes * nearPart)
       this.#deleteLag = excessBytes / (roomBytes / 2) - 1
     }
     if (this.#deleteLag <= 0) this.#waitsInVain = 0

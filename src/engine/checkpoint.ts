@@ -33,6 +33,11 @@ import { sync } from './sync.js'
 
 const pauseMs = 5
 /**
+ * So much of the image is taken in one turn of the event loop. Of a loop whose turns are long few come by, and nothing
+ * is moved or dropped until the image is whole.
+ */
+const turnMs = 1
+/**
  * So many bytes are given to the medium at once. A flush of all at the end would hold up whoever touches
  * a clean page of the log meanwhile.
  */
@@ -201,9 +206,12 @@ async function writeImage(
     failure = { error }
   }
   let synced = 0
+  let turnEndMs = performance.now() + turnMs
   try {
     for (const _ of image.take(target)) {
+      if (performance.now() < turnEndMs) continue
       await new Promise(setImmediate)
+      turnEndMs = performance.now() + turnMs
       requireGoingOn()
       if (target.sizeBytes - synced < syncStepBytes) continue
       synced = target.sizeBytes

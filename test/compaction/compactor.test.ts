@@ -12,6 +12,8 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { excessOf } from '../../src/compaction/occupancy.js'
+import { surveySegments } from '../../src/compaction/survey.js'
 import { checkpointLockFileName, lifecycleFileName } from '../../src/format/file-names.js'
 import { open, type Store } from '../../src/store/index.js'
 import { temporaryDirectory } from '../support/directory.js'
@@ -76,6 +78,29 @@ describe(`compaction in the background (VARVE_SEED=${seed})`, () => {
       assert.equal(threadOf(store), undefined)
     })
   }
+
+  test('its thread comes up for who writes, ahead of what there is to do, and does not come again without', async (t) => {
+    keepAlive(t)
+    const store = open<Buffer>(temporaryDirectory(t), background)
+    const engine = engineOf(store)
+    engine.compacted.idleMsMax = 300
+    const excess = (): number => excessOf(engine, surveySegments(engine)) / segmentSizeBytes
+    const keys = 6 * 1000
+    for (let index = 0; index < keys; index++) store.put(`key ${index}`, Buffer.alloc(1000))
+    let excessBefore = excess()
+    for (let index = 0; threadOf(store) === undefined; index++) {
+      excessBefore = excess()
+      assert.ok(excessBefore < 0, 'there is nothing to do yet')
+      store.put(`key ${(index * 7919) % keys}`, Buffer.alloc(1000))
+      if (index % 100 === 0) await store.sync()
+    }
+    assert.ok(excessBefore > -2.5, `it came as early as ${excessBefore} segments`)
+    await comesTrue(() => threadOf(store) === undefined)
+    await setTimeout(1000)
+    assert.equal(threadOf(store), undefined)
+    assert.equal(store.stats().compactions, 0)
+    await store.close()
+  })
 
   test('goes on in slices where a thread cannot have the store', async (t) => {
     keepAlive(t)
