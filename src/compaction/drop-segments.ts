@@ -39,7 +39,7 @@ import {
   segmentKindLog,
   segmentKindValue,
 } from '../format/segment-header.js'
-import { dropPrepared } from '../log/prepared-segment.js'
+import { dropAnyPrepared } from '../log/prepared-segment.js'
 import {
   kindDropped,
   kindLog,
@@ -195,7 +195,7 @@ async function nameWhatIsLeft(engine: Engine): Promise<void> {
   } catch (error) {
     if (!(error instanceof StoreError && error.code === 'STORE_FULL')) throw error
     // The blocks of a next segment that is not begun are more than it takes.
-    dropPrepared(engine.log)
+    dropAnyPrepared(engine.log)
     await writeManifestAsync(platform, directory, manifest)
   }
 }

@@ -7,8 +7,8 @@
  * the tail segment takes it, also another one, once it has all its blocks: nothing is written to it any more then
  * by whoever prepared it.
  *
- * - Only whoever changes the word from an owner to 0 may rename or remove that owner's file. But for the owner's
- *   close it is changed with the writer's word in hand.
+ * - Only whoever changes the word from an owner to 0 may rename or remove that owner's file. But where it is given
+ *   up it is changed with the writer's word in hand.
  * - An owner that finds another number there has nothing any more, and gives up what it holds at its next look.
  * - Killed between the word and the rename, the file is one that nobody owns: its former owner removes it at its next
  *   look, or the next opening does.
@@ -36,7 +36,7 @@ export function isPreparing(log: Log): boolean {
   return ownerOf(log) !== nobody
 }
 
-/** With the writer's word in hand, as the others here but {@link dropPrepared}. */
+/** With the writer's word in hand, as the others here but those that give it up. */
 export function prepareNext(log: Log): void {
   giveUpLost(log)
   if (log.platform.kind !== 'mmap') return
@@ -119,6 +119,16 @@ export function dropPrepared(log: Log): void {
   forget(log)
   // Else another one takes it, and maybe at this moment.
   if (isOwn) remove(log, log.attachment)
+}
+
+/**
+ * As {@link dropPrepared}, whosever it is: its blocks are given back when its owner looks, with the next write that
+ * needs room.
+ */
+export function dropAnyPrepared(log: Log): void {
+  const owner = ownerOf(log)
+  if (log.prepared !== undefined) dropPrepared(log)
+  else if (owner !== nobody && release(log, owner)) remove(log, owner)
 }
 
 /** What this attachment has lost is another's segment by now, or was to be, by one that died. */

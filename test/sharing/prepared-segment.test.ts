@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as layout from '../../src/format/control-layout.js'
+import { dropAnyPrepared } from '../../src/log/prepared-segment.js'
 import { open, type Store, type StoreOptions } from '../../src/store/index.js'
 import { temporaryDirectory } from '../support/directory.js'
 import { engineOf } from '../support/engine-of.js'
@@ -164,6 +165,19 @@ describe('the next segment', () => {
     pair.putUntil(pair.first, () => !pair.hasPrepared(pair.first))
     assert.deepEqual(pair.names, ['prepared-0002'])
     pair.putUntilRoll(pair.first)
+    await pair.close()
+  })
+
+  test('is given up for another one that needs the blocks', async (t) => {
+    const pair = new Pair(temporaryDirectory(t))
+    await pair.prepare()
+    dropAnyPrepared(engineOf(pair.second).log)
+    assert.deepEqual(pair.names, [])
+    pair.putUntil(pair.first, () => pair.names.length > 0)
+    dropAnyPrepared(engineOf(pair.first).log)
+    assert.deepEqual(pair.names, [])
+    assert.equal(pair.hasPrepared(pair.first), false)
+    pair.putUntilRoll(pair.second)
     await pair.close()
   })
 
