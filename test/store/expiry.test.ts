@@ -417,6 +417,27 @@ test('what is left to be taken out when a store is closed is known by its time',
   }
 })
 
+test('where something is always due it is looked for twice a second, not without end', async (t) => {
+  const store = open<Buffer>(temporaryDirectory(t), { encoding: 'binary', syncIntervalMs: 0 })
+  const { expiries } = engineOf(store)
+  let passes = 0
+  const { settleAll } = expiries
+  expiries.settleAll = (log) => {
+    passes++
+    settleAll.call(expiries, log)
+  }
+  const count = 20_000
+  for (let index = 0; index < count; index++) {
+    store.put(`key ${index}`, Buffer.alloc(100), { ttlMs: 1 + (index % 2000) })
+  }
+  const endMs = performance.now() + 2200
+  while (performance.now() < endMs) await delay(5)
+  // Of 500 ms each, and none of them need be late.
+  assert.ok(passes >= 1 && passes <= 8, `${passes} passes in two seconds`)
+  assert.equal(store.stats().records, 0)
+  await store.close()
+})
+
 test('one that only reads counts without what has expired, and changes nothing', async (t) => {
   const clock = ownClock(t)
   const directory = join(temporaryDirectory(t), 'store')
