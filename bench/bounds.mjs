@@ -6,8 +6,9 @@
 // The writer is paced as a server is: a group of some hundred operations, then the event loop until the next one is
 // due (`operationsPerSecond`); what it is late by up to a tenth of a second, it makes up for. The load is not paced: it
 // takes turns and no pauses.
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { open } from 'varve'
 import { createRandom } from './compare/prng.mjs'
@@ -29,6 +30,19 @@ const lifetimeMs = (records / operationsPerSecond) * 1000
 const random = createRandom(7)
 const value = Buffer.alloc(valueSizeBytes, 7)
 const key = (index) => `key-${String(index).padStart(12, '0')}`
+const segmentName = /^(segment|value|prepared)-/
+
+/** Blocks of all segments, whoever of the threads has them. */
+function bytesOnDisk(directory) {
+  let bytes = 0
+  for (const name of readdirSync(directory)) {
+    if (!segmentName.test(name)) continue
+    // Dropped, or renamed, since.
+    bytes += (statSync(join(directory, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512
+  }
+  return bytes
+}
+
 const formatGigabytes = (bytes) => `${(bytes / 1e9).toFixed(2)} GB`
 
 /** Each gives the number of its operations, and makes the n-th of them. */
@@ -88,7 +102,8 @@ async function run(kind) {
   let aboveMs = 0
   const highest = { part: 0, fileBytes: 0, liveBytes: 0, atMs: 0 }
   const look = () => {
-    const { fileBytes, liveBytes } = store.compactionEstimate()
+    const { liveBytes } = store.compactionEstimate()
+    const fileBytes = bytesOnDisk(directory)
     const nowMs = performance.now()
     // The bound is promised from four segments of live data on.
     const isPromised = liveBytes >= 4 * segmentSizeBytes
@@ -118,7 +133,7 @@ async function run(kind) {
   const { fileBytes, liveBytes } = store.stats()
   console.log(
     `${kind}: ${formatGigabytes(loadedBytes)} live at first, ${formatGigabytes(liveBytes)} at the end, in ${formatGigabytes(fileBytes)} of files;`,
-    `files at most ${(highest.part * 100).toFixed(0)} % of the bound (${formatGigabytes(highest.fileBytes)} with ${formatGigabytes(highest.liveBytes)} live, ${(highest.atMs / 1000).toFixed(0)} s in), above it for ${(aboveMs / 1000).toFixed(1)} s;`,
+    `files at most ${(highest.part * 100).toFixed(1)} % of the bound (${formatGigabytes(highest.fileBytes)} with ${formatGigabytes(highest.liveBytes)} live, ${(highest.atMs / 1000).toFixed(0)} s in), above it for ${(aboveMs / 1000).toFixed(1)} s;`,
     `${formatGigabytes(grown - moved)} written and ${formatGigabytes(moved)} moved, amplification ${(grown / (grown - moved)).toFixed(2)};`,
     `${(durationMs / 1000).toFixed(0)} s, of which the writer slept ${(waitedMs / 1000).toFixed(0)}`,
   )

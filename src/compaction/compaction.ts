@@ -149,7 +149,8 @@ export class Compaction {
    */
   #startThreadAhead(): void {
     const engine = this.#engine
-    if (this.#compactor === undefined || this.#compactor.isAtWork || this.isPaused) return
+    if (this.#compactor === undefined || this.#compactor.isAtWork) return
+    if (this.#running !== undefined || this.isPaused) return
     if (performance.now() < this.#restUntilMs || this.#isStopped || !isAble(engine)) return
     const { segmentSizeBytes } = engine.log
     if (engine.control.read(layout.liveBytes) < liveSegmentsMin * segmentSizeBytes) return
@@ -268,6 +269,7 @@ export class Compaction {
       removeLeftovers(this.#engine)
       return await new CompactionRun(this.#engine, options, this.#damaged, {
         isOver: () => this.#isOver(options.isBackground),
+        hasOwnThread: this.#isOwnThread,
         giveWay: (ms) => this.#giveWay(ms, options.isBackground),
         onProgress: (event) => this.onProgress?.(event),
       }).run()

@@ -195,7 +195,7 @@ async function nameWhatIsLeft(engine: Engine): Promise<void> {
   } catch (error) {
     if (!(error instanceof StoreError && error.code === 'STORE_FULL')) throw error
     // The blocks of a next segment that is not begun are more than it takes.
-    dropAnyPrepared(engine.log)
+    exclusively(engine, () => dropAnyPrepared(engine.log))
     await writeManifestAsync(platform, directory, manifest)
   }
 }

@@ -59,6 +59,8 @@ export interface RunOptions {
 export interface RunHost {
   /** True where the run is to end early. */
   readonly isOver: () => boolean
+  /** Nothing else is done by the thread that runs it. */
+  readonly hasOwnThread: boolean
   /** A turn of the event loop at least. */
   readonly giveWay: (ms: number) => Promise<void>
   readonly onProgress: (event: CompactionEvent) => void
@@ -268,14 +270,17 @@ export class CompactionRun {
     if (!this.#options.isBackground) return { pauseMs: 0, sliceMs }
     const leftBytes = this.#leftBytes()
     if (leftBytes < 0) return { pauseMs: 0, sliceMs: sliceMsMax }
-    return { pauseMs: leftBytes < this.#nearBytes ? 0 : backgroundPauseMs, sliceMs }
+    const isUrgent = leftBytes < (this.#host.hasOwnThread ? this.#nearBytes : this.#roomBytes() / 2)
+    return { pauseMs: isUrgent ? 0 : backgroundPauseMs, sliceMs }
   }
 
   /** What the files may still take up to the bound. */
   #leftBytes(): number {
-    const engine = this.#engine
-    const roomBytes = roomBelowBound(engine, engine.control.read(layout.liveBytes))
-    return roomBytes - excessOf(engine, surveySegments(engine))
+    return this.#roomBytes() - excessOf(this.#engine, surveySegments(this.#engine))
+  }
+
+  #roomBytes(): number {
+    return roomBelowBound(this.#engine, this.#engine.control.read(layout.liveBytes))
   }
 
   /** The sync of the next drop finds little left to do. */

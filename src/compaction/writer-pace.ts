@@ -41,7 +41,8 @@ export interface PaceHelper {
 }
 
 export class WriterPace implements Pace {
-  askBelowBytes = Number.NEGATIVE_INFINITY
+  /** Asked at once: who opens a store and deletes puts nothing before. */
+  askBelowBytes = Number.POSITIVE_INFINITY
   readonly #engine: Engine
   readonly #helper: PaceHelper
   #tailSlot = -1

@@ -29,7 +29,7 @@ import type {
   Platform,
   PlatformFile,
 } from '../platform/platform.js'
-import type { PreparedSegment } from './prepared-segment.js'
+import { forgetLost, type PreparedSegment } from './prepared-segment.js'
 import type { SlotTable } from './slot-table.js'
 import {
   kindPart,
@@ -199,6 +199,7 @@ export class Log {
       if (this.starts[slot] !== number * this.segmentWords) this.#forget(slot)
     }
     this.slotGeneration = generation
+    forgetLost(this)
     if (this.flushCount > 0) return
     for (const number of this.openFiles.keys()) {
       if (this.slotOf(number) === -1) this.releaseFile(number)

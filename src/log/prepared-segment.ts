@@ -7,9 +7,10 @@
  * the tail segment takes it, also another one, once it has all its blocks: nothing is written to it any more then
  * by whoever prepared it.
  *
- * - Only whoever changes the word from an owner to 0 may rename or remove that owner's file. But where it is given
- *   up it is changed with the writer's word in hand.
- * - An owner that finds another number there has nothing any more, and gives up what it holds at its next look.
+ * - The file is renamed only by who changed the word from its owner to 0, with the writer's word in hand. A close,
+ *   and an opening that gets the number of one that died, change it without: who wants the file may find it gone.
+ * - An owner that finds another number there has nothing any more, and gives up what it holds at its next look: the
+ *   file may be a segment in use by then, and its blocks are whole and are not written to by who gives it up.
  * - Killed between the word and the rename, the file is one that nobody owns: its former owner removes it at its next
  *   look, or the next opening does.
  */
@@ -17,6 +18,7 @@ import { systemErrorCode } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName } from '../format/file-names.js'
 import type { Mapping, PlatformFile } from '../platform/platform.js'
+import { removeIfThere } from '../platform/whole-file.js'
 import type { Log } from './log.js'
 
 export interface PreparedSegment {
@@ -67,48 +69,45 @@ export function isNextSecure(log: Log): boolean {
 /** Throws `STORE_FULL` where there are no blocks for a next segment. */
 export function secureNext(log: Log): void {
   if (isNextSecure(log)) return
-  const prepared = log.prepared ?? begin(log)
+  const another = log.prepared === undefined ? openOfAnother(log) : undefined
+  const file = log.prepared?.file ?? another ?? begin(log).file
   try {
-    prepared.file.reserve(log.segmentSizeBytes)
+    file.reserve(log.segmentSizeBytes)
   } catch (error) {
     // What it got is more than a manifest takes, without which nothing is given back.
-    dropPrepared(log)
+    dropAnyPrepared(log)
     throw error
+  } finally {
+    another?.close()
   }
 }
 
-/** Gives it the name of a segment. Undefined where there is none: it has to be made then. */
+/** Gives it the name of a segment. Undefined where there is none: it has to be made then. Throws `STORE_FULL`. */
 export function takePrepared(
   log: Log,
   path: string,
 ): { file: PlatformFile; mapping: Mapping } | undefined {
   giveUpLost(log)
   const owner = ownerOf(log)
-  const { prepared } = log
-  if (prepared !== undefined) {
-    // Reserving again costs little where it is done, and says so where it failed.
-    prepared.file.reserve(log.segmentSizeBytes)
-    const mapping = prepared.mapping ?? log.map(prepared.file, log.segmentSizeBytes)
-    prepared.mapping = mapping
-    if (!take(log, owner, path)) return undefined
-    log.prepared = undefined
-    return { file: prepared.file, mapping }
-  }
-  const file = openOfAnother(log)
+  const own = log.prepared
+  const file = own?.file ?? openOfAnother(log)
   if (file === undefined) return undefined
-  let mapping: Mapping | undefined
+  let mapping = own?.mapping
   try {
-    if (isComplete(log, file)) {
-      mapping = log.map(file, log.segmentSizeBytes)
-      if (take(log, owner, path)) return { file, mapping }
+    // Reserving again costs little where it is done, and says so where it failed.
+    file.reserve(log.segmentSizeBytes)
+    mapping ??= log.map(file, log.segmentSizeBytes)
+    if (own !== undefined) own.mapping = mapping
+    if (take(log, owner, path)) {
+      log.prepared = undefined
+      return { file, mapping }
     }
   } catch (error) {
-    mapping?.unmap()
-    file.close()
+    if (own === undefined) giveUp(file, mapping)
     throw error
   }
-  mapping?.unmap()
-  file.close()
+  giveUp(file, mapping)
+  log.prepared = undefined
   return undefined
 }
 
@@ -121,14 +120,18 @@ export function dropPrepared(log: Log): void {
   if (isOwn) remove(log, log.attachment)
 }
 
-/**
- * As {@link dropPrepared}, whosever it is: its blocks are given back when its owner looks, with the next write that
- * needs room.
- */
+/** As {@link dropPrepared}, whosever it is: the blocks of another's are given back when its owner next reads or writes. */
 export function dropAnyPrepared(log: Log): void {
+  dropPrepared(log)
   const owner = ownerOf(log)
-  if (log.prepared !== undefined) dropPrepared(log)
-  else if (owner !== nobody && release(log, owner)) remove(log, owner)
+  if (owner === nobody || !release(log, owner)) return
+  remove(log, owner)
+  Atomics.add(log.control.words, layout.slotGenerationWord, 1)
+}
+
+/** What this attachment has lost keeps the blocks of a segment that others drop. Whoever has the writer's word. */
+export function forgetLost(log: Log): void {
+  if (log.prepared !== undefined && ownerOf(log) !== log.attachment) forget(log)
 }
 
 /** What this attachment has lost is another's segment by now, or was to be, by one that died. */
@@ -138,14 +141,12 @@ function giveUpLost(log: Log): void {
   remove(log, log.attachment)
 }
 
+/** Where there is none of another's. */
 function begin(log: Log): PreparedSegment {
-  const former = ownerOf(log)
   const file = log.platform.openFile(pathOf(log, log.attachment), 'create')
   const prepared = { file, mapping: undefined }
   log.prepared = prepared
   Atomics.store(log.control.words, layout.preparedByWord, 1 + log.attachment)
-  // It was incomplete, and its owner has died, or finds out.
-  if (former !== nobody && former !== log.attachment) remove(log, former)
   return prepared
 }
 
@@ -167,14 +168,18 @@ function release({ control }: Log, owner: number): boolean {
 }
 
 function forget(log: Log): void {
-  log.prepared?.mapping?.discard()
-  log.prepared?.file.close()
+  if (log.prepared !== undefined) giveUp(log.prepared.file, log.prepared.mapping)
   log.prepared = undefined
 }
 
+function giveUp(file: PlatformFile, mapping: Mapping | undefined): void {
+  mapping?.discard()
+  file.close()
+}
+
+/** Others may remove it at the same time. */
 function remove(log: Log, owner: number): void {
-  const path = pathOf(log, owner)
-  if (log.platform.exists(path)) log.platform.remove(path)
+  removeIfThere(log.platform, pathOf(log, owner))
 }
 
 function isPreparedByAnother(log: Log): boolean {

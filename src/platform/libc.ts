@@ -136,7 +136,7 @@ function bind(koffi: Koffi): Libc {
   const flock = library.func('int flock(int, int)')
   const fallocate =
     process.platform === 'linux'
-      ? library.func('int posix_fallocate(int, int64_t, int64_t)')
+      ? library.func('int fallocate(int, int, int64_t, int64_t)')
       : undefined
 
   const memfdCreate =
@@ -196,7 +196,8 @@ function bind(koffi: Koffi): Libc {
     },
     fallocate(fd, sizeBytes) {
       if (fallocate === undefined) return osConstants.errno.EOPNOTSUPP
-      return fallocate(fd, 0, sizeBytes) as number
+      // Not `posix_fallocate`: where the file system cannot, that writes zeros into a file that others write to.
+      return fallocate(fd, 0, 0, sizeBytes) === 0 ? 0 : koffi.errno()
     },
     tryFlock(fd, exclusive) {
       const operation = (exclusive ? lockExclusive : lockShared) | lockNonBlocking

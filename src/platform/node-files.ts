@@ -96,7 +96,7 @@ export class NodeFile {
     const failure = this.#libc?.fallocate(this.fd, sizeBytes) ?? EOPNOTSUPP
     if (failure === 0) return
     if (failure !== EOPNOTSUPP && failure !== EINVAL) {
-      throw asStoreFull(systemError('posix_fallocate', failure), this.path)
+      throw asStoreFull(systemError('fallocate', failure), this.path)
     }
     this.#writeZeros(this.sizeBytes(), sizeBytes)
   }

@@ -6,6 +6,7 @@ import { adopt } from '../engine/exclusive.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName } from '../format/file-names.js'
 import { segmentSizeOf } from '../format/superblock.js'
+import { removeIfThere } from '../platform/whole-file.js'
 import { makeEngine, type StoreFiles } from './make-engine.js'
 import {
   closeVolatileParts,
@@ -72,6 +73,5 @@ function removeLeftover(
 ): void {
   const owner = 1 + attachments.own
   Atomics.compareExchange(control.words, layout.preparedByWord, owner, 0)
-  const path = join(directory, preparedFileName(attachments.own))
-  if (platform.exists(path)) platform.remove(path)
+  removeIfThere(platform, join(directory, preparedFileName(attachments.own)))
 }

@@ -81,7 +81,8 @@ describe(`compaction in the background (VARVE_SEED=${seed})`, () => {
 
   test('its thread comes up for who writes, ahead of what there is to do, and does not come again without', async (t) => {
     keepAlive(t)
-    const store = open<Buffer>(temporaryDirectory(t), background)
+    const directory = temporaryDirectory(t)
+    const store = open<Buffer>(directory, background)
     const engine = engineOf(store)
     engine.compacted.idleMsMax = 300
     const excess = (): number => excessOf(engine, surveySegments(engine)) / segmentSizeBytes
@@ -100,6 +101,11 @@ describe(`compaction in the background (VARVE_SEED=${seed})`, () => {
     assert.equal(threadOf(store), undefined)
     assert.equal(store.stats().compactions, 0)
     await store.close()
+    // Who only deletes asks for it, too.
+    const reopened = open<Buffer>(directory, background)
+    reopened.delete('key 0')
+    assert.notEqual(threadOf(reopened), undefined)
+    await reopened.close()
   })
 
   test('goes on in slices where a thread cannot have the store', async (t) => {

@@ -47,6 +47,7 @@ async function dropsOf(t: TestContext, freeSegments: number): Promise<number[]> 
     new Set(),
     {
       isOver: () => false,
+      hasOwnThread: true,
       giveWay: async () => void (await turn()),
       onProgress: ({ isDone, segmentsDropped }) => {
         if (!isDone) drops.push(segmentsDropped - dropped)

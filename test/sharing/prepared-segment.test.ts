@@ -146,14 +146,32 @@ describe('the next segment', () => {
     await pair.close()
   })
 
-  test('is made anew where its owner died before it had its blocks', async (t) => {
+  test('is given the rest of its blocks where its owner died before it had them', async (t) => {
     const pair = new Pair(temporaryDirectory(t))
     pair.put(pair.first)
     writeFileSync(join(pair.directory, 'prepared-0009'), Buffer.alloc(5000))
     pair.setOwner(9)
-    pair.putUntil(pair.second, () => pair.hasPrepared(pair.second))
-    assert.deepEqual(pair.names, ['prepared-0002'])
+    const size = (): number => statSync(join(pair.directory, 'prepared-0009')).size
+    pair.putUntil(pair.second, () => size() === segmentSizeBytes)
     pair.putUntilRoll(pair.second)
+    assert.equal(pair.hasPrepared(pair.second), false)
+    assert.deepEqual(pair.names, [])
+    await pair.close()
+  })
+
+  test('is not held open by who lost it and only reads', async (t) => {
+    const pair = new Pair(temporaryDirectory(t))
+    await pair.prepare()
+    pair.putUntilRoll(pair.second)
+    assert.equal(pair.hasPrepared(pair.first), true)
+    for (let round = 0; round < 8; round++) pair.putUntilRoll(pair.second)
+    for (let index = 0; index < pair.count - 1; index++) pair.second.delete(keyOf(index))
+    assert.ok((await pair.second.compact()).segmentsDropped > 1)
+    pair.first.get(keyOf(pair.count - 1))
+    assert.equal(pair.hasPrepared(pair.first), false)
+    for (let index = 0; index < pair.count - 1; index++) {
+      pair.second.put(keyOf(index), Buffer.alloc(valueSizeBytes, index % 251))
+    }
     await pair.close()
   })
 
@@ -173,6 +191,8 @@ describe('the next segment', () => {
     await pair.prepare()
     dropAnyPrepared(engineOf(pair.second).log)
     assert.deepEqual(pair.names, [])
+    pair.first.get(keyOf(0))
+    assert.equal(pair.hasPrepared(pair.first), false, 'its blocks are given back')
     pair.putUntil(pair.first, () => pair.names.length > 0)
     dropAnyPrepared(engineOf(pair.first).log)
     assert.deepEqual(pair.names, [])
