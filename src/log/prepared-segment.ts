@@ -4,13 +4,13 @@
  *
  * One of all that have the store open prepares it, whoever comes first; a word of the control file says who. So a
  * store that many write to has the blocks of one segment that is not in use, not of as many as write. Whoever fills
- * the tail segment takes it, also another one, once it has all its blocks: nothing is written to it any more then
- * by whoever prepared it.
+ * the tail segment takes it, also another one.
  *
  * - The file is renamed only by who changed the word from its owner to 0, with the writer's word in hand. A close,
  *   and an opening that gets the number of one that died, change it without: who wants the file may find it gone.
  * - An owner that finds another number there has nothing any more, and gives up what it holds at its next look: the
- *   file may be a segment in use by then, and its blocks are whole and are not written to by who gives it up.
+ *   file may be a segment in use by then. Nothing writes to a file that is prepared, but who reserves its blocks with
+ *   the writer's word in hand.
  * - Killed between the word and the rename, the file is one that nobody owns: its former owner removes it at its next
  *   look, or the next opening does.
  */
