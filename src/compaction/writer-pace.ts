@@ -7,7 +7,7 @@
  *   though no longer than {@link waitMsMax} at a time. So who writes less than compaction can take hardly waits,
  *   and who writes without a pause is slowed down.
  * - Who deletes lowers what files may take by twice of what he deletes, and does so faster than anybody puts: he
- *   is held back from half that way on, at every {@link deleteStrideBytes}.
+ *   waits longer, at every {@link deleteStrideBytes}.
  *
  * How far it is, is looked at with the writer's word in hand; the wait comes when the word was given back, because
  * compaction needs it.
@@ -49,8 +49,6 @@ export class WriterPace implements Pace {
   #liveBytes = 0
   /** Below 0 where there is room, 1 at the bound. */
   #lag = -1
-  /** Below 0 where compaction need not have begun, 1 at the bound. */
-  #deleteLag = -1
   /** Waits that brought nothing, one after the other: after some, nobody waits again before there was room. */
   #waitsInVain = 0
 
@@ -66,7 +64,9 @@ export class WriterPace implements Pace {
 
   askToDelete(): void {
     whileWriting(this.#engine, () => this.#look())
-    if (this.#deleteLag > 0 && this.#isOfUse()) this.#engine.afterWrite = this.#waitToDelete
+    // Of a smaller store not much can be deleted, and no bound is promised for it.
+    if (this.#liveBytes < liveSegmentsMin * this.#engine.log.segmentSizeBytes) return
+    if (this.#lag > 0 && this.#isOfUse()) this.#engine.afterWrite = this.#waitToDelete
   }
 
   #isOfUse(): boolean {
@@ -89,7 +89,6 @@ export class WriterPace implements Pace {
 
   #measure(): void {
     this.#lag = -1
-    this.#deleteLag = -1
     if (this.#helper.isAtWork()) {
       const engine = this.#engine
       const { segmentSizeBytes } = engine.log
@@ -98,9 +97,8 @@ export class WriterPace implements Pace {
       const roomBytes = roomBelowBound(engine, sizeBytes)
       const excessBytes = excessOf(engine, surveySegments(engine))
       this.#lag = 1 - (roomBytes - excessBytes) / (roomBytes * nearPart)
-      this.#deleteLag = excessBytes / (roomBytes / 2) - 1
     }
-    if (this.#deleteLag <= 0) this.#waitsInVain = 0
+    if (this.#lag <= 0) this.#waitsInVain = 0
   }
 
   readonly #waitToPut = (): void => {
@@ -114,19 +112,19 @@ export class WriterPace implements Pace {
   }
 
   #deletePauseMs(): number {
-    return Math.min(deletePauseMs * this.#deleteLag, waitMsMax)
+    return Math.min(deletePauseMs * this.#lag, waitMsMax)
   }
 
   #waitUntil(isDone: () => boolean): void {
     const endMs = performance.now() + waitMsMax
-    const before = this.#deleteLag
+    const before = this.#lag
     whileWriting(this.#engine, () => {
       do {
         pause(lookIntervalMs)
         this.#measure()
-      } while (!isDone() && this.#deleteLag > 0 && performance.now() < endMs)
+      } while (!isDone() && this.#lag > 0 && performance.now() < endMs)
     })
-    this.#waitsInVain = this.#deleteLag < before ? 0 : this.#waitsInVain + 1
+    this.#waitsInVain = this.#lag < before ? 0 : this.#waitsInVain + 1
   }
 }
 
