@@ -107,12 +107,9 @@ export class WriterPace implements Pace {
   }
 
   readonly #waitToDelete = (): void => {
-    const endMs = performance.now() + this.#deletePauseMs()
+    // No longer than any other wait.
+    const endMs = performance.now() + deletePauseMs * this.#lag
     this.#waitUntil(() => performance.now() >= endMs)
-  }
-
-  #deletePauseMs(): number {
-    return Math.min(deletePauseMs * this.#lag, waitMsMax)
   }
 
   #waitUntil(isDone: () => boolean): void {

@@ -18,7 +18,7 @@ import { systemErrorCode } from '../base/errors.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName } from '../format/file-names.js'
 import type { Mapping, PlatformFile } from '../platform/platform.js'
-import { removeIfThere } from '../platform/whole-file.js'
+import { removeIfThere } from '../platform/remove-if-there.js'
 import type { Log } from './log.js'
 
 export interface PreparedSegment {
@@ -129,16 +129,23 @@ export function dropAnyPrepared(log: Log): void {
   Atomics.add(log.control.words, layout.slotGenerationWord, 1)
 }
 
-/** What this attachment has lost keeps the blocks of a segment that others drop. Whoever has the writer's word. */
+/**
+ * Lets go of what this attachment has lost, whoever has the writer's word: it would keep the blocks of a segment that
+ * others drop.
+ */
 export function forgetLost(log: Log): void {
-  if (log.prepared !== undefined && ownerOf(log) !== log.attachment) forget(log)
+  if (hasLost(log)) forget(log)
 }
 
-/** What this attachment has lost is another's segment by now, or was to be, by one that died. */
+/** As {@link forgetLost}; where its taker died before the rename, the file is still there. */
 function giveUpLost(log: Log): void {
-  if (log.prepared === undefined || ownerOf(log) === log.attachment) return
+  if (!hasLost(log)) return
   forget(log)
   remove(log, log.attachment)
+}
+
+function hasLost(log: Log): boolean {
+  return log.prepared !== undefined && ownerOf(log) !== log.attachment
 }
 
 /** Where there is none of another's. */

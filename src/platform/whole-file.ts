@@ -1,6 +1,5 @@
 /** Files that are small enough to be read, and replaced, whole. */
 import { join } from 'node:path'
-import { systemErrorCode } from '../base/errors.js'
 import type { Platform, PlatformFile } from './platform.js'
 
 export interface ReplacedNames {
@@ -73,15 +72,5 @@ function writeBeside(
     file.close()
     platform.remove(next)
     throw error
-  }
-}
-
-/** Removes a file that others may remove at the same time. */
-export function removeIfThere(platform: Platform, path: string): void {
-  if (!platform.exists(path)) return
-  try {
-    platform.remove(path)
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw error
   }
 }

@@ -6,7 +6,7 @@ import { adopt } from '../engine/exclusive.js'
 import * as layout from '../format/control-layout.js'
 import { preparedFileName } from '../format/file-names.js'
 import { segmentSizeOf } from '../format/superblock.js'
-import { removeIfThere } from '../platform/whole-file.js'
+import { removeIfThere } from '../platform/remove-if-there.js'
 import { makeEngine, type StoreFiles } from './make-engine.js'
 import {
   closeVolatileParts,
@@ -20,6 +20,7 @@ import {
 /** Takes an entry in a table that nobody else uses, and the writer's word until opening is done. */
 export function attachAlone(files: StoreFiles, parts: VolatileParts): void {
   const { attachments, control } = parts
+  // What was prepared goes with all other leftovers.
   Atomics.store(control.words, layout.preparedByWord, 0)
   if (!files.platform.isShared) return
   attachments.take(files.options.readOnly, files.platform.nowMs())
@@ -66,7 +67,7 @@ export function attachToLive(files: StoreFiles): Engine | undefined {
   }
 }
 
-/** The segment that the last owner of the entry was preparing when it died. */
+/** The segment that the last owner of the entry was preparing when it died; who wants to take it finds it gone. */
 function removeLeftover(
   { directory, platform }: StoreFiles,
   { attachments, control }: VolatileParts,
